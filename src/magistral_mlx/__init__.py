@@ -1,0 +1,96 @@
+"""Magistral Small on Apple silicon: reasoning and seeing, locally, on MLX.
+
+Public names are imported on first use, so that `import magistral_mlx` (and `magistral --help`) stays fast
+and a face that needs only events or errors never loads MLX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magistral_mlx.errors import (
+        CheckpointError,
+        ContextOverflow,
+        ConversionError,
+        EngineError,
+        ImageError,
+        MagistralError,
+        MemoryLimitError,
+        NetworkError,
+        PromptError,
+        UsageError,
+    )
+    from magistral_mlx.generation.events import (
+        AnswerText,
+        Ending,
+        Event,
+        Finished,
+        PrefillProgress,
+        ReasoningText,
+        Reply,
+        Stats,
+        ToolCall,
+    )
+    from magistral_mlx.runtime import Conversation, Magistral, load
+
+_HOME_OF = {
+    "AnswerText": "generation.events",
+    "CheckpointError": "errors",
+    "ContextOverflow": "errors",
+    "ConversionError": "errors",
+    "Conversation": "runtime",
+    "Ending": "generation.events",
+    "EngineError": "errors",
+    "Event": "generation.events",
+    "Finished": "generation.events",
+    "ImageError": "errors",
+    "Magistral": "runtime",
+    "MagistralError": "errors",
+    "MemoryLimitError": "errors",
+    "NetworkError": "errors",
+    "PrefillProgress": "generation.events",
+    "PromptError": "errors",
+    "ReasoningText": "generation.events",
+    "Reply": "generation.events",
+    "Stats": "generation.events",
+    "ToolCall": "generation.events",
+    "UsageError": "errors",
+    "load": "runtime",
+}
+
+__all__ = [
+    "AnswerText",
+    "CheckpointError",
+    "ContextOverflow",
+    "ConversionError",
+    "Conversation",
+    "Ending",
+    "EngineError",
+    "Event",
+    "Finished",
+    "ImageError",
+    "Magistral",
+    "MagistralError",
+    "MemoryLimitError",
+    "NetworkError",
+    "PrefillProgress",
+    "PromptError",
+    "ReasoningText",
+    "Reply",
+    "Stats",
+    "ToolCall",
+    "UsageError",
+    "load",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        value = getattr(import_module(f"magistral_mlx.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

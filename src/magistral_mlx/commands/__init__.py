@@ -1,0 +1,1 @@
+"""The `magistral` command and its subcommands: parse, call one function, print."""

@@ -1,0 +1,1 @@
+"""Logits to events: decoding, sampling, control of thinking, the prompt cache."""

@@ -1,0 +1,22 @@
+"""Where things live on this computer: one answer to "which folder?", overridable by one variable."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def data_directory() -> Path:
+    """The folder for everything the program keeps; `MAGISTRAL_MLX_HOME` overrides it."""
+    override = os.environ.get("MAGISTRAL_MLX_HOME")
+    return Path(override).expanduser() if override else platformdirs.user_data_path("magistral-mlx", appauthor=False)
+
+
+def models_directory() -> Path:
+    """The folder of installed models, one converted folder each; its name is the model's name."""
+    return data_directory() / "models"
+
+
+def log_directory() -> Path:
+    """The folder of log files; faces name it when something broke."""
+    return data_directory() / "logs"
