@@ -1,0 +1,110 @@
+"""What a running answer tells its caller: small frozen events, and the reply they add up to.
+
+This module knows no MLX, so that faces and the engine's protocol can use it without loading anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Ending(StrEnum):
+    """How an answer ended. Every value is honest: nothing that was cut off is called complete."""
+
+    COMPLETE = "complete"
+    """The model closed its answer itself, or a stop string did."""
+    CUT_IN_REASONING = "cut_in_reasoning"
+    """`max_tokens` or the context ran out inside the thought; `answer` is empty."""
+    CUT_IN_ANSWER = "cut_in_answer"
+    """`max_tokens` or the context ran out inside the answer."""
+    STOPPED = "stopped"
+    """The caller stopped it."""
+    LOOP = "loop"
+    """The model repeated itself and was stopped."""
+    TOOL_CALLS = "tool_calls"
+    """The model asks for tools; `reply.tool_calls` holds the calls."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The machine ran out of memory; what was produced until then is kept."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts in tokens, times in seconds, memory in bytes, for one reply."""
+
+    prompt_tokens: int = 0
+    """All tokens of the prompt, cached ones and picture positions included."""
+    cached_tokens: int = 0
+    """Prompt tokens that were not read again because the cache held them."""
+    image_tokens: int = 0
+    """Prompt positions filled by picture features ([IMG] only, not breaks and ends)."""
+    reasoning_tokens: int = 0
+    answer_tokens: int = 0
+    prefill_seconds: float = 0.0
+    time_to_first_token: float = 0.0
+    """From the call to the first generated token: picture encoding and prefill included."""
+    decode_tokens_per_second: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One complete tool call; as an event it is sent when its arguments are complete."""
+
+    name: str
+    arguments: str
+    """The arguments as the model wrote them: a JSON object as text."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """All that came back on one question."""
+
+    reasoning: str
+    """The thought, without its control tokens; empty when there was none."""
+    answer: str
+    ending: Ending
+    stats: Stats = field(default_factory=Stats)
+    tool_calls: tuple[ToolCall, ...] = ()
+
+    def to_json(self, model: str) -> Mapping[str, object]:
+        """The object that `magistral ask --json` prints."""
+        return {
+            "model": model,
+            "reasoning": self.reasoning,
+            "answer": self.answer,
+            "ending": self.ending.value,
+            "stats": dict(self.stats.__dict__),
+            **({"tool_calls": [dict(call.__dict__) for call in self.tool_calls]} if self.tool_calls else {}),
+        }
+
+
+@dataclass(frozen=True)
+class PrefillProgress:
+    """`done` of `total` prompt tokens are read; the first event has the cached tokens as `done`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ReasoningText:
+    """A piece of the thought; whole characters only."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class AnswerText:
+    """A piece of the answer; whole characters only."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event of every stream."""
+
+    reply: Reply
+
+
+Event = PrefillProgress | ReasoningText | AnswerText | ToolCall | Finished
