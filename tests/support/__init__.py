@@ -1,0 +1,1 @@
+"""What tests of several packages share: builders of small, valid inputs. No tests in here."""
