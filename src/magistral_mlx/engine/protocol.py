@@ -1,0 +1,249 @@
+"""The words between a face and the engine: messages, and the Protocol that every engine keeps.
+
+    face -> engine    Start, Ask, Stop, NewConversation, Close
+    engine -> face    Loading, Ready, Prefill, Reasoning, Answer, Progress, Done, Failed
+
+Every message is a frozen dataclass with `to_json`; `from_json` gives it back and refuses with EngineError
+whatever is not exactly such a message. Pictures travel as paths, texts as pieces with their token counts.
+No MLX and no pillow here: importing this module is cheap.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, cast
+
+from magistral_mlx.engine import strict_json
+from magistral_mlx.errors import EngineError
+from magistral_mlx.generation.events import Reply
+from magistral_mlx.telemetry import Telemetry
+
+
+class Message:
+    """Base of all messages; `TYPE` is the message's name in JSON."""
+
+    TYPE: ClassVar[str]
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object: `type` and the fields."""
+        return {"type": self.TYPE, **cast("dict[str, object]", strict_json.dump(self))}
+
+
+@dataclass(frozen=True)
+class AskRequest:
+    """One question. Defaults are those of the model card; None leaves the choice to the runtime."""
+
+    text: str
+    images: tuple[str, ...] = ()
+    """Paths of pictures, readable by the engine; the caller keeps the files until Done or Failed."""
+    system: str | None = None
+    """The user's own system text; the reasoning prompt is always added to it."""
+    thinking: bool = True
+    thinking_budget: int | None = None
+    max_tokens: int | None = None
+    temperature: float = 0.7
+    top_p: float = 0.95
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class EngineModel:
+    """What faces show of the loaded model."""
+
+    name: str
+    path: str
+    is_miniature: bool
+    context_length: int
+    """In tokens."""
+    quantization: str | None
+    """Such as "4-bit affine, group 64"; None for unquantized weights."""
+    vision: bool
+    """Whether it takes pictures."""
+
+
+@dataclass(frozen=True)
+class Start(Message):
+    """Load a model: a name, a folder, or None for the best installed one."""
+
+    TYPE: ClassVar[str] = "start"
+    model: str | None
+
+
+@dataclass(frozen=True)
+class Ask(Message):
+    """Answer a question in the running conversation."""
+
+    TYPE: ClassVar[str] = "ask"
+    request: AskRequest
+
+
+@dataclass(frozen=True)
+class Stop(Message):
+    """End the running answer at the next token or prefill chunk and keep what it has."""
+
+    TYPE: ClassVar[str] = "stop"
+
+
+@dataclass(frozen=True)
+class NewConversation(Message):
+    """Forget all turns."""
+
+    TYPE: ClassVar[str] = "new_conversation"
+
+
+@dataclass(frozen=True)
+class Close(Message):
+    """Leave."""
+
+    TYPE: ClassVar[str] = "close"
+
+
+@dataclass(frozen=True)
+class Loading(Message):
+    """Something is being prepared; `total` 0 means that nobody knows how much there is."""
+
+    TYPE: ClassVar[str] = "loading"
+    stage: str
+    """A few words for people, such as "Loading the weights"."""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Ready(Message):
+    """The model takes questions."""
+
+    TYPE: ClassVar[str] = "ready"
+    model: EngineModel
+
+
+@dataclass(frozen=True)
+class Prefill(Message):
+    """`done` of `total` prompt tokens are read; the first one has the cached tokens as `done`."""
+
+    TYPE: ClassVar[str] = "prefill"
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Reasoning(Message):
+    """The next piece of the thought, made of `tokens` tokens."""
+
+    TYPE: ClassVar[str] = "reasoning"
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Answer(Message):
+    """The next piece of the answer, made of `tokens` tokens."""
+
+    TYPE: ClassVar[str] = "answer"
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Progress(Message):
+    """Figures for gauges, twice a second while answering and once a second otherwise; None: not known (yet)."""
+
+    TYPE: ClassVar[str] = "progress"
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    tokens_per_second: float | None = None
+    """Over the last second of decoding; None outside of decoding."""
+    average: float | None = None
+    """Tokens per second since the first token of this answer, or of the last one."""
+    time_to_first_token: float | None = None
+    """In seconds, of this answer or of the last one."""
+    context_used: int = 0
+    """Tokens of the conversation so far, the growing answer included."""
+    context_length: int | None = None
+    """Tokens that the model takes."""
+
+
+@dataclass(frozen=True)
+class Done(Message):
+    """The answer ended, honestly labelled by `reply.ending`."""
+
+    TYPE: ClassVar[str] = "done"
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class Failed(Message):
+    """What was asked for failed; `problem` and `remedy` are for people, as in MagistralError."""
+
+    TYPE: ClassVar[str] = "failed"
+    problem: str
+    remedy: str = ""
+    engine_lost: bool = False
+    """True: the engine is gone (died, could not start); `start` brings a new one, with an empty conversation.
+    False: only this request failed, the engine takes the next one."""
+    log: str | None = None
+    """Path of a log file that knows more."""
+
+
+EngineEvent = Prefill | Reasoning | Answer | Progress | Done | Failed
+"""What `Engine.ask` yields."""
+
+_MESSAGES: dict[str, type[Message]] = {
+    cls.TYPE: cls
+    for cls in (
+        *(Start, Ask, Stop, NewConversation, Close),
+        *(Loading, Ready, Prefill, Reasoning, Answer, Progress, Done, Failed),
+    )
+}
+
+
+def from_json(raw: object) -> Message:
+    """The message that `to_json` turned into `raw`.
+
+    Raises:
+        EngineError: `raw` is no object, of unknown type, or has missing, unknown or wrongly typed fields.
+    """
+    if not isinstance(raw, Mapping):
+        raise EngineError("An engine message is not a JSON object", "Start the engine again.")
+    values = dict(cast("Mapping[str, object]", raw))
+    kind = values.pop("type", None)
+    cls = _MESSAGES.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise EngineError("An engine message is of unknown type", "Start the engine again.")
+    return cls(**strict_json.load_fields(cls, values, where=cls.TYPE))
+
+
+class Engine(Protocol):
+    """A model behind five verbs, for one face. All methods are for one asyncio event loop.
+
+    Nothing here raises for what may happen to an engine: every failure is a `Failed` event. Asking while an answer
+    is running is a mistake of the caller: EngineError.
+    """
+
+    def start(self, model: str | None) -> AsyncIterator[Loading | Ready | Failed]:
+        """Load `model` (name, folder, None: the best installed one); ends with Ready or Failed.
+
+        A running engine is closed first; after a death this is how it comes back.
+        """
+        ...
+
+    def ask(self, request: AskRequest) -> AsyncIterator[EngineEvent]:
+        """Answer in the running conversation; ends with Done or Failed. Leaving the iterator early stops the answer."""
+        ...
+
+    def watch(self) -> AsyncIterator[Progress | Failed]:
+        """What happens between questions: Progress while idle, Failed if the engine dies unasked. Ends at `close`.
+
+        One watcher at a time; it outlives restarts.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End the running answer at the next token or prefill chunk; its `ask` ends with Done, nothing is lost."""
+        ...
+
+    async def new_conversation(self) -> None:
+        """Forget all turns; a running answer is stopped first."""
+        ...
+
+    async def close(self) -> None:
+        """End the engine and free its memory, whatever it is doing; may be called more than once."""
+        ...
