@@ -1,6 +1,6 @@
 """What is in use right now: one sample of memory figures, taken by probes that may each be absent.
 
-A sensor that does not exist or fails gives None, never zero. Importing this module loads neither MLX nor psutil.
+A sensor that does not exist or fails gives None, never zero. Importing this loads neither MLX nor psutil.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Telemetry:
     recommended_bytes: int | None = None
     """What Metal recommends as the working set of the GPU; None without Metal."""
     footprint_bytes: int | None = None
-    """What the system charges to the engine's process: the physical footprint on macOS, the resident set elsewhere."""
+    """What the system charges to the engine's process: physical footprint on macOS, else the resident set."""
     available_bytes: int | None = None
     """What other programs and caches would give up without swapping."""
     total_bytes: int | None = None

@@ -145,7 +145,7 @@ class Answer(Message):
 
 @dataclass(frozen=True)
 class Progress(Message):
-    """Figures for gauges, twice a second while answering and once a second otherwise; None: not known (yet)."""
+    """Figures for gauges, twice a second while answering, once a second otherwise; None: not known (yet)."""
 
     TYPE: ClassVar[str] = "progress"
     telemetry: Telemetry = field(default_factory=Telemetry)
@@ -214,8 +214,8 @@ def from_json(raw: object) -> Message:
 class Engine(Protocol):
     """A model behind five verbs, for one face. All methods are for one asyncio event loop.
 
-    Nothing here raises for what may happen to an engine: every failure is a `Failed` event. Asking while an answer
-    is running is a mistake of the caller: EngineError.
+    Nothing here raises for what may happen to an engine: every failure is a `Failed` event. Asking while an
+    answer is running is a mistake of the caller: EngineError.
     """
 
     def start(self, model: str | None) -> AsyncIterator[Loading | Ready | Failed]:
@@ -226,18 +226,21 @@ class Engine(Protocol):
         ...
 
     def ask(self, request: AskRequest) -> AsyncIterator[EngineEvent]:
-        """Answer in the running conversation; ends with Done or Failed. Leaving the iterator early stops the answer."""
+        """Answer in the running conversation; ends with Done or Failed.
+
+        Leaving the iterator early stops the answer.
+        """
         ...
 
     def watch(self) -> AsyncIterator[Progress | Failed]:
-        """What happens between questions: Progress while idle, Failed if the engine dies unasked. Ends at `close`.
+        """What happens between questions: Progress while idle, Failed if the engine dies unasked.
 
-        One watcher at a time; it outlives restarts.
+        One watcher at a time; it outlives restarts and ends at `close`.
         """
         ...
 
     async def stop(self) -> None:
-        """End the running answer at the next token or prefill chunk; its `ask` ends with Done, nothing is lost."""
+        """End the running answer at the next token or prefill chunk; its `ask` ends with Done."""
         ...
 
     async def new_conversation(self) -> None:

@@ -1,7 +1,7 @@
 """Frozen dataclasses to JSON objects and back, strictly: what does not fit its declared type is refused.
 
 Understands what the engine's messages are made of: str, bool, int, float, None, StrEnum, dataclasses,
-unions of these with None, and `tuple[X, ...]`. Unknown keys, missing keys, an int for a bool, NaN: all EngineError.
+unions of these with None, and `tuple[X, ...]`. Unknown or missing keys, an int for a bool, NaN: EngineError.
 """
 
 import math
@@ -79,7 +79,7 @@ def _load_optional(members: tuple[Any, ...], value: object, *, where: str) -> ob
 def _load_scalar(hint: type, value: object, *, where: str) -> object:
     if issubclass(hint, StrEnum):
         try:
-            return hint(value)
+            return hint(cast("str", value))
         except ValueError as error:
             raise _mismatch(where, f"one of {', '.join(hint)}", value) from error
     if hint is float and type(value) in (int, float):

@@ -1,0 +1,72 @@
+"""The fake behind the app's tests keeps the Engine Protocol."""
+
+import asyncio
+
+import pytest
+
+from magistral_mlx.engine.protocol import (
+    Answer,
+    AskRequest,
+    Done,
+    Engine,
+    EngineEvent,
+    Failed,
+    Progress,
+    Ready,
+    Reasoning,
+)
+from magistral_mlx.errors import EngineError
+from magistral_mlx.generation.events import Ending
+from support.fake_engine import MODEL, Die, Pause, ScriptedEngine, Stall, done
+
+
+async def asked(engine: Engine, text: str = "?") -> list[EngineEvent]:
+    return [event async for event in engine.ask(AskRequest(text))]
+
+
+async def started(engine: Engine) -> None:
+    events = [event async for event in engine.start(None)]
+    assert events[-1] == Ready(MODEL)
+
+
+async def test_plays_its_turns_and_completes_them() -> None:
+    engine = ScriptedEngine(turns=[[Reasoning("so", 1), Pause(0.01), Answer("85", 1)], [done("x")]])
+    await started(engine)
+    assert await asked(engine) == [Reasoning("so", 1), Answer("85", 1), done("85", reasoning="so")]
+    assert await asked(engine) == [done("x")]
+    assert engine.calls == ["start", "ask", "ask"]
+
+
+async def test_stop_ends_a_stall_and_keeps_the_text() -> None:
+    engine = ScriptedEngine(turns=[[Reasoning("so", 1), Stall(), Answer("never", 1)]])
+    await started(engine)
+    running = asyncio.create_task(asked(engine))
+    await asyncio.sleep(0.01)
+    with pytest.raises(EngineError):
+        await asked(engine)
+    await engine.stop()
+    assert (await running)[-1] == done("", reasoning="so", ending=Ending.STOPPED)
+
+
+async def test_death_in_mid_thought_and_restart() -> None:
+    engine = ScriptedEngine(turns=[[Reasoning("so", 1), Die(log="/tmp/log")], [done("back")]])
+    await started(engine)
+    last = (await asked(engine))[-1]
+    assert isinstance(last, Failed)
+    assert last.engine_lost
+    refused = (await asked(engine))[-1]
+    assert isinstance(refused, Failed)
+    await started(engine)
+    assert isinstance((await asked(engine))[-1], Done)
+
+
+async def test_the_watcher_hears_idle_figures_death_and_the_end() -> None:
+    engine = ScriptedEngine()
+    await started(engine)
+    engine.idle(Progress(context_used=3))
+    engine.die()
+    await engine.close()
+    events = [event async for event in engine.watch()]
+    assert events[0] == Progress(context_used=3)
+    assert isinstance(events[1], Failed)
+    assert len(events) == 2
