@@ -14,7 +14,8 @@ class Ending(StrEnum):
     COMPLETE = "complete"
     """The model closed its answer itself, or a stop string did."""
     CUT_IN_REASONING = "cut_in_reasoning"
-    """`max_tokens` or the context ran out inside the thought; `answer` is empty."""
+    """The reply ended inside the thought: `max_tokens`, the context, or the model itself, which ended the
+    turn without closing its thought."""
     CUT_IN_ANSWER = "cut_in_answer"
     """`max_tokens` or the context ran out inside the answer."""
     STOPPED = "stopped"
@@ -38,8 +39,11 @@ class Stats:
     image_tokens: int = 0
     """Prompt positions filled by picture features ([IMG] only, not breaks and ends)."""
     reasoning_tokens: int = 0
+    """Generated tokens of the thought; its two control tokens are not counted."""
     answer_tokens: int = 0
+    """Generated tokens of the answer and of tool calls; control tokens are not counted."""
     prefill_seconds: float = 0.0
+    """Picture encoding and reading of the prompt, up to the first generated token."""
     time_to_first_token: float = 0.0
     """From the call to the first generated token: picture encoding and prefill included."""
     decode_tokens_per_second: float = 0.0
@@ -91,6 +95,8 @@ class ReasoningText:
     """A piece of the thought; whole characters only."""
 
     text: str
+    tokens: int = field(default=0, compare=False)
+    """How many generated tokens went into the thought since its last piece."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,8 @@ class AnswerText:
     """A piece of the answer; whole characters only."""
 
     text: str
+    tokens: int = field(default=0, compare=False)
+    """How many generated tokens went into the answer since its last piece."""
 
 
 @dataclass(frozen=True)
