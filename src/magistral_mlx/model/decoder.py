@@ -1,0 +1,60 @@
+"""The language model: mlx-lm's Llama decoder with Mistral's dimensions.
+
+No other file imports mlx-lm's models. What is relied on (tests/model/test_upstream_contract.py fails when it
+changes): `llama.Model` takes `ModelArgs`, holds `.model` (with `.embed_tokens`) and `.lm_head`, and is called
+with ids, `cache` and `input_embeddings`; `KVCache` counts positions in `.offset` and forgets the last n with
+`trim(n)`.
+"""
+
+from typing import cast
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models import llama
+from mlx_lm.models.cache import KVCache
+
+from magistral_mlx.model_config import TextConfig
+
+__all__ = ["KVCache", "build_decoder", "decode_hidden", "embed_tokens", "project_to_vocabulary"]
+
+
+def build_decoder(text: TextConfig) -> nn.Module:
+    """An empty decoder; its parameters are named `model.*` and `lm_head.*`."""
+    return llama.Model(
+        llama.ModelArgs(
+            model_type="mistral",
+            hidden_size=text.hidden_size,
+            num_hidden_layers=text.num_hidden_layers,
+            intermediate_size=text.intermediate_size,
+            num_attention_heads=text.num_attention_heads,
+            num_key_value_heads=text.num_key_value_heads,
+            head_dim=text.head_dim,
+            rms_norm_eps=text.rms_norm_eps,
+            vocab_size=text.vocab_size,
+            max_position_embeddings=text.max_position_embeddings,
+            rope_theta=text.rope_theta,
+            rope_traditional=False,
+            tie_word_embeddings=False,
+        )
+    )
+
+
+def embed_tokens(decoder: nn.Module, token_ids: mx.array) -> mx.array:
+    """[..., n] -> [..., n, hidden]."""
+    embeddings: mx.array = cast(llama.Model, decoder).model.embed_tokens(token_ids)
+    return embeddings
+
+
+def decode_hidden(
+    decoder: nn.Module, token_ids: mx.array, *, cache: list[KVCache] | None, embeddings: mx.array | None
+) -> mx.array:
+    """[1, n] (or embeddings [1, n, hidden]) -> normed hidden states [1, n, hidden]; `cache` grows by n."""
+    model = cast(llama.Model, decoder).model
+    hidden: mx.array = model(token_ids, cache=cache, input_embeddings=embeddings)
+    return hidden
+
+
+def project_to_vocabulary(decoder: nn.Module, hidden: mx.array) -> mx.array:
+    """[..., hidden] -> logits [..., vocab]."""
+    logits: mx.array = cast(llama.Model, decoder).lm_head(hidden)
+    return logits

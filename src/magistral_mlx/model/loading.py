@@ -1,0 +1,110 @@
+"""Weights of an opened checkpoint -> a model ready to compute.
+
+Strict: every parameter is filled exactly once, and nothing is left over.
+"""
+
+# pyright: reportUnknownMemberType=false
+# Reason: mlx leaves *shape, *axes and *args of its array methods without types.
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from magistral_mlx.checkpoint import Checkpoint
+from magistral_mlx.errors import CheckpointError
+from magistral_mlx.model.magistral import MagistralModel
+from magistral_mlx.model_config import Quantization
+
+_FLOATS = (mx.float32, mx.float16, mx.bfloat16)
+
+
+def default_dtype() -> mx.Dtype:
+    """What computing is fastest in: bfloat16 on a GPU; float32 on the CPU, which has no bfloat16 units."""
+    return mx.bfloat16 if mx.default_device() == mx.Device(mx.gpu) else mx.float32
+
+
+def load_model(
+    checkpoint: Checkpoint,
+    *,
+    dtype: mx.Dtype | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> MagistralModel:
+    """Builds the model and reads every weight once.
+
+    Args:
+        checkpoint: a folder that `open_checkpoint` found to be whole.
+        dtype: what unpacked weights and scales are kept and computed in; None chooses by device.
+        progress: called with bytes read and bytes in all, first with 0 and then after each file.
+
+    Raises:
+        CheckpointError: a file changed or vanished since it was opened.
+    """
+    dtype = dtype or default_dtype()
+    sizes = {file: _size(file) for file in checkpoint.weight_files}
+    done, total = 0, sum(sizes.values())
+    weights: dict[str, mx.array] = {}
+    for file, size in sizes.items():
+        if progress:
+            progress(done, total)
+        loaded = _load_file(file, dtype)
+        weights.update(loaded)
+        done += size
+    if progress:
+        progress(done, total)
+    model = MagistralModel(checkpoint.config)
+    _quantize(model, checkpoint.config.quantization, weights)
+    try:
+        model.load_weights(list(weights.items()), strict=True)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{checkpoint.directory} changed while it was read: {error}", "Open it again."
+        ) from error
+    model.eval()
+    return model
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError as error:
+        raise CheckpointError(
+            f"{file} can't be read: {error.strerror}", "Check the folder and try again."
+        ) from error
+
+
+def _load_file(file: Path, dtype: mx.Dtype) -> dict[str, mx.array]:
+    """All tensors of one file, floats cast to `dtype`, read and evaluated.
+
+    File by file: `mx.load` is lazy, so the cast of one tensor frees its source before the next file is read.
+    """
+    try:
+        lazy = cast(dict[str, mx.array], mx.load(str(file)))
+        cast_arrays = {
+            name: array.astype(dtype) if array.dtype in _FLOATS else array for name, array in lazy.items()
+        }
+        lazy.clear()
+        mx.eval(cast_arrays)
+    except (RuntimeError, OSError) as error:
+        raise CheckpointError(f"{file} can't be loaded: {error}", "Convert or download it again.") from error
+    return cast_arrays
+
+
+def _quantize(
+    model: MagistralModel, quantization: Quantization | None, stored: Mapping[str, mx.array]
+) -> None:
+    """Makes the modules quantized that are stored so; their arrays are filled afterwards."""
+    if quantization is None:
+        return
+
+    def packing(path: str, module: nn.Module) -> bool | dict[str, int | str]:
+        if not hasattr(module, "to_quantized"):
+            return False
+        chosen = quantization.of_module(path, has_scales=f"{path}.scales" in stored)
+        if chosen is None:
+            return False
+        return {"group_size": chosen.group_size, "bits": chosen.bits, "mode": chosen.mode}
+
+    nn.quantize(model, class_predicate=packing)

@@ -1,0 +1,111 @@
+"""Magistral: token ids and pixels -> logits.
+
+Pure MLX: no paths, no text, no tokenizer. Parameter names are those of the converted folder, so loading needs
+no mapping. Token positions of one conversation form a batch of one.
+"""
+
+from collections.abc import Sequence
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from magistral_mlx.errors import CheckpointError, ImageError, PromptError
+from magistral_mlx.model.decoder import (
+    KVCache,
+    build_decoder,
+    decode_hidden,
+    embed_tokens,
+    project_to_vocabulary,
+)
+from magistral_mlx.model.vision import Projector, build_tower, encode_patches
+from magistral_mlx.model_config import ModelConfig
+
+
+class MagistralModel(nn.Module):
+    """Mistral3ForConditionalGeneration; without a vision config, the decoder alone."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # mlx leaves it unannotated
+        self.config = config
+        self.language_model = build_decoder(config.text)
+        if config.vision is not None:
+            self.vision_tower = build_tower(config.vision)
+            self.multi_modal_projector = Projector(config, config.vision)
+
+    def make_cache(self) -> list[KVCache]:
+        """An empty KV cache, one entry per layer.
+
+        `cache[0].offset` counts the positions held; `entry.trim(n)` on every entry forgets the last n (at
+        most all) in no time: buffers stay and are written over.
+        """
+        return [KVCache() for _ in range(self.config.text.num_hidden_layers)]
+
+    def embed(self, token_ids: mx.array) -> mx.array:
+        """[n] -> [n, hidden]. Ids must lie inside the vocabulary; MLX does not check."""
+        return embed_tokens(self.language_model, token_ids)
+
+    def encode_image(self, pixels: mx.array) -> mx.array:
+        """[3, height, width] as `prompt.images` prepares them -> [rows * columns, hidden] of merged places.
+
+        Raises:
+            CheckpointError: the model has no vision tower.
+            ImageError: the size is not a whole number of merged patches, or a side is over the model's limit.
+        """
+        vision = self.config.vision
+        if vision is None:
+            raise CheckpointError(
+                "This model has no vision tower", "Ask without pictures, or convert it with vision."
+            )
+        channels, height, width = pixels.shape
+        step = vision.patch_size * self.config.spatial_merge_size
+        if channels != 3 or height % step or width % step or not 0 < max(height, width) <= vision.image_size:
+            raise ImageError(
+                f"A picture of {channels} x {height} x {width} can't be encoded",
+                f"Prepare it as 3 channels and sides that are multiples of {step} up to {vision.image_size}.",
+            )
+        return self.multi_modal_projector(encode_patches(self.vision_tower, pixels, vision))
+
+    def embed_prompt(self, token_ids: Sequence[int], features: Sequence[mx.array] = ()) -> mx.array:
+        """Embeddings [n, hidden] of `token_ids`, with `features` (of `encode_image`) at the [IMG] positions.
+
+        Raises:
+            PromptError: an id lies outside the vocabulary, or positions and features differ in number.
+        """
+        vocabulary = self.config.text.vocab_size
+        outside = next((token for token in token_ids if not 0 <= token < vocabulary), None)
+        if outside is not None:
+            raise PromptError(
+                f"Token id {outside} is outside the vocabulary of {vocabulary}",
+                "Use the tokenizer that belongs to this model.",
+            )
+        positions = [at for at, token in enumerate(token_ids) if token == self.config.image_token_id]
+        given = sum(feature.shape[0] for feature in features)
+        if given != len(positions):
+            raise PromptError(
+                f"The prompt has {len(positions)} [IMG] positions and its pictures give {given} features",
+                "Give the pictures that the prompt was made with, in order.",
+            )
+        embeddings = self.embed(mx.array(list(token_ids), dtype=mx.int32))
+        if positions:
+            embeddings[mx.array(positions)] = mx.concatenate(list(features)).astype(embeddings.dtype)
+        return embeddings
+
+    def hidden(
+        self, token_ids: mx.array, *, cache: list[KVCache] | None, embeddings: mx.array | None = None
+    ) -> mx.array:
+        """[1, n] -> normed hidden states [1, n, hidden], without the head.
+
+        With `embeddings` [1, n, hidden] the ids are not looked at. For a prefill chunk whose logits nobody
+        needs, evaluate the cache's state alone.
+        """
+        return decode_hidden(self.language_model, token_ids, cache=cache, embeddings=embeddings)
+
+    def head(self, hidden: mx.array) -> mx.array:
+        """[..., hidden] -> logits [..., vocab]; give it the last position only where only that is needed."""
+        return project_to_vocabulary(self.language_model, hidden)
+
+    def __call__(
+        self, token_ids: mx.array, *, cache: list[KVCache] | None = None, embeddings: mx.array | None = None
+    ) -> mx.array:
+        """[1, n] (or `embeddings` [1, n, hidden]) -> logits [1, n, vocab] of every position."""
+        return self.head(self.hidden(token_ids, cache=cache, embeddings=embeddings))
