@@ -1,0 +1,111 @@
+"""`magistral ask`: one question, its reasoning and its answer.
+
+The answer goes to stdout; reasoning, progress and remarks go to stderr, so that a pipe receives the answer
+alone. With `--json` stdout holds one object (see `Reply.to_json`) and nothing is streamed. An answer that
+was cut off or broke into a loop is printed as far as it came and named on stderr; the exit code is 0 then,
+because the object or the remark says it, and 1 only if the memory ran out.
+"""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from magistral_mlx.commands.console import Console
+from magistral_mlx.commands.following import follow, load_model
+from magistral_mlx.commands.numbers import fraction, natural_number, non_negative, whole_number
+from magistral_mlx.errors import PromptError, UsageError
+from magistral_mlx.generation.events import Ending
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUMMARY = "ask one question and print the answer"
+
+_REMARKS = {
+    Ending.CUT_IN_REASONING: "Cut off while reasoning: there is no answer. Raise --max-tokens, or set "
+    "--thinking-budget so that the answer gets its share.",
+    Ending.CUT_IN_ANSWER: "The answer is cut off. Raise --max-tokens to get the rest.",
+    Ending.STOPPED: "Stopped.",
+    Ending.LOOP: "The model repeated itself and was stopped. Ask in other words or with another --seed.",
+    Ending.TOOL_CALLS: "The model asks for a tool, and `magistral ask` offers none. Ask in other words.",
+    Ending.OUT_OF_MEMORY: "The memory ran out; this is what was produced until then. Use fewer or smaller "
+    "pictures or a shorter prompt, or close other programs.",
+}
+_EXIT_CODES = {Ending.STOPPED: 130, Ending.OUT_OF_MEMORY: 1}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `magistral ask`."""
+    add = parser.add_argument
+    add("prompt", nargs="?", metavar="PROMPT", help="the question; `-` or nothing reads it from stdin")
+    add(
+        "--image", action="append", default=[], metavar="P", help="a picture: path or http(s) URL; repeatable"
+    )
+    add("--model", metavar="M", help='"miniature", a converted folder, or the name of an installed model')
+    add("--system", metavar="S", help="a system prompt; the model's reasoning prompt stays beside it")
+    add("--no-thinking", action="store_true", help="answer without reasoning first")
+    add("--thinking-budget", type=whole_number, metavar="N", help="close the reasoning after N tokens")
+    add("--max-tokens", type=natural_number, metavar="N", help="at most N tokens of reasoning and answer")
+    add("--temperature", type=non_negative, default=0.7, metavar="T", help="0 is greedy (default 0.7)")
+    add("--top-p", type=fraction, default=0.95, metavar="P", help="nucleus sampling (default 0.95)")
+    add("--seed", type=whole_number, metavar="N", help="makes the answer repeatable")
+    add("--hide-reasoning", action="store_true", help="do not stream the reasoning to stderr")
+    add("--json", action="store_true", help="print one JSON object with reasoning, answer and figures")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask and print; see the module's text for streams and exit codes."""
+    if arguments.no_thinking and arguments.thinking_budget is not None:
+        raise UsageError("--no-thinking contradicts --thinking-budget", "Leave one of them out.")
+    console = Console.standard()
+    question = _question(arguments.prompt)
+    # Pictures are read before the model is loaded: a wrong path is told at once.
+    images = _pictures(arguments.image)
+    model = load_model(arguments.model, console=console)
+    events = model.stream(
+        question,
+        images=images,
+        system=arguments.system,
+        thinking=not arguments.no_thinking,
+        thinking_budget=arguments.thinking_budget,
+        max_tokens=arguments.max_tokens,
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        seed=arguments.seed,
+    )
+    streams = not arguments.json
+    reply = follow(
+        events, console=console, reasoning=streams and not arguments.hide_reasoning, answer=streams
+    )
+    if arguments.json:
+        console.result(json.dumps(reply.to_json(model.name), ensure_ascii=False) + "\n")
+    if reply.ending in _REMARKS:
+        console.note(_REMARKS[reply.ending])
+    return _EXIT_CODES.get(reply.ending, 0)
+
+
+def _question(prompt: str | None) -> str:
+    if prompt is None and sys.stdin.isatty():
+        raise UsageError("There is no question", 'Write it in quotes: magistral ask "What is 47 + 38?"')
+    text = _standard_input() if prompt is None or prompt == "-" else prompt
+    if not text.strip():
+        raise PromptError("The question is empty", "Write a question as the argument or on stdin.")
+    return text
+
+
+def _standard_input() -> str:
+    raw = sys.stdin.buffer.read()
+    try:
+        return raw.decode("utf-8").strip("\n")
+    except UnicodeDecodeError as error:
+        raise PromptError(
+            f"The question on stdin is not UTF-8 text (byte {error.start})",
+            "Pipe text; attach pictures with --image.",
+        ) from error
+
+
+def _pictures(sources: list[str]) -> "list[Image.Image]":
+    from magistral_mlx.prompt.images import load_image
+
+    return [load_image(source) for source in sources]

@@ -1,0 +1,53 @@
+"""The `magistral` command as a process: what an in-process test cannot show."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_MAIN = "import sys; from magistral_mlx.commands.main import main; sys.exit(main())"
+
+
+def _start(*arguments: str, code: str = _MAIN, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = _start("--help", stdout=writing)
+    os.close(writing)
+    _, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert process.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_under_the_output_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        process = _start("--help", stdout=full.fileno())
+        _, errors = process.communicate(timeout=60)
+    assert errors.startswith("magistral: The output cannot be written: No space left")
+    assert errors.count("\n") == 1
+    assert process.returncode == 1
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"mlx", "mlx_lm", "mlx_vlm", "numpy", "transformers", "PIL", "textual", "mistral_common", "rich"}
+    code = (
+        "import sys; from magistral_mlx.commands.main import main; main(['--help'])\n"
+        f"print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    _, errors = _start(code=code).communicate(timeout=60)
+    assert errors.strip() == "[]"
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    heavy = {"mlx", "numpy", "transformers", "PIL", "mistral_common", "argparse"}
+    code = f"import sys, magistral_mlx; print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr)"
+    _, errors = _start(code=code).communicate(timeout=60)
+    assert errors.strip() == "[]"
