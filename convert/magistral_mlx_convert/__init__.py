@@ -1,1 +1,23 @@
-"""Any source to a 4-bit MLX checkpoint, streamed tensor by tensor."""
+"""Any source to a 4-bit MLX checkpoint, streamed tensor by tensor.
+
+Public names are imported on first use, so that finding the `convert` command costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magistral_mlx_convert.conversion import convert
+    from magistral_mlx_convert.progress import Progress, Stage
+
+_HOME_OF = {"Progress": "progress", "Stage": "progress", "convert": "conversion"}
+
+__all__ = ["Progress", "Stage", "convert"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        value = getattr(import_module(f"magistral_mlx_convert.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

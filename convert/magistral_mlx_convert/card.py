@@ -1,0 +1,109 @@
+"""What the folder says of itself: `README.md` for people, `magistral-mlx.json` for programs."""
+
+from collections.abc import Mapping
+
+from magistral_mlx_convert.journal import FORMAT_VERSION
+from magistral_mlx_convert.kernel import backend, mlx_version
+from magistral_mlx_convert.plan import Plan
+from magistral_mlx_convert.report import ErrorReport
+from magistral_mlx_convert.sources.source import Provenance
+from magistral_mlx_convert.workplace import in_gb
+
+MANIFEST_FILE = "magistral-mlx.json"
+CARD_FILE = "README.md"
+
+
+def manifest(
+    plan: Plan,
+    *,
+    name: str,
+    provenance: Provenance,
+    dropped: Mapping[str, str],
+    errors: ErrorReport,
+    measured_rows: str,
+    files: Mapping[str, tuple[int, str]],
+) -> dict[str, object]:
+    """Everything that is needed to check the folder, or to make it again. `files`: name -> bytes, SHA-256."""
+    whole = plan.recipe.whole
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "source": {"kind": provenance.kind, "name": provenance.name, "revision": provenance.revision},
+        "recipe": {
+            "name": plan.recipe.name,
+            "dtype": plan.recipe.dtype,
+            "bits": whole.bits if whole else None,
+            "group_size": whole.group_size if whole else None,
+            "mode": whole.mode if whole else None,
+        },
+        "made_with": {"mlx": mlx_version(), "backend": backend()},
+        "dropped_tensors": dict(dropped),
+        "weight_error": {
+            "measured_rows": measured_rows,
+            "whole": errors.whole,
+            "classes": dict(errors.per_class),
+        },
+        "files": {
+            file: {"bytes": nbytes, "sha256": digest} for file, (nbytes, digest) in sorted(files.items())
+        },
+    }
+
+
+def model_card(
+    plan: Plan, *, name: str, provenance: Provenance, errors: ErrorReport, measured_rows: str
+) -> str:
+    """`README.md`: where it came from, what was done, what was measured and what was not."""
+    parts = [
+        _front_matter(provenance),
+        f"# {name}\n",
+        "Weights for [MLX](https://github.com/ml-explore/mlx), converted by magistral-mlx. "
+        "magistral-mlx runs the folder whole; mlx-lm (text only) and mlx-vlm load the same weights.\n",
+        _facts(plan, provenance),
+        _errors(errors, measured_rows),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _front_matter(provenance: Provenance) -> str:
+    lines = ["---", "library_name: mlx", "tags: [mlx, mistral3, magistral]"]
+    if provenance.kind == "huggingface-hub":
+        lines.insert(2, f"base_model: {provenance.name}")
+    return "\n".join([*lines, "---", ""])
+
+
+def _facts(plan: Plan, provenance: Provenance) -> str:
+    whole = plan.recipe.whole
+    kept = sum(unit.output_bytes for unit in plan.units if unit.packing is None)
+    packed = sum(unit.output_bytes for unit in plan.units if unit.packing is not None)
+    how = (
+        f"{whole.bits} bits, groups of {whole.group_size}, {whole.mode}: {in_gb(packed)}"
+        if whole
+        else "nothing"
+    )
+    revision = f"revision {provenance.revision}" if provenance.revision else "revision not known"
+    rows = [
+        ("Source", f"{provenance.name}, {revision}"),
+        ("Recipe", plan.recipe.name),
+        ("Quantized", how),
+        ("Kept", f"in {plan.recipe.dtype}: {in_gb(kept)}"),
+        ("Size", f"{in_gb(plan.source_bytes)} became {in_gb(plan.output_bytes)}"),
+        ("Made with", f"MLX {mlx_version()} on {backend()}"),
+    ]
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows), ""])
+
+
+def _errors(errors: ErrorReport, measured_rows: str) -> str:
+    head = "## What was measured\n\n"
+    if errors.whole is None:
+        return (
+            head + "Nothing is quantized, so that no weight error arises beyond the dtype's own rounding.\n"
+        )
+    rows = [f"| {name} | {100 * error:.2f} % |" for name, error in errors.per_class.items()]
+    return (
+        head
+        + f"Relative error of the quantized weights, root mean square, {measured_rows}: "
+        + f"{100 * errors.whole:.2f} % over all.\n\n"
+        + "\n".join(["| weights | error |", "|---|---|", *rows])
+        + "\n\nNot measured here: how much the answers change. Published benchmark figures of the source are "
+        "for its unquantized weights.\n"
+    )

@@ -1,0 +1,74 @@
+"""`magistral convert`: the arguments, the progress on stderr, the finished folder on stdout."""
+
+import argparse
+import sys
+
+from magistral_mlx.errors import MagistralError, UsageError
+
+SUMMARY = "convert a checkpoint to MLX (4 bits by default)"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `magistral convert`."""
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a folder in Hugging Face format, or a hub id owner/name"
+    )
+    parser.add_argument("--to", metavar="DIR", required=True, help="the folder to make; it must not exist")
+    parser.add_argument(
+        "--bits", type=int, help="2, 3, 4 (default), 5, 6 or 8; 16 keeps the weights unquantized"
+    )
+    parser.add_argument(
+        "--group-size", type=int, metavar="N", help="weights that share a scale: 32, 64 (default), 128"
+    )
+    parser.add_argument("--mode", help="affine (default), mxfp4, mxfp8 or nvfp4")
+    parser.add_argument(
+        "--recipe", metavar="NAME", help="instead of the three: 4bit, 4bit-g32, 8bit, mxfp4, ..."
+    )
+    parser.add_argument(
+        "--dtype", default="bfloat16", help="of what is not quantized: bfloat16, float16 or float32"
+    )
+    parser.add_argument("--revision", metavar="R", help="branch, tag or commit of a hub id")
+    parser.add_argument("--tokenizer", metavar="FILE", help="a tekken.json for a source that lacks one")
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on where an interrupted run stopped (default); --no-resume starts over and leaves nothing behind",
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="measure the error of every weight, into report.json"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Converts; 0 on success, 1 on a domain error, 2 on wrong usage, 130 on Ctrl-C."""
+    # Imported here: `magistral --help` must not load MLX.
+    from magistral_mlx_convert.conversion import convert
+    from magistral_mlx_convert.progress_line import ProgressLine
+
+    with ProgressLine(sys.stderr) as line:
+        try:
+            folder = convert(
+                arguments.source,
+                arguments.to,
+                bits=arguments.bits,
+                group_size=arguments.group_size,
+                mode=arguments.mode,
+                recipe=arguments.recipe,
+                dtype=arguments.dtype,
+                revision=arguments.revision,
+                tokenizer=arguments.tokenizer,
+                resume=arguments.resume,
+                report=arguments.report,
+                progress=line.show,
+            )
+        except MagistralError as error:
+            line.say(f"magistral convert: {error}")
+            return 2 if isinstance(error, UsageError) else 1
+        except KeyboardInterrupt:
+            after = "run the same command again to go on" if arguments.resume else "nothing was left behind"
+            line.say(f"Interrupted; {after}.")
+            return 130
+        line.say(f"Done. Ask it something: magistral ask --model {folder} 'What is 47 + 38?'")
+    sys.stdout.write(f"{folder}\n")
+    return 0

@@ -1,0 +1,148 @@
+"""What will be written, to the byte, before anything is: pure arithmetic on headers, no array.
+
+The plan fixes the files, their tensors and their sizes, so that headers can be written first, free disk space be
+asked for early, and an interrupted run be continued by another one.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+
+from magistral_mlx.errors import UsageError
+from magistral_mlx.model_config import ModelConfig, Quantization
+from magistral_mlx.parameters import packed_shapes
+from magistral_mlx.safetensors_header import ITEM_BYTES
+from magistral_mlx_convert.mapping import Parameter, WeightMap
+from magistral_mlx_convert.recipe import Recipe
+
+SHARD_BYTES = 1_000_000_000
+"""A shard is closed before it would grow past this; a single larger tensor still gets its own."""
+
+PAGE_BYTES = 16384
+"""The data section starts on a page of Apple silicon, so that it can be mapped into memory."""
+
+SAFETENSORS_DTYPE = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+
+
+@dataclass(frozen=True)
+class OutputTensor:
+    """One stored tensor, in the order of the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One parameter and what is stored for it: itself, or codes, scales and biases."""
+
+    parameter: Parameter
+    packing: Quantization | None
+    outputs: tuple[OutputTensor, ...]
+
+    @property
+    def output_bytes(self) -> int:
+        return sum(output.nbytes for output in self.outputs)
+
+    @property
+    def source_bytes(self) -> int:
+        source = self.parameter.source
+        return math.prod(source.shape) * ITEM_BYTES[source.dtype]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One output file."""
+
+    file: str
+    units: tuple[Unit, ...]
+
+    @property
+    def header(self) -> bytes:
+        """Length and JSON, padded with spaces so that the data section starts on a page."""
+        entries: dict[str, object] = {"__metadata__": {"format": "mlx"}}
+        position = 0
+        for output in (output for unit in self.units for output in unit.outputs):
+            end = position + output.nbytes
+            entries[output.name] = {
+                "dtype": output.dtype, "shape": list(output.shape), "data_offsets": [position, end]
+            }  # fmt: skip
+            position = end
+        text = json.dumps(entries, separators=(",", ":")).encode()
+        length = -(-(len(text) + 8) // PAGE_BYTES) * PAGE_BYTES - 8
+        return length.to_bytes(8, "little") + text.ljust(length)
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.header) + sum(unit.output_bytes for unit in self.units)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole job."""
+
+    config: ModelConfig
+    recipe: Recipe
+    shards: tuple[Shard, ...]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return tuple(unit for shard in self.shards for unit in shard.units)
+
+    @property
+    def source_bytes(self) -> int:
+        return sum(unit.source_bytes for unit in self.units)
+
+    @property
+    def output_bytes(self) -> int:
+        return sum(shard.nbytes for shard in self.shards)
+
+
+def make_plan(
+    config: ModelConfig, weights: WeightMap, recipe: Recipe, *, shard_bytes: int = SHARD_BYTES
+) -> Plan:
+    """Decides on every stored tensor.
+
+    Raises:
+        UsageError: the recipe's group size does not divide the rows of a matrix that it quantizes.
+    """
+    groups: list[list[Unit]] = []
+    filled = 0
+    for parameter in weights.parameters:
+        unit = _unit(parameter, recipe)
+        if not groups or filled + unit.output_bytes > shard_bytes:
+            groups.append([])
+            filled = 0
+        groups[-1].append(unit)
+        filled += unit.output_bytes
+    shards = tuple(
+        Shard(file=f"model-{number:05}-of-{len(groups):05}.safetensors", units=tuple(units))
+        for number, units in enumerate(groups, start=1)
+    )
+    return Plan(config=config, recipe=recipe, shards=shards)
+
+
+def _unit(parameter: Parameter, recipe: Recipe) -> Unit:
+    packing = recipe.packing_of(parameter)
+    dtype = SAFETENSORS_DTYPE[recipe.dtype]
+    if packing is None:
+        kept = OutputTensor(name=parameter.name, dtype=dtype, shape=parameter.shape)
+        return Unit(parameter=parameter, packing=None, outputs=(kept,))
+    columns = parameter.shape[-1]
+    # The kernels pack 32 columns at a time, whatever the group.
+    if columns % packing.group_size or columns % 32:
+        raise UsageError(
+            f"{parameter.name} has rows of {columns}, which groups of {packing.group_size} do not divide",
+            "Choose a smaller group size, or --bits 16.",
+        )
+    stored = packed_shapes(parameter.name, parameter.shape, packing)
+    outputs = tuple(
+        OutputTensor(name=name, dtype=dtype if kind == "float" else kind, shape=shape)
+        for name, (shape, kind) in stored.items()
+    )
+    return Unit(parameter=parameter, packing=packing, outputs=outputs)

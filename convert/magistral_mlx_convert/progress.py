@@ -1,0 +1,27 @@
+"""What a running conversion tells its caller."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """What is being done."""
+
+    DOWNLOAD = "download"
+    CONVERT = "convert"
+    PUBLISH = "publish"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A moment of a conversion; bytes are those of the source."""
+
+    stage: Stage
+    bytes_done: int = 0
+    bytes_total: int = 0
+    tensors_done: int = 0
+    tensors_total: int = 0
+    bytes_kept: int = 0
+    """Of `bytes_done`, what an interrupted earlier run had done: speed is to be reckoned without it."""
+    note: str = ""
+    """Something that deserves a line of its own; empty on most events."""

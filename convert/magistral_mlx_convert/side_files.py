@@ -1,0 +1,164 @@
+"""The small files of a converted folder: config, index, tokenizer, system prompt; checked before any work."""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from magistral_mlx.errors import ConversionError
+from magistral_mlx.model_config import ModelConfig, Quantization
+from magistral_mlx.prompt.system_prompt import ReasoningPrompt
+from magistral_mlx_convert.plan import Plan
+from magistral_mlx_convert.sources.source import Source
+
+TOKENIZER_FILE = "tekken.json"
+SYSTEM_PROMPT_FILE = "SYSTEM_PROMPT.txt"
+GENERATION_CONFIG_FILE = "generation_config.json"
+INDEX_FILE = "model.safetensors.index.json"
+
+_OFFICIAL = "mistralai/Magistral-Small-2509"
+
+
+@dataclass(frozen=True)
+class SideFiles:
+    """What is copied: name -> bytes; `notes` say what the source lacked."""
+
+    files: Mapping[str, bytes]
+    notes: tuple[str, ...]
+
+
+def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | None) -> SideFiles:
+    """Reads and checks tokenizer, system prompt and generation config.
+
+    Args:
+        tokenizer: a `tekken.json` to take instead of the source's.
+
+    Raises:
+        ConversionError: there is no tokenizer, it does not fit the model, or a file is not what it should be.
+    """
+    path = tokenizer or source.tokenizer
+    if path is None:
+        raise ConversionError(
+            f"{source.provenance.name} holds no {TOKENIZER_FILE}",
+            f"Take the file from {_OFFICIAL} and name it with --tokenizer.",
+        )
+    files = {TOKENIZER_FILE: _tokenizer(path, config)}
+    notes: list[str] = []
+    if source.system_prompt is None:
+        notes.append(
+            f"The source has no {SYSTEM_PROMPT_FILE}: the model will run without its reasoning prompt"
+        )
+    else:
+        files[SYSTEM_PROMPT_FILE] = _system_prompt(source.system_prompt)
+    if source.generation_config is not None:
+        files[GENERATION_CONFIG_FILE] = _read(source.generation_config)
+        _object(files[GENERATION_CONFIG_FILE], source.generation_config)
+    return SideFiles(files=files, notes=tuple(notes))
+
+
+def _tokenizer(path: Path, config: ModelConfig) -> bytes:
+    data = _read(path)
+    raw = _object(data, path)
+    numbers, special = raw.get("config"), raw.get("special_tokens")
+    if (
+        not isinstance(numbers, dict)
+        or not isinstance(raw.get("vocab"), list)
+        or not isinstance(special, list)
+    ):
+        raise ConversionError(f"{path} is not a tekken tokenizer", f"Take the tekken.json of {_OFFICIAL}.")
+    size = cast(dict[str, object], numbers).get("default_vocab_size")
+    if not isinstance(size, int) or size > config.text.vocab_size:
+        raise ConversionError(
+            f"{path} has {size} tokens, but the model has {config.text.vocab_size}",
+            "Use the tekken.json that belongs to these weights.",
+        )
+    return data
+
+
+def _system_prompt(path: Path) -> bytes:
+    data = _read(path)
+    try:
+        ReasoningPrompt.parse(data.decode())
+    except ValueError as error:
+        raise ConversionError(f"{path} is not UTF-8 text", "Download it again.") from error
+    return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConversionError(f"{path} can't be read: {error.strerror}", "Check its permissions.") from error
+
+
+def _object(data: bytes, path: Path) -> dict[str, object]:
+    try:
+        raw: object = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ConversionError(f"{path} is not valid JSON: {error}", "Download it again.") from error
+    if not isinstance(raw, dict):
+        raise ConversionError(f"{path} is not a JSON object", "Download it again.")
+    return cast(dict[str, object], raw)
+
+
+def converted_config(raw: Mapping[str, object], plan: Plan) -> dict[str, object]:
+    """`config.json` of the result: the source's, in the flat spelling that every MLX program reads.
+
+    Transformers 5 nests the rotary base; mlx-lm would then silently take 10,000 and mlx-vlm fail.
+    """
+    config = cast(dict[str, object], copy.deepcopy(dict(raw)))
+    for key in ("quantization", "quantization_config", "torch_dtype", "dtype", "rope_parameters"):
+        config.pop(key, None)
+    model = plan.config
+    config |= {
+        "torch_dtype": plan.recipe.dtype,
+        "image_token_index": model.image_token_id,
+        "spatial_merge_size": model.spatial_merge_size,
+        "vision_feature_layer": -1,
+        "tie_word_embeddings": False,
+    }
+    config["text_config"] = _flat(config["text_config"]) | {
+        "head_dim": model.text.head_dim,
+        "rope_theta": model.text.rope_theta,
+        "tie_word_embeddings": False,
+    }
+    if model.vision is not None:
+        vision = {"head_dim": model.vision.head_dim, "rope_theta": model.vision.rope_theta}
+        config["vision_config"] = _flat(config["vision_config"]) | vision
+    if plan.recipe.whole is not None:
+        config["quantization"] = _quantization(plan, plan.recipe.whole)
+    return config
+
+
+def _flat(section: object) -> dict[str, object]:
+    dropped = ("rope_parameters", "torch_dtype", "dtype")
+    return {key: value for key, value in cast(dict[str, object], section).items() if key not in dropped}
+
+
+def _quantization(plan: Plan, whole: Quantization) -> dict[str, object]:
+    """The packing of the whole, and under its path each matrix that is packed otherwise or not at all."""
+    table: dict[str, object] = _numbers(whole)
+    for unit in plan.units:
+        if len(unit.parameter.shape) == 2 and unit.packing != whole:
+            table[unit.parameter.path] = False if unit.packing is None else _numbers(unit.packing)
+    return table
+
+
+def _numbers(packing: Quantization) -> dict[str, object]:
+    return {"group_size": packing.group_size, "bits": packing.bits, "mode": packing.mode}
+
+
+def index(plan: Plan) -> dict[str, object]:
+    """`model.safetensors.index.json`."""
+    places = {
+        output.name: shard.file for shard in plan.shards for unit in shard.units for output in unit.outputs
+    }
+    total = sum(unit.output_bytes for unit in plan.units)
+    return {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
+
+
+def to_json(value: object) -> bytes:
+    """JSON as it is written into the folder."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,72 @@
+"""What the conversion needs from a source, whatever its format: the port that every kind of source fills."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class SourceTensor:
+    """One tensor as the source delivers it: `dtype` in safetensors' spelling, rows along the first axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    """The file that holds it, for messages."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the weights came from, for the model card and the manifest; never a path of this machine."""
+
+    kind: str
+    """`huggingface-folder` or `huggingface-hub`."""
+    name: str
+    """A hub id, or the name of a folder."""
+    revision: str | None = None
+    """The commit, where it is known."""
+
+
+class Source(Protocol):
+    """A checkpoint that can be read row by row."""
+
+    @property
+    def provenance(self) -> Provenance: ...
+
+    @property
+    def config(self) -> Mapping[str, object]:
+        """`config.json` in the style of Hugging Face, as it was found or as it was derived."""
+        ...
+
+    @property
+    def tensors(self) -> Mapping[str, SourceTensor]: ...
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """`tekken.json`, where the source has one."""
+        ...
+
+    @property
+    def system_prompt(self) -> Path | None: ...
+
+    @property
+    def generation_config(self) -> Path | None: ...
+
+    @property
+    def identity(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, size and modification time (ns) of every weight file: a changed source is another source."""
+        ...
+
+    def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
+        """Fills `into` with whole rows of `tensor`, from row `first` on. Called from one reader thread.
+
+        Raises:
+            ConversionError: the file ends early or cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes the files. The source is not used after it."""
+        ...

@@ -1,0 +1,120 @@
+"""Where a conversion works until it is whole: a hidden sibling of the target, behind a lock.
+
+parent/NAME                    appears by one rename, complete
+parent/.NAME.partial/model/    grows
+parent/.NAME.partial/journal.json
+parent/.NAME.lock              held while a run works; the system lets it go however the run ends
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from magistral_mlx.errors import ConversionError
+from magistral_mlx_convert.shard_file import sync, sync_folder
+
+SPARE_BYTES = 64 << 20
+"""Disk space asked for beyond the output itself: the journal, the file system's own needs."""
+
+
+class Workplace:
+    """The hidden folder of one target; made by `open_workplace`, with the lock held."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.partial = target.parent / f".{target.name}.partial"
+        self.model = self.partial / "model"
+
+    def clear(self) -> None:
+        """Removes what an earlier run left and starts an empty folder."""
+        self.remove()
+        self.model.mkdir(parents=True)
+
+    def remove(self) -> None:
+        if self.partial.exists():
+            shutil.rmtree(self.partial)
+
+    def require_space(self, nbytes: int) -> None:
+        """Refuses early when `nbytes` more will not fit on the disk."""
+        free = shutil.disk_usage(self.target.parent).free
+        if free < nbytes + SPARE_BYTES:
+            raise ConversionError(
+                f"{self.target.parent} has {in_gb(free)} free, but the conversion needs {in_gb(nbytes + SPARE_BYTES)}",
+                "Free some space, or choose a folder on another disk with --to.",
+            )
+
+    def publish(self) -> None:
+        """Makes the folder durable and gives it its name.
+
+        Raises:
+            ConversionError: something took the name meanwhile.
+        """
+        for path in sorted(self.model.iterdir()):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                sync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(self.model)
+        _refuse_existing(self.target)
+        self.model.rename(self.target)
+        sync_folder(self.target.parent)
+        self.remove()
+
+
+@contextmanager
+def open_workplace(target: Path) -> Iterator[Workplace]:
+    """Locks `target` against other runs and gives its workplace. What an earlier run left is still there.
+
+    Raises:
+        ConversionError: the target exists, another run works on it, or its parent can't be written.
+    """
+    target = Path(os.path.abspath(target.expanduser()))
+    _refuse_existing(target)
+    lock = target.parent / f".{target.name}.lock"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _locked(lock)
+    except OSError as error:
+        raise ConversionError(
+            f"{target.parent} can't be written: {error.strerror}", "Choose another folder with --to."
+        ) from error
+    if descriptor is None:
+        raise ConversionError(
+            f"Another conversion is writing {target}", "Wait for it, or choose another folder."
+        )
+    try:
+        # The other run may have finished between the first look and the lock.
+        _refuse_existing(target)
+        yield Workplace(target)
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked(path: Path) -> int | None:
+    """An open, locked file; None when someone else holds the lock."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # A holder that finished between open and flock took the file's name away: lock the new one.
+        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+        os.close(descriptor)
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists() or target.is_symlink():
+        raise ConversionError(f"{target} already exists", "Remove it, or choose another folder with --to.")
+
+
+def in_gb(nbytes: int) -> str:
+    """Bytes as people read disk sizes."""
+    return f"{nbytes / 1e9:.2f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.1f} MB"
