@@ -1,0 +1,142 @@
+"""Conversations: turns composed to mistral-common's messages, and messages encoded to token ids.
+
+`compose` decides what is said (the reasoning prompt, the user's own system text, earlier thoughts);
+`encode` only puts it into ids, literally. mistral-common is imported when either is called, so that faces
+can use the turns without loading it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from magistral_mlx.errors import PromptError
+from magistral_mlx.prompt.system_prompt import ReasoningPrompt
+
+if TYPE_CHECKING:
+    from mistral_common.protocol.instruct.messages import ChatMessage
+    from mistral_common.protocol.instruct.tool_calls import Tool
+
+    from magistral_mlx.prompt.images import ImageSource, PreparedImage
+    from magistral_mlx.prompt.tokenizer import Tokenizer
+
+    Message: TypeAlias = ChatMessage | Mapping[str, Any]
+    """A chat message as mistral-common takes it: one of its classes, or a dict of the same keys."""
+
+
+class CalledTool(Protocol):
+    """A tool call of an earlier answer; `generation.events.ToolCall` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def arguments(self) -> str:
+        """A JSON object as text."""
+        ...
+
+
+@dataclass(frozen=True)
+class UserTurn:
+    """What the user said; pictures stand before the text."""
+
+    text: str
+    images: "tuple[ImageSource, ...]" = ()
+
+
+@dataclass(frozen=True)
+class AssistantTurn:
+    """What the model said. `reasoning` is "" when it did not think; a thought that was cut off is closed."""
+
+    reasoning: str
+    answer: str
+    tool_calls: tuple[CalledTool, ...] = ()
+
+
+@dataclass(frozen=True)
+class ToolTurn:
+    """What a tool gave back for the call of that name in the turn before."""
+
+    name: str
+    content: str
+
+
+Turn: TypeAlias = UserTurn | AssistantTurn | ToolTurn
+
+
+@dataclass(frozen=True)
+class PreparedPrompt:
+    """What the model reads: ids, and the pictures that fill their [IMG] positions, in order."""
+
+    token_ids: tuple[int, ...]
+    images: "tuple[PreparedImage, ...]" = ()
+
+    @property
+    def image_tokens(self) -> int:
+        """[IMG] positions, breaks and ends not counted."""
+        return sum(image.token_count for image in self.images)
+
+
+def compose(
+    turns: Sequence[Turn],
+    *,
+    system: str | None,
+    system_prompt: ReasoningPrompt | None,
+    thinking: bool,
+    keep_reasoning: bool = True,
+) -> "list[ChatMessage]":
+    """The messages for a conversation whose last turn is the user's or a tool's.
+
+    Thinking: one system message of chunks text / thought / text, the user's own system text first, then a
+    blank line, then the reasoning prompt. Not thinking: only the user's system text, and the answer is
+    opened with an empty closed thought. An assistant turn in which nothing was said is left out.
+
+    Args:
+        turns: the conversation so far.
+        system: the user's own system text; None or blank for none.
+        system_prompt: the model's reasoning prompt; needed when thinking.
+        thinking: whether the model shall think before it answers this time.
+        keep_reasoning: False drops the thoughts of earlier turns: shorter prompts, but everything after
+            the first dropped thought must be read anew each turn, and the model was trained with them kept.
+
+    Raises:
+        PromptError: nothing to answer, an empty question, a tool result without its call, no reasoning
+            prompt when thinking.
+        ImageError: a picture cannot be read.
+        NetworkError: a picture's URL does not answer.
+    """
+    from magistral_mlx.prompt.messages import assistant_opening, conversation_messages, system_messages
+
+    if not turns or isinstance(turns[-1], AssistantTurn):
+        raise PromptError(
+            "There is no question to answer", "End the conversation with a user's or a tool's turn."
+        )
+    if thinking and system_prompt is None:
+        raise PromptError(
+            "The model has no SYSTEM_PROMPT.txt, without which it does not think",
+            "Convert the model again from its original folder, or ask with thinking switched off.",
+        )
+    messages = system_messages(system, system_prompt if thinking else None)
+    messages += conversation_messages(turns, keep_reasoning=keep_reasoning)
+    return messages if thinking else [*messages, assistant_opening()]
+
+
+def encode(
+    tokenizer: "Tokenizer",
+    messages: "Sequence[Message]",
+    *,
+    tools: "Iterable[Tool | Mapping[str, Any]]" = (),
+) -> PreparedPrompt:
+    """The ids of `messages` exactly as mistral-common gives them; nothing is merged in.
+
+    Args:
+        tokenizer: the checkpoint's.
+        messages: mistral-common's classes or dicts of the same keys. Pictures are chunks of type `image`
+            (a PIL image, or base64) or `image_url` (data:, http(s): or file: URL); all are read by
+            `load_image`, so turned upright and within its limits.
+        tools: tool descriptions as mistral-common and OpenAI write them.
+
+    Raises:
+        PromptError: roles, order or content that the format cannot express.
+        ImageError: a picture cannot be read, or the checkpoint cannot see.
+        NetworkError: a picture's URL does not answer.
+    """
+    return tokenizer.encode_messages(messages, tools=tuple(tools))

@@ -1,0 +1,269 @@
+"""Any picture that people hand over, upright and in a form that mistral-common's encoder takes.
+
+mistral-common composites transparency on white and converts ordinary modes itself. What it gets wrong is
+done here first: EXIF orientation (it ignores it), pictures of more than 8 bits (it saturates them to white
+or black), a transparent colour in RGB (it ignores it), and the limits that a careful reader needs.
+"""
+
+import os
+import stat
+import struct
+import warnings
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from magistral_mlx.errors import ImageError
+from magistral_mlx.prompt.urls import decode_data_url, fetch_picture, file_url_path, scheme_of, shown_url
+from magistral_mlx.sanitize import sanitize_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, "Image.Image"]
+"""A path, an http(s), file or data URL, the bytes of a picture file, or a PIL image."""
+
+MAX_PIXELS = 89_478_485
+"""Pillow's own bound against decompression bombs. Encoding takes about 16 bytes per pixel for a moment,
+so this is 1.4 GB beside the model; a picture of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not."""
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+"""The largest picture file that is read."""
+
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "MPO",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "DIB",
+    "TIFF",
+    "PPM",
+    "ICO",
+    "ICNS",
+    "AVIF",
+    "JPEG2000",
+    "QOI",
+)
+"""What Pillow may decode here: pixel formats that announce themselves. EPS would start Ghostscript."""
+
+# What Pillow's decoders raise on damaged files, found by flipping and cutting bytes of every format above.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError,
+    MemoryError, NotImplementedError, struct.error, zlib.error,
+)  # fmt: skip
+
+_READABLE_MODES = frozenset(
+    {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"}
+)
+_ORIENTATION_TAG = 0x0112
+_REMEDY_FORMAT = "Use a PNG, JPEG, WebP, GIF, TIFF or BMP picture."
+
+
+def load_image(source: ImageSource) -> "Image.Image":
+    """Reads one picture: the first frame, upright, 8 bits per channel, transparency kept.
+
+    16-bit greyscale is scaled by its full range (65535 is white). 32-bit integers and floats have no agreed
+    white: floats in 0..1 count as fractions, values up to 255 stay, values up to 65535 scale as 16 bits, and
+    anything else is stretched from its smallest to its largest value. A PIL image that needs none of this is
+    returned as it is.
+
+    Args:
+        source: a path (`~` is expanded), an http(s) URL (fetched now), a file: or data: URL, the bytes of a
+            picture file, or a PIL image.
+
+    Raises:
+        ImageError: it is not there, not readable, not a picture, damaged or beyond the limits.
+        NetworkError: its URL does not answer.
+    """
+    from PIL import Image
+
+    if isinstance(source, Image.Image):
+        return _decoded(source, "The picture")
+    if isinstance(source, bytes):
+        return _opened(source, "The picture")
+    try:
+        text = os.fspath(source)
+    except TypeError as error:
+        kind = type(source).__name__
+        raise ImageError(
+            f"A picture was given as {kind}", "Give a path, an http(s) URL, bytes or a PIL image."
+        ) from error
+    match scheme_of(text) if isinstance(source, str) else None:
+        case "http" | "https":
+            return _opened(fetch_picture(text, limit=MAX_FILE_BYTES), f"The picture at {shown_url(text)}")
+        case "data":
+            return _opened(decode_data_url(text, limit=MAX_FILE_BYTES), "The picture in the data URL")
+        case "file":
+            return _opened(_read_file(file_url_path(text)), f"The picture {shown_path(text)}")
+        case None:
+            return _opened(_read_file(text), f"The picture {shown_path(text)}")
+        case other:
+            raise ImageError(
+                f"Pictures are not fetched by {other}: ({shown_url(text)})",
+                "Give a path, an http(s) URL, or the picture's bytes.",
+            )
+
+
+def shown_path(path: str) -> str:
+    """A path fit for a message: harmless and, by its end, short."""
+    line = sanitize_line(path)
+    return f'"{line}"' if len(line) <= 120 else f'"…{line[-119:]}"'
+
+
+def _read_file(path: str) -> bytes:
+    name = shown_path(path)
+    try:
+        file = Path(path).expanduser()
+        kind = file.stat()
+        if stat.S_ISDIR(kind.st_mode):
+            raise ImageError(f"{name} is a folder", "Give the path of one picture in it.")
+        if not stat.S_ISREG(kind.st_mode):
+            raise ImageError(
+                f"{name} is not an ordinary file", "Copy the picture into a file and give its path."
+            )
+        if kind.st_size > MAX_FILE_BYTES:
+            raise ImageError(
+                f"{name} has {kind.st_size // 2**20} MB; pictures may have {MAX_FILE_BYTES // 2**20} MB",
+                "Save it smaller, for example as JPEG.",
+            )
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"There is no picture {name}", "Check the path.") from error
+    except PermissionError as error:
+        raise ImageError(f"{name} may not be read", "Change its permissions or copy it elsewhere.") from error
+    # ValueError: a NUL byte in the path; RuntimeError: "~name" of a user that does not exist.
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ImageError(f"{name} cannot be read ({_reason(error)})", "Check the path.") from error
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return sanitize_line(text)[:120] or type(error).__name__
+
+
+def _opened(content: bytes, name: str) -> "Image.Image":
+    from PIL import Image, UnidentifiedImageError
+
+    if not content:
+        raise ImageError(f"{name} is empty (0 bytes)", "Save or download it again.")
+    if len(content) > MAX_FILE_BYTES:
+        raise ImageError(
+            f"{name} has more than {MAX_FILE_BYTES // 2**20} MB", "Save it smaller, for example as JPEG."
+        )
+    try:
+        with warnings.catch_warnings():
+            # Pillow comments on harmless oddities of files by warnings, which nobody asked for.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(BytesIO(content), formats=FORMATS)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_many_pixels(name) from error
+    except UnidentifiedImageError as error:
+        raise _not_a_picture(content, name) from error
+    except _DAMAGE as error:
+        raise ImageError(f"{name} is damaged ({_reason(error)})", "Save or download it again.") from error
+    return _decoded(picture, name)
+
+
+def _not_a_picture(content: bytes, name: str) -> ImageError:
+    head = content[:64]
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"):
+        return ImageError(
+            f"{name} is a HEIC photo, which cannot be read here",
+            "Convert it to JPEG: sips -s format jpeg photo.heic --out photo.jpg",
+        )
+    if head.startswith(b"%PDF"):
+        return ImageError(f"{name} is a PDF", "Save the page as a PNG picture.")
+    if b"<svg" in content[:1024]:
+        return ImageError(f"{name} is an SVG drawing", "Save it as a PNG picture.")
+    return ImageError(f"{name} is not a picture, or of an unknown format", _REMEDY_FORMAT)
+
+
+def _too_many_pixels(name: str, size: tuple[int, int] | None = None) -> ImageError:
+    measure = f"{name} is {size[0]} x {size[1]} pixels" if size else f"{name} is larger than can be read"
+    return ImageError(
+        f"{measure}; at most {MAX_PIXELS // 1_000_000} megapixels are read", "Make it smaller and try again."
+    )
+
+
+def _decoded(picture: "Image.Image", name: str) -> "Image.Image":
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise ImageError(f"{name} is {width} x {height} pixels", "Use a picture with at least one pixel.")
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels(name, picture.size)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture.load()
+            return _eight_bit(_upright(picture))
+    except ImageError:
+        raise
+    except _DAMAGE as error:
+        raise ImageError(
+            f"{name} is damaged or cut off ({_reason(error)})", "Save or download it again."
+        ) from error
+
+
+def _upright(picture: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except _DAMAGE:
+        # Broken EXIF beside a whole picture: shown as it is stored, as other readers do.
+        turn = None
+    if turn is None:
+        return picture
+    upright = picture.transpose(turn)
+    # The tag travels along in `info`; left there, a second reading would turn the picture again.
+    upright.info = {key: value for key, value in upright.info.items() if key == "transparency"}
+    return upright
+
+
+def _eight_bit(picture: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    if picture.mode.startswith(("I", "F")):
+        return Image.fromarray(_rescaled(picture))
+    if picture.mode == "La":
+        return picture.convert("LA")
+    if picture.mode == "RGB" and "transparency" in picture.info:
+        return picture.convert("RGBA")
+    if picture.mode not in _READABLE_MODES:
+        raise ImageError(f"The picture is in the colour space {picture.mode}", "Save it as RGB.")
+    return picture
+
+
+def _rescaled(picture: "Image.Image") -> "NDArray[np.uint8]":
+    import numpy as np
+
+    values: NDArray[np.float32] = np.asarray(picture, dtype=np.float32)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    offset = 0.0
+    if picture.mode.startswith("I;16"):
+        scale = 1 / 257
+    elif low < 0 or high > 65535:
+        offset, scale = low, 255 / max(high - low, 1e-300)
+    elif picture.mode == "F" and high <= 1:
+        scale = 255.0
+    else:
+        scale = 1 / 257 if high > 255 else 1.0
+    # In double precision: the distance of two float32 may not be a float32.
+    scaled = (values.astype(np.float64) - offset) * scale
+    return np.rint(scaled).clip(0, 255).astype(np.uint8)
