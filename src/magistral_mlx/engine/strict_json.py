@@ -18,11 +18,17 @@ _REMEDY = "Start the engine again; both sides must be the same version of magist
 
 
 def dump(value: object) -> object:
-    """`value` as something `json.dumps` takes; dataclasses become objects of their fields."""
+    """`value` as something `json.dumps` takes; dataclasses become objects of their fields.
+
+    Raises:
+        EngineError: a number is not finite; JSON has no word for it.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: dump(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
         return [dump(item) for item in cast("tuple[object, ...]", value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise EngineError("An engine message holds a number that is not finite", _REMEDY)
     return value.value if isinstance(value, StrEnum) else value
 
 

@@ -1,0 +1,184 @@
+"""The engine in a child process: what crashes, hangs or hoards there leaves the face alive.
+
+The child is `python -m magistral_mlx.engine.worker` with JSON lines over its stdin and stdout and its stderr
+in a log file. It has a session of its own, so that Ctrl-C in the terminal reaches only the face, and it ends
+by itself when its stdin closes, so that it never outlives the face.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import subprocess
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from magistral_mlx.engine import wire
+from magistral_mlx.engine.engine_log import open_log
+from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
+from magistral_mlx.engine.protocol import Close, Failed, Message
+from magistral_mlx.errors import EngineError
+
+# -P: a file in the user's folder must not pass for a module; faulthandler: native crashes leave their stack.
+WORKER = (sys.executable, "-P", "-X", "faulthandler", "-m", "magistral_mlx.engine.worker")
+PATIENCE = 2.0
+"""Seconds between asking the child to leave, terminating it and killing it."""
+
+_READ_SIZE = 1 << 16
+_log = logging.getLogger(__name__)
+
+
+class ChildEngine(LinkedEngine):
+    """An Engine in a child process.
+
+    Args:
+        command: the program and its arguments; speaks the worker's language.
+        environment: of the child; None: this process's.
+    """
+
+    def __init__(
+        self, *, command: Sequence[str] = WORKER, environment: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(lambda deliver, lost: _ChildLink(deliver, lost, command, environment))
+
+
+class _ChildLink:
+    """One child process, from its start to its end."""
+
+    def __init__(
+        self, deliver: Deliver, lost: Lost, command: Sequence[str], environment: Mapping[str, str] | None
+    ) -> None:
+        self._deliver = deliver
+        self._lost = lost
+        self._command = command
+        self._environment = environment
+        self._process: Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._log: Path | None = None
+        self._closing = False
+
+    async def open(self) -> None:
+        opened = open_log()
+        log: BinaryIO | int = subprocess.DEVNULL
+        if opened is not None:
+            log, self._log = opened
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(
+                f"The engine's process could not be started ({error})",
+                "Close other programs, or check that Python is still installed.",
+            ) from error
+        finally:
+            if opened is not None:
+                opened[0].close()
+        self._process = process
+        self._supervisor = asyncio.create_task(self._supervise(process), name="engine-supervisor")
+        if self._closing:  # closed while it came up
+            await self.close()
+
+    def post(self, turn: int, command: Message) -> None:
+        stdin = self._process.stdin if self._process else None
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(wire.encode(turn, command))
+
+    async def close(self) -> None:
+        self._closing = True
+        process, supervisor = self._process, self._supervisor
+        if process is None or supervisor is None:
+            return
+        self.post(0, Close())
+        _close_stdin(process)
+        for end in (process.terminate, process.kill):
+            done, _ = await asyncio.wait({supervisor}, timeout=PATIENCE)
+            if done:
+                break
+            _log.warning("The engine does not leave; %s", end.__name__)
+            with contextlib.suppress(ProcessLookupError):
+                end()
+        await supervisor
+
+    async def _supervise(self, process: Process) -> None:
+        """Reads until the child is gone, then says so, unless that was wanted."""
+        reading = asyncio.create_task(self._read(process), name="engine-reader")
+        leaving = asyncio.create_task(process.wait(), name="engine-exit")
+        try:
+            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            # What was written before the end is still read; but something else may hold the pipe open.
+            await asyncio.wait({reading}, timeout=PATIENCE)
+            garbage = _outcome(reading)
+            if not leaving.done() and not self._closing:
+                await asyncio.wait({leaving}, timeout=0 if garbage else PATIENCE)
+                _kill(process)
+            status = await leaving
+        finally:
+            reading.cancel()
+            _close_stdin(process)
+            _kill(process)
+        if not self._closing:
+            self._lost(self._obituary(status, garbage))
+
+    async def _read(self, process: Process) -> EngineError | None:
+        """Delivers all messages; returns what was wrong with them, or None at their end."""
+        assert process.stdout is not None
+        splitter = wire.LineSplitter()
+        try:
+            while data := await process.stdout.read(_READ_SIZE):
+                for line in splitter.push(data):
+                    self._deliver(*wire.decode(line))
+        except EngineError as error:
+            _log.error("The engine talks garbage: %s", error)
+            return error
+        return None
+
+    def _obituary(self, status: int, garbage: EngineError | None) -> Failed:
+        remedy = "Start it again and ask again; the conversation begins anew."
+        if garbage is not None:
+            problem = f"The engine sent something that is no message, and was ended ({garbage.problem})"
+        elif status == -signal.SIGKILL:
+            problem = "The engine was killed, by the system if memory ran out"
+            remedy += " If it happens again, use a smaller model, a shorter conversation or smaller pictures."
+        elif status < 0:
+            problem = f"The engine crashed ({_signal_name(-status)})"
+        else:
+            problem = f"The engine ended unexpectedly (exit status {status})"
+        return Failed(problem, remedy, engine_lost=True, log=str(self._log) if self._log else None)
+
+
+def _outcome(reading: "asyncio.Task[EngineError | None]") -> EngineError | None:
+    """What was wrong with the messages, a defect of the reading itself included."""
+    if not reading.done():
+        return None
+    defect = reading.exception()
+    if defect is None:
+        return reading.result()
+    _log.error("A defect while reading from the engine", exc_info=defect)
+    return EngineError(f"{type(defect).__name__}: {defect}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _close_stdin(process: Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _kill(process: Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()

@@ -1,0 +1,113 @@
+"""The moving figures of one answer: tokens per second, time to first token, context used."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from magistral_mlx.generation.events import Stats
+
+WINDOW_SECONDS = 1.0
+"""What "now" means for the speed."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """A reading; None where there is nothing to tell."""
+
+    tokens_per_second: float | None
+    average: float | None
+    time_to_first_token: float | None
+    context_used: int
+
+
+@dataclass
+class _Run:
+    """One answer; times in seconds of the clock."""
+
+    asked: float = 0.0
+    first: float | None = None
+    last: float = 0.0
+    tokens: int = 0
+    """All generated ones."""
+    first_tokens: int = 0
+    """Those of the first piece: their time belongs to the prefill."""
+    recent: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
+    """Time and tokens of the pieces after the first one, within the window."""
+    stats: Stats | None = None
+    """The exact figures, once it ended."""
+
+
+class Gauges:
+    """Fed by the thread that answers, read by any thread.
+
+    Args:
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._context = 0  # tokens before this answer
+        self._run = _Run()
+
+    def begin(self) -> None:
+        """A question was asked."""
+        with self._lock:
+            self._context += self._run.tokens
+            self._run = _Run(asked=self._clock())
+
+    def prompt(self, tokens: int) -> None:
+        """The prompt of this question has so many tokens, all turns before it included."""
+        with self._lock:
+            self._context = tokens
+
+    def generated(self, tokens: int) -> None:
+        """So many tokens were just generated."""
+        with self._lock:
+            run, now = self._run, self._clock()
+            run.tokens += tokens
+            run.last = now
+            if run.first is None:
+                run.first, run.first_tokens = now, tokens
+            else:
+                run.recent.append((now, tokens))
+
+    def end(self, stats: Stats) -> None:
+        """The answer ended; `stats` has the exact counts."""
+        with self._lock:
+            self._context = stats.prompt_tokens
+            self._run.tokens = stats.reasoning_tokens + stats.answer_tokens
+            self._run.stats = stats
+
+    def forget(self) -> None:
+        """A new conversation: nothing of the context is used."""
+        with self._lock:
+            self._context = 0
+            self._run = _Run()
+
+    def read(self) -> Speeds:
+        """The figures of this moment."""
+        with self._lock:
+            run = self._run
+            context_used = self._context + run.tokens
+            if run.stats is not None:
+                exact = (run.stats.decode_tokens_per_second or None, run.stats.time_to_first_token or None)
+                return Speeds(None, *exact, context_used)
+            if run.first is None:
+                return Speeds(None, None, None, context_used)
+            return Speeds(_speed_now(run, self._clock()), _average(run), run.first - run.asked, context_used)
+
+
+def _speed_now(run: _Run, now: float) -> float | None:
+    while run.recent and run.recent[0][0] <= now - WINDOW_SECONDS:
+        run.recent.popleft()
+    # In the first second the window is as long as the decoding itself.
+    span = min(WINDOW_SECONDS, now - (run.first or now))
+    return sum(tokens for _, tokens in run.recent) / span if span > 0 else None
+
+
+def _average(run: _Run) -> float | None:
+    if run.first is None or run.last <= run.first:
+        return None
+    return (run.tokens - run.first_tokens) / (run.last - run.first)

@@ -1,0 +1,68 @@
+"""The engine in this process, on threads of its own: for scripts and tests.
+
+The same host as in the child process, without the pipes. What crashes the runtime natively takes the process
+with it, and an answer that does not listen cannot be killed: faces use `ChildEngine`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from magistral_mlx.engine.host import Host
+from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
+from magistral_mlx.engine.mailbox import Mailbox
+from magistral_mlx.engine.port import EngineRuntime
+from magistral_mlx.engine.protocol import Close, Message
+from magistral_mlx.telemetry import probes_of_this_machine, sample
+
+
+def magistral_runtime() -> EngineRuntime:
+    """The real runtime; imports it late, so that this module stays cheap."""
+    from magistral_mlx.engine.adapter import MagistralRuntime
+
+    return MagistralRuntime()
+
+
+class LocalEngine(LinkedEngine):
+    """An Engine on threads of this process.
+
+    Args:
+        make_runtime: builds a runtime with nothing loaded yet, one for each start.
+    """
+
+    def __init__(self, *, make_runtime: Callable[[], EngineRuntime] = magistral_runtime) -> None:
+        super().__init__(lambda deliver, lost: _LocalLink(deliver, lost, make_runtime))
+
+
+class _LocalLink:
+    def __init__(self, deliver: Deliver, lost: Lost, make_runtime: Callable[[], EngineRuntime]) -> None:
+        del lost  # a thread is never lost: its defects come back as Failed
+        self._deliver = deliver
+        self._make_runtime = make_runtime
+        self._host: Host | None = None
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                loop.call_soon_threadsafe(self._hand_over)
+
+        self._mailbox = Mailbox(wake)
+        probes = probes_of_this_machine()
+        self._host = Host(self._make_runtime(), self._mailbox.put, telemetry=lambda: sample(probes))
+        self._host.begin()
+
+    def post(self, turn: int, command: Message) -> None:
+        if self._host is not None:
+            self._host.handle(turn, command)
+
+    async def close(self) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            host.handle(0, Close())
+            await asyncio.to_thread(host.join)
+
+    def _hand_over(self) -> None:
+        for turn, message in self._mailbox.take():
+            self._deliver(turn, message)

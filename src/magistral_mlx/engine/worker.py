@@ -1,0 +1,129 @@
+"""The child process of ChildEngine: commands on stdin, messages on stdout, everything else into the log.
+
+    python -m magistral_mlx.engine.worker
+
+Ends when told to, when stdin closes (the face is gone) or when stdout does. Nothing but messages can reach
+stdout: the pipe is moved away first, and what libraries print goes to stderr.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from magistral_mlx.engine import wire
+from magistral_mlx.engine.host import Host
+from magistral_mlx.engine.mailbox import Mailbox
+from magistral_mlx.engine.port import EngineRuntime
+from magistral_mlx.engine.protocol import Close, Failed, Message
+from magistral_mlx.errors import EngineError
+from magistral_mlx.telemetry import probes_of_this_machine, sample
+
+MERGE_SECONDS = 0.03
+"""Pieces that come within this time go out as one."""
+PARTING_SECONDS = 1.0
+"""How long a leaving worker waits for its runtime, in seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+def main(make_runtime: Callable[[], EngineRuntime]) -> NoReturn:
+    """Serve one face and exit."""
+    commands, messages = _take_pipes()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    outbox = _Outbox(messages)
+    probes = probes_of_this_machine()
+    host = Host(make_runtime(), outbox.put, telemetry=lambda: sample(probes))
+    outbox.begin()
+    host.begin()
+    _serve(commands, host, outbox)
+    host.handle(0, Close())
+    host.join(PARTING_SECONDS)
+    outbox.end()
+    _leave()
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """stdin and stdout for the protocol alone: others read nothing, and print into the log."""
+    commands = os.fdopen(os.dup(0), "rb")
+    messages = os.fdopen(os.dup(1), "wb", buffering=0)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    return commands, messages
+
+
+def _serve(commands: BinaryIO, host: Host, outbox: "_Outbox") -> None:
+    """Hand every command to the host, until Close or the end of stdin."""
+    for line in commands:
+        try:
+            turn, command = wire.decode(line)
+        except EngineError as error:
+            _log.error("Not a command: %s", error)
+            outbox.put(0, Failed(error.problem, error.remedy))
+            continue
+        if isinstance(command, Close):
+            return
+        host.handle(turn, command)
+
+
+class _Outbox:
+    """Writes messages from a thread of its own: a face that does not read never holds up the answer."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._wake = threading.Event()
+        self._ending = threading.Event()
+        self._mailbox = Mailbox(self._wake.set)
+        self._thread = threading.Thread(target=self._write, name="engine-outbox", daemon=True)
+        self.put = self._mailbox.put
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Write what is left, if somebody still reads."""
+        self._ending.set()
+        self._wake.set()
+        self._thread.join(PARTING_SECONDS)
+
+    def _write(self) -> None:
+        while not self._ending.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            lines = [_encode(turn, message) for turn, message in self._mailbox.take()]
+            try:
+                _write_all(self._pipe, b"".join(lines))
+            except OSError:
+                _log.info("Nobody reads any more")
+                _leave()
+            self._ending.wait(MERGE_SECONDS)
+
+
+def _encode(turn: int, message: Message) -> bytes:
+    try:
+        return wire.encode(turn, message)
+    except EngineError as error:  # a defect; the face must still hear the end of its request
+        _log.error("%s cannot be sent: %s", message.TYPE, error)
+        return wire.encode(turn, Failed(error.problem, error.remedy))
+
+
+def _write_all(pipe: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[pipe.write(view) :]
+
+
+def _leave() -> NoReturn:
+    """Exit at once, whatever the other threads are doing: a prefill on the GPU does not listen."""
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    from magistral_mlx.engine.adapter import MagistralRuntime
+
+    main(MagistralRuntime)

@@ -1,0 +1,38 @@
+"""Engines on scripted runtimes: in threads, and in real child processes."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from magistral_mlx.engine.child import ChildEngine
+from magistral_mlx.engine.linked import LinkedEngine
+from magistral_mlx.engine.local import LocalEngine
+from support.fake_runtime import ScriptedRuntime
+
+TESTS = Path(__file__).parent.parent
+
+
+def scripted_child(*arguments: str) -> ChildEngine:
+    """An engine whose child runs the scripted runtime."""
+    return ChildEngine(
+        command=(sys.executable, "-P", "-m", "support.fake_runtime", *arguments),
+        environment={**os.environ, "PYTHONPATH": str(TESTS)},
+    )
+
+
+@pytest.fixture
+async def child() -> AsyncIterator[ChildEngine]:
+    engine = scripted_child()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture(params=["local", "child"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[LinkedEngine]:
+    """Both engines: what a face sees is the same."""
+    made = scripted_child() if request.param == "child" else LocalEngine(make_runtime=ScriptedRuntime)
+    yield made
+    await made.close()

@@ -1,0 +1,158 @@
+"""A runtime without a model, in this process or (run as a program) behind the engine's worker.
+
+The question itself is the script: words separated by blanks, each one step.
+
+    think:WORD   say:WORD        one piece of the thought, of the answer
+    flood:N                      N pieces of thought, one token each
+    sleep:SECONDS                nothing happens
+    endless                      pieces of thought until stopped
+    stall                        nothing more, deaf to stop
+    print:WORD                   a library prints to stdout, in Python and below it
+    refuse                       a PromptError
+    defect                       a ZeroDivisionError
+    suicide                      kill -9
+    garbage                      something that is no message goes straight into the pipe
+    turns                        says how many turns the conversation had before
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+from magistral_mlx.engine.port import EventStream, Report
+from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading
+from magistral_mlx.errors import CheckpointError, PromptError
+from magistral_mlx.generation.events import (
+    AnswerText,
+    Ending,
+    Event,
+    Finished,
+    PrefillProgress,
+    ReasoningText,
+    Reply,
+    Stats,
+)
+
+MODEL = EngineModel(
+    name="scripted", path="/scripted", is_miniature=True, context_length=1000, quantization=None, vision=False
+)
+
+
+class ScriptedRuntime:
+    """Keeps the EngineRuntime port."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.closed = False
+
+    def load(self, model: str | None, report: Report) -> EngineModel:
+        report(Loading("Reading", 0, 2))
+        if model == "missing":
+            raise CheckpointError("There is no model 'missing'", "See `magistral models`.")
+        if model == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        report(Loading("Loading", 1, 2))
+        return MODEL
+
+    def stream(self, request: AskRequest) -> EventStream:
+        stream = ScriptedStream(request.text, self.turns)
+        self.turns += 1
+        return stream
+
+    def new_conversation(self) -> None:
+        self.turns = 0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedStream:
+    """Plays one script."""
+
+    def __init__(self, script: str, turns: int) -> None:
+        self._turns = turns
+        self._stopped = False
+        self._reasoning: list[str] = []
+        self._answer: list[str] = []
+        self._events = self._play(script.split())
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def _play(self, steps: list[str]) -> Iterator[Event]:
+        yield PrefillProgress(0, 10)
+        yield PrefillProgress(10, 10)
+        for step in steps:
+            verb, _, value = step.partition(":")
+            for event in self._step(verb, value):
+                if isinstance(event, ReasoningText):
+                    self._reasoning.append(event.text)
+                elif isinstance(event, AnswerText):
+                    self._answer.append(event.text)
+                yield event
+                if self._stopped:
+                    break
+            if self._stopped:
+                break
+        ending = Ending.STOPPED if self._stopped else Ending.COMPLETE
+        stats = Stats(
+            prompt_tokens=10, reasoning_tokens=len(self._reasoning), answer_tokens=len(self._answer)
+        )
+        yield Finished(Reply("".join(self._reasoning), "".join(self._answer), ending, stats))
+
+    def _step(self, verb: str, value: str) -> Iterator[Event]:
+        if verb == "think":
+            yield ReasoningText(value, 1)
+        elif verb == "say":
+            yield AnswerText(value, 1)
+        elif verb == "turns":
+            yield AnswerText(str(self._turns), 1)
+        elif verb == "flood":
+            for number in range(int(value)):
+                yield ReasoningText(f"{number}\n", 1)
+        elif verb == "endless":
+            while True:
+                yield ReasoningText("on and ", 2)
+                time.sleep(0.001)
+        elif verb == "sleep":
+            time.sleep(float(value))
+        else:
+            _misbehave(verb, value)
+
+
+def _misbehave(verb: str, value: str) -> None:
+    if verb == "stall":
+        time.sleep(3600)
+    elif verb == "print":
+        print(value, flush=True)  # noqa: T201 - as a careless library does
+        os.write(1, value.encode())
+        os.write(2, value.encode())
+    elif verb == "refuse":
+        raise PromptError("The question is empty", "Type a question.")
+    elif verb == "defect":
+        raise ZeroDivisionError("division by zero")
+    elif verb == "suicide":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif verb == "garbage":
+        os.write(GARBAGE_PIPE, value.encode() + b"\n")
+    else:
+        raise AssertionError(f"no such step: {verb}")
+
+
+GARBAGE_PIPE = 1
+
+if __name__ == "__main__":
+    GARBAGE_PIPE = os.dup(1)  # before the worker moves it away
+    from magistral_mlx.engine.worker import main
+
+    if "ignore-sigterm" in sys.argv:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    main(ScriptedRuntime)
