@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from commands.conftest import ScriptedModel
 from magistral_mlx.commands import ask
 from magistral_mlx.commands import main as command
 from magistral_mlx.generation.events import AnswerText, Ending, Event, Reply
+from support.scripted_model import ScriptedModel
 
 Ask = Callable[..., int]
 
