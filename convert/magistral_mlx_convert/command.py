@@ -1,9 +1,8 @@
 """`magistral convert`: the arguments, the progress on stderr, the finished folder on stdout."""
 
 import argparse
+import shlex
 import sys
-
-from magistral_mlx.errors import MagistralError, UsageError
 
 SUMMARY = "convert a checkpoint to MLX (4 bits by default)"
 
@@ -33,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="go on where an interrupted run stopped (default); --no-resume starts over and leaves nothing behind",
+        help="go on where an interrupted run stopped (default), or start over and leave nothing behind",
     )
     parser.add_argument(
         "--report", action="store_true", help="measure the error of every weight, into report.json"
@@ -41,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Converts; 0 on success, 1 on a domain error, 2 on wrong usage, 130 on Ctrl-C."""
+    """Converts and prints the finished folder; 130 on Ctrl-C, which keeps what is done for the next run."""
     # Imported here: `magistral --help` must not load MLX.
     from magistral_mlx_convert.conversion import convert
     from magistral_mlx_convert.progress_line import ProgressLine
@@ -62,13 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
                 report=arguments.report,
                 progress=line.show,
             )
-        except MagistralError as error:
-            line.say(f"magistral convert: {error}")
-            return 2 if isinstance(error, UsageError) else 1
         except KeyboardInterrupt:
             after = "run the same command again to go on" if arguments.resume else "nothing was left behind"
-            line.say(f"Interrupted; {after}.")
+            line.say(f"Stopped; {after}.")
             return 130
-        line.say(f"Done. Ask it something: magistral ask --model {folder} 'What is 47 + 38?'")
+        line.say(f"Done. Use it: magistral ask --model {shlex.quote(str(folder))} 'What is 47 + 38?'")
     sys.stdout.write(f"{folder}\n")
     return 0

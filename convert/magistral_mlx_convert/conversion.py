@@ -9,7 +9,7 @@ from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx_convert import journal
 from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
 from magistral_mlx_convert.journal import Progressed
-from magistral_mlx_convert.kernel import SpoiledWeights
+from magistral_mlx_convert.kernel import SpoiledWeightsError
 from magistral_mlx_convert.mapping import WeightMap, map_tensors
 from magistral_mlx_convert.plan import Plan, make_plan
 from magistral_mlx_convert.progress import Progress, Stage
@@ -56,8 +56,8 @@ def convert(
 ) -> Path:
     """Converts a checkpoint into a folder that this program, mlx-lm and mlx-vlm load.
 
-    The folder appears whole or not at all. An interrupted run is continued by the same call; the result is the
-    same to the byte.
+    The folder appears whole or not at all. An interrupted run is continued by the same call; the result is
+    the same to the byte.
 
     Args:
         source: a folder in Hugging Face format, or a hub id such as `mistralai/Magistral-Small-2509`.
@@ -70,7 +70,8 @@ def convert(
         revision: branch, tag or commit of a hub id.
         tokenizer: a `tekken.json` for a source that lacks one.
         name: what faces call the model; the source's name and the recipe without it.
-        resume: False discards what an interrupted run had done, and leaves nothing when this one is interrupted.
+        resume: False discards what an interrupted run had done, and leaves nothing when this one is
+            interrupted.
         report: measures the error of every weight instead of a sample and writes `report.json`.
         progress: called often, from the calling thread.
 
@@ -161,7 +162,7 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
         workplace.publish()
     except OSError as error:
         raise ConversionError(*explain_os_error(error, workplace.model)) from error
-    except SpoiledWeights:
+    except SpoiledWeightsError:
         workplace.remove()
         raise
     finally:

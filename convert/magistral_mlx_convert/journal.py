@@ -59,8 +59,8 @@ class Progressed:
         return replace(self, finished={**self.finished, file: shard}, mark=None)
 
 
-def fingerprint(plan: Plan, identity: Sequence[tuple[str, int, int]], *, measure_every: int | None) -> str:
-    """A digest of everything that the output bytes depend on: source files, recipe, plan, backend, versions."""
+def fingerprint(plan: Plan, identity: Sequence[tuple[str, int, int]], *, measure_every: int) -> str:
+    """A digest of all that the output bytes depend on: source files, recipe, plan, backend, versions."""
     facts: dict[str, object] = {
         "format": FORMAT_VERSION,
         "mlx": mlx_version(),

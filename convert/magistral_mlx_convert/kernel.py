@@ -4,10 +4,14 @@ All calls must come from one thread. The output depends on rows only, never on h
 chunks. CPU and Metal kernels break ties differently, so the same recipe gives slightly different codes there.
 """
 
+# MLX's stubs leave the arguments of eval, reshape and transpose untyped.
+# pyright: reportUnknownMemberType=false
+
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 
 import mlx.core as mx
 
@@ -29,7 +33,7 @@ _CACHE_BYTES = 64 << 20
 """Freed buffers that the Metal allocator may keep while converting."""
 
 
-class SpoiledWeights(ConversionError):
+class SpoiledWeightsError(ConversionError):
     """The source holds a value that no checkpoint should: continuing later would not help."""
 
 
@@ -47,7 +51,7 @@ class Buffer:
     def __init__(self, nbytes: int) -> None:
         self._array = mx.zeros((nbytes,), mx.uint8)
         mx.eval(self._array)
-        self.bytes = memoryview(self._array)
+        self.bytes = _memory(self._array)
         # Undocumented upstream: an evaluated array hands out its own memory, not a copy.
         self.bytes[-1] = 0xA5
         if self._array[-1].item() != 0xA5:
@@ -68,11 +72,11 @@ def backend() -> str:
 
 def mlx_version() -> str:
     """MLX's version: another one may round differently."""
-    return mx.__version__
+    return metadata.version("mlx")
 
 
 @contextmanager
-def small_allocator_cache() -> Iterator[None]:
+def small_allocator_cache() -> Generator[None]:
     """Keeps the allocator from hoarding freed buffers; gives the process its own limit back."""
     before = mx.set_cache_limit(_CACHE_BYTES)
     try:
@@ -95,23 +99,23 @@ def convert_rows(
         the measured error (empty where nothing is quantized).
 
     Raises:
-        SpoiledWeights: a value is not finite, or does not fit the wanted dtype.
+        SpoiledWeightsError: a value is not finite, or does not fit the wanted dtype.
     """
     source = unit.parameter.source
     weights = buffer.rows(source.dtype, (rows, *source.shape[1:]))
     if _has_not_finite(weights, source.dtype):
         row = first + _first_bad_row(weights)
-        raise SpoiledWeights(
+        raise SpoiledWeightsError(
             f"{source.name} in {source.file} holds a value that is not finite, in row {row}",
             "The checkpoint is damaged; download it again.",
         )
     if unit.parameter.is_convolution:
         weights = weights.transpose(0, 2, 3, 1)
     stored = weights.astype(_MLX_DTYPE[dtype])
-    # float16 ends at 65504, and rounding to bfloat16 can pass its end: then a finite weight would turn infinite.
+    # float16 ends at 65504, and rounding to bfloat16 can pass its end: a finite weight would turn infinite.
     if dtype != source.dtype and _has_not_finite(stored, dtype):
         row = first + _first_bad_row(stored)
-        raise SpoiledWeights(
+        raise SpoiledWeightsError(
             f"{source.name} in {source.file} holds a value too large for {dtype}, in row {row}",
             "Choose a dtype with a wider range: --dtype bfloat16 or float32.",
         )
@@ -126,12 +130,12 @@ def _has_not_finite(weights: mx.array, dtype: str) -> bool:
     signed, positive, unsigned, negative = _NOT_FINITE[dtype]
     highest = mx.max(weights.view(signed)), mx.max(weights.view(unsigned))
     mx.eval(highest)
-    return highest[0].item() >= positive or highest[1].item() >= negative
+    return int(highest[0]) >= positive or int(highest[1]) >= negative
 
 
 def _first_bad_row(weights: mx.array) -> int:
     bad = mx.any(~mx.isfinite(weights.reshape(weights.shape[0], -1)), axis=1)
-    return int(mx.argmax(bad).item())
+    return int(mx.argmax(bad))
 
 
 def _measure(weights: mx.array, pieces: Sequence[mx.array], unit: Unit, *, skip: int, step: int) -> Measured:
@@ -146,14 +150,18 @@ def _measure(weights: mx.array, pieces: Sequence[mx.array], unit: Unit, *, skip:
     noise = mx.sum(mx.square(read_back.astype(mx.float32) - exact), axis=1)
     signal = mx.sum(mx.square(exact), axis=1)
     mx.eval(noise, signal)
-    return Measured(
-        [float(value) for value in memoryview(noise)], [float(value) for value in memoryview(signal)]
-    )
+    return Measured(noise=list(_memory(noise)), signal=list(_memory(signal)))
 
 
 def _bytes_of(array: mx.array, *, owned: bool) -> memoryview:
     """The array's bytes in row order; copied unless `owned`, because the buffer will be filled again."""
     flat = mx.contiguous(array).view(mx.uint8)
     mx.eval(flat)
-    view = memoryview(flat).cast("B", (flat.nbytes,))
+    view = _memory(flat).cast("B", (flat.nbytes,))
     return view if owned else memoryview(bytes(view))
+
+
+def _memory(array: mx.array) -> memoryview:
+    """The array's own memory; it must be evaluated and its dtype known to Python."""
+    # The stubs lack the buffer protocol that arrays have.
+    return memoryview(array)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

@@ -77,8 +77,8 @@ def map_tensors(config: ModelConfig, tensors: Mapping[str, SourceTensor]) -> Wei
     """Decides on every tensor of the source and every parameter of the target.
 
     Raises:
-        ConversionError: a tensor is unknown, has another shape or dtype than the config says, fills a parameter
-            for the second time, or a parameter stays empty. The text names the tensor and its file.
+        ConversionError: a tensor is unknown, has another shape or dtype than the config says, fills a
+            parameter for the second time, or a parameter stays empty. The text names the tensor and its file.
     """
     shapes = parameter_shapes(config)
     target_of = {name: target for target in shapes for name in source_names(target)}
@@ -124,7 +124,8 @@ def _check(parameter: Parameter) -> None:
         expected = (out, channels, height, width)
     if tensor.shape != expected:
         raise ConversionError(
-            f"{tensor.name} in {tensor.file} is {list(tensor.shape)}, but config.json asks for {list(expected)}",
+            f"{tensor.name} in {tensor.file} is {list(tensor.shape)}, "
+            f"but config.json asks for {list(expected)}",
             "Use the config.json that belongs to these weights.",
         )
     if tensor.dtype not in WEIGHT_DTYPES:

@@ -1,7 +1,7 @@
 """What will be written, to the byte, before anything is: pure arithmetic on headers, no array.
 
-The plan fixes the files, their tensors and their sizes, so that headers can be written first, free disk space be
-asked for early, and an interrupted run be continued by another one.
+The plan fixes the files, their tensors and their sizes, so that headers can be written first, free disk
+space be asked for early, and an interrupted run be continued by another one.
 """
 
 import json

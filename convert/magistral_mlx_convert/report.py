@@ -1,6 +1,6 @@
 """What quantization cost, measured while the weights went by: relative error per tensor and per class.
 
-The error of a set of weights is the root of their summed squared errors over the root of their summed squares.
+The error of a set of weights is the root of their summed squared errors over that of their summed squares.
 """
 
 import math

@@ -108,7 +108,7 @@ def converted_config(raw: Mapping[str, object], plan: Plan) -> dict[str, object]
 
     Transformers 5 nests the rotary base; mlx-lm would then silently take 10,000 and mlx-vlm fail.
     """
-    config = cast(dict[str, object], copy.deepcopy(dict(raw)))
+    config = copy.deepcopy(dict(raw))
     for key in ("quantization", "quantization_config", "torch_dtype", "dtype", "rope_parameters"):
         config.pop(key, None)
     model = plan.config

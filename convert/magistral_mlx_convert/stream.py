@@ -49,7 +49,7 @@ def stream(
     journal_folder: Path,
     progressed: Progressed,
     *,
-    measure_every: int | None,
+    measure_every: int,
     progress: Callable[[Progress], None],
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Progressed:
@@ -72,7 +72,7 @@ class _Job:
         folder: Path,
         journal_folder: Path,
         progressed: Progressed,
-        measure_every: int | None,
+        measure_every: int,
         progress: Callable[[Progress], None],
         chunk_bytes: int,
     ) -> None:
@@ -111,7 +111,7 @@ class _Job:
         self.writer.put(_Close(shard))
 
     def _convert_unit(self, unit: Unit, reader: "_Reader") -> None:
-        """Codes go out chunk by chunk; scales and biases, a ninth of the bytes, wait for the end of the tensor."""
+        """Codes go out chunk by chunk; scales and biases, a ninth of the bytes, wait for the tensor's end."""
         later: list[list[memoryview]] = [[] for _ in unit.outputs[1:]]
         noise, signal = array("d"), array("d")
         for _ in range(_chunk_count(unit, self.chunk_bytes)):

@@ -9,7 +9,7 @@ parent/.NAME.lock              held while a run works; the system lets it go how
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,8 @@ class Workplace:
         free = shutil.disk_usage(self.target.parent).free
         if free < nbytes + SPARE_BYTES:
             raise ConversionError(
-                f"{self.target.parent} has {in_gb(free)} free, but the conversion needs {in_gb(nbytes + SPARE_BYTES)}",
+                f"{self.target.parent} has {in_gb(free)} free, "
+                f"but the conversion needs {in_gb(nbytes + SPARE_BYTES)}",
                 "Free some space, or choose a folder on another disk with --to.",
             )
 
@@ -66,13 +67,14 @@ class Workplace:
 
 
 @contextmanager
-def open_workplace(target: Path) -> Iterator[Workplace]:
+def open_workplace(target: Path) -> Generator[Workplace]:
     """Locks `target` against other runs and gives its workplace. What an earlier run left is still there.
 
     Raises:
         ConversionError: the target exists, another run works on it, or its parent can't be written.
     """
-    target = Path(os.path.abspath(target.expanduser()))
+    target = target.expanduser()
+    target = target.parent.resolve() / target.name
     _refuse_existing(target)
     lock = target.parent / f".{target.name}.lock"
     try:

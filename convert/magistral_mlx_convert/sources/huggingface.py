@@ -36,7 +36,7 @@ class HuggingFaceFolder:
         provenance: what to record; read from the folder's path when it is not given.
 
     Raises:
-        ConversionError: the folder is not such a checkpoint, or its index and its files contradict each other.
+        ConversionError: the folder is not such a checkpoint, or index and files contradict each other.
         CheckpointError: a weight file is damaged.
     """
 
@@ -132,7 +132,7 @@ def _read_headers(folder: Path) -> dict[str, SafetensorsHeader]:
 
 def _other_format(folder: Path) -> str:
     if any(folder.glob("consolidated*.safetensors")):
-        return "It holds Mistral's own format; take the Hugging Face files (model-*.safetensors and index) instead."
+        return "It holds Mistral's own format; take the Hugging Face files (model-*.safetensors) instead."
     if any(folder.glob("*.gguf")):
         return "It holds GGUF files; take the Hugging Face checkpoint mistralai/Magistral-Small-2509 instead."
     if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
