@@ -10,6 +10,8 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
@@ -27,41 +29,35 @@ ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, "Image.Image"]
 """A path, an http(s), file or data URL, the bytes of a picture file, or a PIL image."""
 
 MAX_PIXELS = 89_478_485
-"""Pillow's own bound against decompression bombs. Encoding takes about 16 bytes per pixel for a moment,
-so this is 1.4 GB beside the model; a picture of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not."""
+"""Pillow's own bound against decompression bombs. Encoding takes 18 bytes per pixel for a moment, so this
+is 1.6 GB beside the model; a picture of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not."""
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """The largest picture file that is read."""
 
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "MPO",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "DIB",
-    "TIFF",
-    "PPM",
-    "ICO",
-    "ICNS",
-    "AVIF",
-    "JPEG2000",
-    "QOI",
-)
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "ICNS", "AVIF", "JPEG2000", "QOI")
 """What Pillow may decode here: pixel formats that announce themselves. EPS would start Ghostscript."""
 
 # What Pillow's decoders raise on damaged files, found by flipping and cutting bytes of every format above.
 _DAMAGE = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError,
-    MemoryError, NotImplementedError, struct.error, zlib.error,
-)  # fmt: skip
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 _READABLE_MODES = frozenset(
     {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"}
 )
 _ORIENTATION_TAG = 0x0112
-_REMEDY_FORMAT = "Use a PNG, JPEG, WebP, GIF, TIFF or BMP picture."
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 
 
 def load_image(source: ImageSource) -> "Image.Image":
@@ -155,19 +151,37 @@ def _opened(content: bytes, name: str) -> "Image.Image":
         raise ImageError(
             f"{name} has more than {MAX_FILE_BYTES // 2**20} MB", "Save it smaller, for example as JPEG."
         )
+    with _reading(name):
+        try:
+            picture = Image.open(BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            raise _not_a_picture(content, name) from error
+    return _decoded(picture, name)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Pillow at work on outside bytes: its complaints become one ImageError, its comments are not shown."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
-            # Pillow comments on harmless oddities of files by warnings, which nobody asked for.
+            # Pillow comments on harmless oddities of files by warnings.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(BytesIO(content), formats=FORMATS)
+            yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_many_pixels(name) from error
-    except UnidentifiedImageError as error:
-        raise _not_a_picture(content, name) from error
+    except MemoryError as error:
+        raise ImageError(
+            f"{name} needs more memory than there is", "Make it smaller and try again."
+        ) from error
     except _DAMAGE as error:
-        raise ImageError(f"{name} is damaged ({_reason(error)})", "Save or download it again.") from error
-    return _decoded(picture, name)
+        raise _damaged(name, _reason(error)) from error
+
+
+def _damaged(name: str, reason: str) -> ImageError:
+    return ImageError(f"{name} is damaged or cut off ({reason})", "Save or download it again.")
 
 
 def _not_a_picture(content: bytes, name: str) -> ImageError:
@@ -181,7 +195,12 @@ def _not_a_picture(content: bytes, name: str) -> ImageError:
         return ImageError(f"{name} is a PDF", "Save the page as a PNG picture.")
     if b"<svg" in content[:1024]:
         return ImageError(f"{name} is an SVG drawing", "Save it as a PNG picture.")
-    return ImageError(f"{name} is not a picture, or of an unknown format", _REMEDY_FORMAT)
+    if head.startswith(_SIGNATURES):
+        return _damaged(name, "its header is broken")
+    return ImageError(
+        f"{name} is not a picture, or of an unknown format",
+        "Use a PNG, JPEG, WebP, GIF, TIFF or BMP picture.",
+    )
 
 
 def _too_many_pixels(name: str, size: tuple[int, int] | None = None) -> ImageError:
@@ -197,17 +216,9 @@ def _decoded(picture: "Image.Image", name: str) -> "Image.Image":
         raise ImageError(f"{name} is {width} x {height} pixels", "Use a picture with at least one pixel.")
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(name, picture.size)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture.load()
-            return _eight_bit(_upright(picture))
-    except ImageError:
-        raise
-    except _DAMAGE as error:
-        raise ImageError(
-            f"{name} is damaged or cut off ({_reason(error)})", "Save or download it again."
-        ) from error
+    with _reading(name):
+        picture.load()
+        return _eight_bit(_upright(picture), name)
 
 
 def _upright(picture: "Image.Image") -> "Image.Image":
@@ -235,7 +246,7 @@ def _upright(picture: "Image.Image") -> "Image.Image":
     return upright
 
 
-def _eight_bit(picture: "Image.Image") -> "Image.Image":
+def _eight_bit(picture: "Image.Image", name: str) -> "Image.Image":
     from PIL import Image
 
     if picture.mode.startswith(("I", "F")):
@@ -245,7 +256,7 @@ def _eight_bit(picture: "Image.Image") -> "Image.Image":
     if picture.mode == "RGB" and "transparency" in picture.info:
         return picture.convert("RGBA")
     if picture.mode not in _READABLE_MODES:
-        raise ImageError(f"The picture is in the colour space {picture.mode}", "Save it as RGB.")
+        raise ImageError(f"{name} is in the colour space {picture.mode}", "Save it as RGB.")
     return picture
 
 
