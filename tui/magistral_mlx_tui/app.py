@@ -1,0 +1,59 @@
+"""The app: puts engine, controller and screens together."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from magistral_mlx.engine.protocol import Engine
+from magistral_mlx_tui.commands import COMMANDS
+from magistral_mlx_tui.controller import Controller
+from magistral_mlx_tui.screens.chat import ChatScreen
+from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
+
+
+class MagistralApp(App[None]):
+    """Reasoning and answer side by side.
+
+    Args:
+        engine: what answers; it is started after the first paint and closed on leaving.
+        model: name or folder of the model; None: the engine chooses.
+        theme: a key of `themes.THEMES`.
+    """
+
+    TITLE = "magistral"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, engine: Engine, *, model: str | None = None, theme: str = "dark") -> None:
+        super().__init__()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = THEMES[theme]
+        self.controller = Controller(engine, model=model)
+
+    def get_default_screen(self) -> Screen[object]:
+        """The chat."""
+        return ChatScreen(self.controller)
+
+    def on_ready(self) -> None:
+        """The first frame is on the screen: now the engine may start."""
+        self.call_after_refresh(self.controller.start)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette holds the same commands as keys, slash commands and help."""
+        if isinstance(screen, ChatScreen):
+            for command in COMMANDS:
+                if command.slash:
+                    yield SystemCommand(command.title, command.help, getattr(screen, f"action_{command.name}"))
+
+    async def action_quit(self) -> None:
+        """End the engine, then leave."""
+        await self.controller.close()
+        self.exit()
+
+    async def on_unmount(self) -> None:
+        """Whatever the reason for leaving, no engine stays behind."""
+        await self.controller.close()

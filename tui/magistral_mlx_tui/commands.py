@@ -1,0 +1,97 @@
+"""Everything the app can be told to do, in one table: keys, slash commands, palette and help come from it."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+
+Group = Literal["Asking", "Looking", "The app"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing to do.
+
+    `name` is the action on the chat screen (`action_<name>`), the id in a key map, and (with dashes) the slash
+    command. `argument` names what stands behind the slash command, if anything.
+    """
+
+    name: str
+    title: str
+    help: str
+    group: Group
+    key: str = ""
+    key_label: str = ""
+    footer: bool = False
+    slash: bool = True
+    argument: str = ""
+    priority: bool = False
+
+    @property
+    def usage(self) -> str:
+        """The slash command as it is typed."""
+        return f"/{self.name.replace('_', '-')}{' ' + self.argument if self.argument else ''}" if self.slash else ""
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("send", "Send", "Send the question; it waits its turn while something runs.", "Asking",
+            "enter", slash=False),
+    Command("newline", "New line", "Begin a new line in the question (shift+enter where the terminal sends it).",
+            "Asking", "ctrl+j", slash=False),
+    Command("stop", "Stop", "Stop the answer and keep everything that came.", "Asking", "escape", "esc", footer=True),
+    Command("image", "Attach", "Attach a picture by its path. Dropping or pasting a path does the same.", "Asking",
+            "ctrl+o", footer=True, argument="PATH"),
+    Command("remove_image", "Remove picture", "Remove the last attached picture (or backspace in an empty prompt).", "Asking",
+            "f8"),
+    Command("new", "New", "Begin a new conversation.", "Asking", "ctrl+n", footer=True),
+    Command("copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y", footer=True,
+            priority=True),
+    Command("reasoning", "Reasoning", "Hide or show the reasoning; on a narrow screen, switch between the panes.",
+            "Looking", "ctrl+t", footer=True),
+    Command("layout", "Layout", "Side by side or stacked.", "Looking", "f6"),
+    Command("page_up", "Scroll back", "Scroll both panes back.", "Looking", "pageup", slash=False,
+            priority=True),
+    Command("page_down", "Scroll on", "Scroll both panes on.", "Looking", "pagedown",
+            slash=False, priority=True),
+    Command("follow", "Follow", "Go to the end of both panes and follow it.", "Looking", "ctrl+end",
+            priority=True),
+    Command("theme", "Theme", "Next theme: dark, light, the terminal's own colours.", "Looking", "f9",
+            argument="[dark|light|ansi]"),
+    Command("restart", "Restart", "Start the engine again; what is on the screen stays.", "The app", "ctrl+r"),
+    Command("help", "Help", "All keys and commands.", "The app", "f1", footer=True),
+    Command("quit", "Quit", "End the engine and leave.", "The app", "ctrl+q", footer=True, priority=True),
+)
+
+_SLASH = re.compile(r"/(?P<name>[a-z][a-z-]*)(?:\s+(?P<argument>.*))?", re.DOTALL)
+
+
+def bindings() -> list[Binding]:
+    """The chat screen's key bindings; ids are the commands' names, so that a key map can change them."""
+    return [
+        Binding(
+            command.key,
+            command.name,
+            command.title,
+            show=command.footer,
+            key_display=command.key_label or None,
+            tooltip=command.help,
+            id=command.name,
+            priority=command.priority,
+        )
+        for command in COMMANDS
+        if command.key and command.name not in ("send", "newline")  # those two belong to the prompt
+    ]
+
+
+def parse_slash(text: str) -> tuple[Command | None, str, str] | None:
+    """A typed slash command as (command, its argument, the name as typed); None if `text` is no command.
+
+    The command is None when there is none of that name. A path such as `/tmp/x.png` is not a command.
+    """
+    match = _SLASH.fullmatch(text.strip())
+    if match is None:
+        return None
+    name = match["name"]
+    command = next((each for each in COMMANDS if each.slash and each.name == name.replace("-", "_")), None)
+    return command, (match["argument"] or "").strip(), name

@@ -1,0 +1,1 @@
+"""The two streaming panes on Textual's line API."""

@@ -1,0 +1,96 @@
+"""Turns into panes: what is new since the last frame is appended, nothing is drawn twice."""
+
+from collections.abc import Callable, Sequence
+
+from magistral_mlx.sanitize import sanitize
+from magistral_mlx_tui.panes.stream_pane import StreamPane
+from magistral_mlx_tui.text.figures import format_seconds
+from magistral_mlx_tui.text.lines import FixedDocument, Line
+from magistral_mlx_tui.text.markdown import MarkdownDocument
+from magistral_mlx_tui.turns import Turn
+
+
+class Feed:
+    """Keeps one pane in step with one channel of the turns.
+
+    Args:
+        pane: where it is shown.
+        pieces: the channel: a turn's reasoning or its answer.
+        last_words: what stands below a finished turn.
+    """
+
+    def __init__(
+        self,
+        pane: StreamPane,
+        *,
+        pieces: Callable[[Turn], list[str]],
+        last_words: Callable[[Turn], list[Line]],
+    ) -> None:
+        self.pane = pane
+        self._pieces = pieces
+        self._last_words = last_words
+        self._finished = 0
+        self._open: Turn | None = None
+        self._taken = 0
+
+    def clear(self) -> None:
+        """Begin anew with an empty pane."""
+        self.pane.clear()
+        self.pane.set_live(False)
+        self._finished, self._open, self._taken = 0, None, 0
+
+    def sync(self, turns: Sequence[Turn]) -> bool:
+        """Show what is new; returns whether there was anything."""
+        changed = False
+        while self._finished < len(turns):
+            turn = turns[self._finished]
+            if self._open is not turn:
+                self._begin(turn)
+                changed = True
+            pieces = self._pieces(turn)
+            if text := "".join(pieces[self._taken :]):
+                self.pane.append(text)
+                changed = True
+            self._taken = len(pieces)
+            if turn.running:
+                break
+            self._end(turn)
+            changed = True
+        return changed
+
+    def _begin(self, turn: Turn) -> None:
+        self._open, self._taken = turn, 0
+        self.pane.add(FixedDocument(question_lines(turn, first=self._finished == 0)))
+        self.pane.add(MarkdownDocument(width=self.pane.text_width))
+
+    def _end(self, turn: Turn) -> None:
+        self.pane.finish()
+        if words := self._last_words(turn):
+            self.pane.add(FixedDocument(words))
+        self.pane.set_live(False)
+        self._finished += 1
+        self._open = None
+
+
+def question_lines(turn: Turn, *, first: bool) -> list[Line]:
+    """The question as it separates the turns."""
+    lines = [] if first else [Line("")]
+    if turn.note:
+        lines += [Line(turn.note, "warning"), Line("")]
+    for number, part in enumerate(sanitize(turn.question.text).replace("\t", "    ").split("\n")):
+        lines.append(Line(part, "question", lead="  " if number else "❯ ", hang="  "))
+    lines += [Line(picture.label, "attachment", lead="  ▣ ", hang="    ") for picture in turn.question.pictures]
+    return [*lines, Line("")]
+
+
+def thought_words(turn: Turn) -> list[Line]:
+    """What stands below a finished thought."""
+    if not turn.reasoning_tokens:
+        return [Line("It answered without thinking." if turn.answer_tokens else "No reasoning came.", "hint")]
+    figures = f"thought for {format_seconds(turn.thinking_seconds)} · {turn.reasoning_tokens:,} tokens"
+    return [Line(""), Line(figures, "hint")]
+
+
+def answer_words(turn: Turn) -> list[Line]:
+    """What stands below a finished answer: why it ended, unless it just ended well."""
+    return [Line(""), Line(turn.ending_note, "warning")] if turn.ending_note else []

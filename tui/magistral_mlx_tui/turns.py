@@ -1,0 +1,97 @@
+"""Questions and turns as the app keeps them: harmless text in the pieces in which it came."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from magistral_mlx.generation.events import Ending, Reply
+from magistral_mlx_tui.pictures import Picture
+from magistral_mlx_tui.text.incoming import Incoming
+
+_ENDINGS = {
+    Ending.CUT_IN_REASONING: "It ran out of room while thinking: there is no answer. Ask for less, or allow more tokens.",
+    Ending.CUT_IN_ANSWER: "It ran out of room in the answer. Ask it to go on.",
+    Ending.STOPPED: "Stopped by you; everything until here is kept.",
+    Ending.LOOP: "It repeated itself and was stopped. Ask in other words.",
+    Ending.OUT_OF_MEMORY: "The machine ran out of memory; everything until here is kept. Begin a new conversation.",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: the words as they were typed, and the pictures in their order."""
+
+    text: str
+    pictures: tuple[Picture, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the pictures' bytes are kept."""
+        return tuple(str(picture.kept) for picture in self.pictures)
+
+
+@dataclass
+class Turn:
+    """One question and what came back so far.
+
+    `reasoning` and `answer` are lists of pieces, so that a screen can take what is new by its index.
+    """
+
+    question: Question
+    note: str = ""
+    """Stands above the question: what people should know before reading on."""
+    clock: Callable[[], float] = time.monotonic
+    reasoning: list[str] = field(default_factory=list[str])
+    answer: list[str] = field(default_factory=list[str])
+    reasoning_tokens: int = 0
+    answer_tokens: int = 0
+    reply: Reply | None = None
+    running: bool = True
+
+    def __post_init__(self) -> None:
+        self._thought = Incoming()
+        self._said = Incoming()
+        self._first_thought: float | None = None
+        self._last_thought: float | None = None
+
+    @property
+    def thinking_seconds(self) -> float:
+        """How long it has been thinking, from the first to the last piece of the thought."""
+        if self._first_thought is None or self._last_thought is None:
+            return 0.0
+        return self._last_thought - self._first_thought
+
+    @property
+    def ending_note(self) -> str:
+        """Why it ended, in words; empty when it just ended well."""
+        if self.running:
+            return ""
+        if self.reply is None:
+            return "Broken off by a failure; everything until here is kept."
+        return _ENDINGS.get(self.reply.ending, "")
+
+    def add_reasoning(self, text: str, tokens: int) -> None:
+        """The next piece of the thought."""
+        self._last_thought = self.clock()
+        self._first_thought = self._last_thought if self._first_thought is None else self._first_thought
+        self.reasoning.append(self._thought.push(text))
+        self.reasoning_tokens += tokens
+
+    def add_answer(self, text: str, tokens: int) -> None:
+        """The next piece of the answer."""
+        self.answer.append(self._said.push(text))
+        self.answer_tokens += tokens
+
+    def finish(self, reply: Reply) -> None:
+        """It ended as `reply` says."""
+        self.reply = reply
+        self._end()
+
+    def fail(self) -> None:
+        """It was broken off."""
+        self._end()
+
+    def _end(self) -> None:
+        self.running = False
+        self.reasoning.append(self._thought.finish())
+        self.answer.append(self._said.finish())

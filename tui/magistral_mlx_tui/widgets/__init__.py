@@ -1,0 +1,1 @@
+"""The smaller parts of the screen, one region each."""

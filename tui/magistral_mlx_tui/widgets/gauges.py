@@ -1,0 +1,34 @@
+"""Memory, speed and context, side by side under the panes; one block on a narrow screen."""
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+
+from magistral_mlx_tui.controller import Controller
+from magistral_mlx_tui.text.gauges import context_rows, memory_rows, narrow_rows, speed_rows
+from magistral_mlx_tui.widgets.plain import PlainStatic
+
+
+class Gauges(Horizontal):
+    """Draws the controller's figures; the stylesheet decides which of the parts are visible."""
+
+    def compose(self) -> ComposeResult:
+        """Three gauges, and all of them in short."""
+        for name, title in (("memory", "Memory"), ("speed", "Speed"), ("context", "Context")):
+            gauge = PlainStatic(id=name, classes="gauge")
+            gauge.border_title = Content(title)
+            yield gauge
+        yield PlainStatic(id="all-gauges")
+
+    def show(self, controller: Controller) -> None:
+        """Draw what the controller knows now."""
+        progress, prefill = controller.progress, controller.prefill
+        length = controller.model.context_length if controller.model else None
+        short = self.query_one("#all-gauges", PlainStatic)
+        if short.display:
+            short.show_rows(narrow_rows(progress, prefill, controller.speeds, length, short.content_size.width))
+            return
+        memory, speed, context = (self.query_one(f"#{name}", PlainStatic) for name in ("memory", "speed", "context"))
+        memory.show_rows(memory_rows(progress.telemetry, memory.content_size.width))
+        speed.show_rows(speed_rows(progress, prefill, controller.speeds, speed.content_size.width))
+        context.show_rows(context_rows(progress, length, context.content_size.width))

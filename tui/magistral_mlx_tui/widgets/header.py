@@ -1,0 +1,43 @@
+"""The first row: what this is, which model, and in one word what it is doing."""
+
+from textual.content import Content
+
+from magistral_mlx.engine.protocol import EngineModel
+from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx_tui.controller import Phase
+from magistral_mlx_tui.text.wrap import clip_cells
+from magistral_mlx_tui.widgets.plain import PlainStatic
+
+_LOOKS: dict[Phase, tuple[str, str]] = {
+    Phase.LOADING: ("◌", "$secondary"),
+    Phase.READY: ("●", "$success"),
+    Phase.READING: ("◔", "$secondary"),
+    Phase.THINKING: ("◑", "$secondary"),
+    Phase.ANSWERING: ("◕", "$primary"),
+    Phase.STOPPED: ("■", "$warning"),
+    Phase.FAILED: ("✖", "$error"),
+}
+"""A sign and a colour beside each word, never instead of it."""
+
+
+class Header(PlainStatic):
+    """One row; `show_state` draws it."""
+
+    def show_state(self, phase: Phase, model: EngineModel | None, *, stopping: bool) -> None:
+        """Show the model and the state's word."""
+        sign, colour = _LOOKS[phase]
+        word = "stopping" if stopping else phase.value
+        brand = "▌magistral"
+        state = f"{sign} {word} "
+        details = [part for part in (model.quantization, f"{model.context_length:,} tokens") if part] if model else []
+        room = self.size.width - len(brand) - len(state) - 3
+        name = clip_cells(sanitize_line(model.name), max(0, room)) if model else ""
+        rest = clip_cells("".join(f" · {sanitize_line(part)}" for part in details), room - len(name))
+        rest = rest if len(rest) > 6 else ""
+        gap = " " * max(1, self.size.width - len(brand) - 2 - len(name) - len(rest) - len(state))
+        self.show(
+            Content.assemble(
+                (brand, "bold $primary"), "  ", (name, "bold"), (rest, "$text-muted"), gap, (state, f"bold {colour}")
+            ),
+            layout=False,
+        )

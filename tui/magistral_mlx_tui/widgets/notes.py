@@ -1,0 +1,110 @@
+"""What the app says in words: the miniature's banner, the attachments, the status line, the failure panel."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from magistral_mlx_tui.controller import Controller, Failure, Phase
+from magistral_mlx_tui.pictures import Picture
+from magistral_mlx_tui.text.figures import bar, format_seconds
+from magistral_mlx_tui.widgets.plain import PlainStatic
+
+_PROGRESS_WIDTH = 24
+
+
+class MiniatureNote(PlainStatic):
+    """Stands under the header as long as the miniature is the model."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Content.assemble(
+                ("▲ MINIATURE ", "bold"),
+                "a tiny model of the same build that adds, reads its own little pictures, and nothing else. "
+                "This is not Magistral Small: ",
+                ("magistral convert", "bold"),
+                " brings the real one.",
+            ),
+            id="miniature-note",
+        )
+
+
+class Attachments(PlainStatic):
+    """The pictures that go with the next question; hidden when there are none."""
+
+    def show_pictures(self, pictures: Sequence[Picture]) -> None:
+        """List `pictures` in their order."""
+        self.display = bool(pictures)
+        rows: list[str | tuple[str, str]] = []
+        for number, picture in enumerate(pictures, start=1):
+            rows += ["\n"] if rows else []
+            rows += [(f"▣ {number} ", "bold $secondary"), picture.label]
+        if pictures:
+            rows.append(("   backspace in an empty prompt removes the last", "$text-muted"))
+        self.show(Content.assemble(*rows))
+
+
+class StatusLine(PlainStatic):
+    """One row above the prompt: what is going on, or the last thing worth saying."""
+
+    def show_state(self, controller: Controller, message: str) -> None:
+        """Loading and reading show how far they are; otherwise `message`, or what is next."""
+        waiting = len(controller.queue)
+        queued = f"   {waiting} question{'s' if waiting > 1 else ''} waiting" if waiting else ""
+        progress = _progress(controller)
+        if progress and not message:
+            self.show(Content.assemble(*progress, (queued, "$warning")), layout=False)
+        else:
+            words = message or _standing_words(controller)
+            self.show(Content.assemble((words, "$text-muted"), (queued, "$warning")), layout=False)
+
+
+def _progress(controller: Controller) -> list[tuple[str, str]]:
+    if controller.phase is Phase.LOADING:
+        what, done, total = controller.loading.stage, controller.loading.done, controller.loading.total
+    elif controller.phase is Phase.READING and controller.prefill is not None:
+        what, done, total = "Reading the question", controller.prefill.done, controller.prefill.total
+    else:
+        return []
+    if total <= 0:
+        return [(f"{what}…", "$secondary")]
+    share = done / total
+    return [(f"{what} ", "$secondary"), (bar(share, _PROGRESS_WIDTH), "$secondary on $panel"), (f" {share:.0%}", "bold")]
+
+
+def _standing_words(controller: Controller) -> str:
+    turn = controller.turn
+    if controller.stopping:
+        return "Stopping…"
+    if controller.phase.busy:
+        return "esc stops and keeps everything"
+    if turn is None or turn.reply is None:
+        return ""
+    stats = turn.reply.stats
+    read = f"{stats.prompt_tokens:,} tokens read"
+    cached = f" ({stats.cached_tokens:,} remembered)" if stats.cached_tokens else ""
+    wrote = f"{turn.reasoning_tokens + turn.answer_tokens:,} written"
+    return f"{read}{cached} · {wrote} · first token after {format_seconds(stats.time_to_first_token)}"
+
+
+class FailurePanel(PlainStatic, can_focus=True):
+    """What broke, what to do, where to read more; it has keys of its own while it has the focus."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "screen.restart", "Restart"),
+        Binding("escape", "screen.dismiss_failure", "Dismiss"),
+    ]
+
+    def show_failure(self, failure: Failure | None) -> None:
+        """Show `failure`, or hide."""
+        self.display = failure is not None
+        if failure is None:
+            return
+        self.border_title = Content("The engine is gone" if failure.engine_lost else "That did not work")
+        keys = "ctrl+r (or r here) starts the engine again" if failure.engine_lost else "esc closes this"
+        self.border_subtitle = Content(keys)
+        parts: list[str | tuple[str, str]] = [(failure.problem, "bold")]
+        parts += ["\n" + failure.remedy] if failure.remedy else []
+        parts += [("\nMore in " + failure.log, "$text-muted")] if failure.log else []
+        self.show(Content.assemble(*parts))
