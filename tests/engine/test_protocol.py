@@ -1,0 +1,182 @@
+"""Messages survive the wire unchanged, and nothing else passes for a message."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magistral_mlx.engine import protocol, wire
+from magistral_mlx.engine.protocol import (
+    Answer,
+    Ask,
+    AskRequest,
+    Close,
+    Done,
+    EngineModel,
+    Failed,
+    Loading,
+    Message,
+    NewConversation,
+    Prefill,
+    Progress,
+    Ready,
+    Reasoning,
+    Start,
+    Stop,
+    from_json,
+)
+from magistral_mlx.errors import EngineError
+from magistral_mlx.generation.events import Ending, Reply, Stats, ToolCall
+from magistral_mlx.telemetry import Telemetry
+
+MESSAGES = (Start, Ask, Stop, NewConversation, Close, Loading, Ready, Prefill, Reasoning, Answer, Progress)
+
+messages: st.SearchStrategy[Message] = st.one_of(
+    *(st.from_type(message) for message in (*MESSAGES, Failed)),
+    st.builds(
+        Done,
+        st.builds(
+            Reply,
+            st.text(),
+            st.text(),
+            st.sampled_from(Ending),
+            st.builds(Stats, prompt_tokens=st.integers(0), prefill_seconds=st.floats(0, 1e9)),
+            st.lists(st.builds(ToolCall, st.text(), st.text())).map(tuple),
+        ),
+    ),
+)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+st.register_type_strategy(float, finite)
+
+
+@given(message=messages, turn=st.integers(0, 2**31))
+def test_every_message_comes_back_as_it_went(message: Message, turn: int) -> None:
+    line = wire.encode(turn, message)
+    assert line.isascii()
+    assert line.index(b"\n") == len(line) - 1
+    assert wire.decode(line) == (turn, message)
+
+
+def test_text_that_terminals_and_people_send() -> None:
+    text = 'ein "Zitat"\n\x1b[31m\u2028 \U0001f600 \udcff [/THINK]'
+    assert wire.decode(wire.encode(1, Reasoning(text, 3))) == (1, Reasoning(text, 3))
+
+
+@pytest.mark.parametrize(
+    ("raw", "complaint"),
+    [
+        ([], "not a JSON object"),
+        (None, "not a JSON object"),
+        ({}, "unknown type"),
+        ({"type": "explode"}, "unknown type"),
+        ({"type": ["stop"]}, "unknown type"),
+        ({"type": "stop", "now": True}, "unknown field 'now'"),
+        ({"type": "prefill", "done": 1}, "lacks its field 'total'"),
+        ({"type": "prefill", "done": True, "total": 2}, "prefill.done should be int, but is bool"),
+        ({"type": "prefill", "done": 1.0, "total": 2}, "prefill.done should be int, but is float"),
+        ({"type": "prefill", "done": None, "total": 2}, "prefill.done should be int, but is NoneType"),
+        ({"type": "reasoning", "text": 5, "tokens": 1}, "reasoning.text should be str"),
+        ({"type": "failed", "problem": "x", "engine_lost": 1}, "failed.engine_lost should be bool"),
+        ({"type": "progress", "average": "fast"}, "progress.average should be float"),
+        ({"type": "progress", "average": 10**400}, "progress.average should be a number"),
+        ({"type": "progress", "telemetry": [1]}, "progress.telemetry should be an object"),
+        ({"type": "progress", "telemetry": {"watts": 1}}, "unknown field 'watts'"),
+        ({"type": "ask", "request": {"text": "x", "images": "a.png"}}, "ask.request.images should be a list"),
+        ({"type": "ask", "request": {"text": "x", "images": [1]}}, "ask.request.images should be str"),
+        ({"type": "done", "reply": {"reasoning": "", "answer": "", "ending": "great"}}, "done.reply.ending"),
+        ({"type": "done", "reply": {"reasoning": "", "answer": "", "ending": []}}, "done.reply.ending"),
+    ],
+)
+def test_whatever_is_no_message_is_refused(raw: object, complaint: str) -> None:
+    with pytest.raises(EngineError) as refused:
+        from_json(raw)
+    assert complaint in refused.value.problem
+    assert refused.value.remedy
+
+
+def test_a_whole_number_is_a_float_too() -> None:
+    assert from_json({"type": "progress", "average": 3}) == Progress(average=3.0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_without_a_json_word_are_refused_on_both_sides(value: float) -> None:
+    with pytest.raises(EngineError, match="not finite"):
+        wire.encode(1, Progress(average=value))
+    line = json.dumps({"turn": 1, "type": "progress", "average": value}).encode()
+    with pytest.raises(EngineError, match="not JSON"):
+        wire.decode(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Traceback (most recent call last):",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"type": "stop"}',
+        b'{"turn": true, "type": "stop"}',
+        b'{"turn": "1", "type": "stop"}',
+        b"[1]",
+        b"9" * 10_000,
+        b"",
+    ],
+)
+def test_lines_that_are_no_messages(line: bytes) -> None:
+    with pytest.raises(EngineError) as refused:
+        wire.decode(line)
+    assert len(refused.value.problem) < 500
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_never_raise_anything_else(line: bytes) -> None:
+    with pytest.raises(EngineError):
+        wire.decode(line)
+
+
+@given(lines=st.lists(st.binary(min_size=1).filter(lambda line: b"\n" not in line)), data=st.data())
+def test_lines_are_found_whatever_the_pieces(lines: list[bytes], data: Any) -> None:
+    stream = b"".join(line + b"\n" for line in lines)
+    splitter = wire.LineSplitter()
+    found: list[bytes] = []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        found += splitter.push(stream[:cut])
+        stream = stream[cut:]
+    assert found == lines
+
+
+def test_a_line_without_end_is_refused() -> None:
+    splitter = wire.LineSplitter(longest=1000)
+    assert splitter.push(b"x" * 999) == []
+    with pytest.raises(EngineError, match="longer than 1000 bytes"):
+        splitter.push(b"xx")
+
+
+def test_a_megabyte_line_passes() -> None:
+    done = Done(Reply("é" * 1_000_000, "", Ending.COMPLETE, Stats()))
+    line = wire.encode(4, done)
+    (whole,) = wire.LineSplitter().push(line)
+    assert wire.decode(whole) == (4, done)
+
+
+def test_the_protocol_is_cheap_to_import() -> None:
+    heavy = "{'mlx', 'mlx_lm', 'PIL', 'numpy', 'mistral_common', 'psutil', 'textual'}"
+    modules = "import magistral_mlx.engine.protocol, magistral_mlx.engine.child"
+    code = f"import sys; {modules}; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_message_has_its_own_name() -> None:
+    kinds = [message.TYPE for message in (*MESSAGES, Done, Failed)]
+    assert len(set(kinds)) == len(kinds)
+    assert Telemetry().total_bytes is None
+    assert from_json(Ask(AskRequest("x", images=("a", "b"))).to_json()) == Ask(
+        AskRequest("x", images=("a", "b"))
+    )
+    model = EngineModel("n", "p", False, 1, None, True)
+    assert from_json(Ready(model).to_json()) == Ready(model)
+    assert protocol.EngineEvent

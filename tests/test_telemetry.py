@@ -1,0 +1,105 @@
+"""Telemetry: an absent sensor is None, never zero; gauges load nothing themselves."""
+
+import ctypes
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from magistral_mlx.telemetry import (
+    MacFootprint,
+    MlxMemory,
+    SystemMemory,
+    Telemetry,
+    probes_of_this_machine,
+    recommended_working_set,
+    sample,
+)
+
+
+class Fixed:
+    """A probe with a constant reading."""
+
+    def __init__(self, reading: Telemetry) -> None:
+        self._reading = reading
+
+    def read(self) -> Telemetry:
+        return self._reading
+
+
+def test_probes_add_up_and_the_first_one_counts() -> None:
+    first = Fixed(Telemetry(footprint_bytes=7, cache_bytes=0))
+    second = Fixed(Telemetry(footprint_bytes=9, cache_bytes=3, total_bytes=10))
+    assert sample([first, second]) == Telemetry(footprint_bytes=7, cache_bytes=0, total_bytes=10)
+
+
+def test_no_probe_no_figures() -> None:
+    assert sample([]) == Telemetry()
+
+
+def test_this_machine_knows_its_memory() -> None:
+    now = sample(probes_of_this_machine())
+    assert now.total_bytes == psutil.virtual_memory().total
+    assert now.footprint_bytes is not None
+    assert now.footprint_bytes > 2**20
+    assert now.available_bytes
+
+
+def test_a_failing_sensor_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
+    assert SystemMemory().read() == Telemetry()
+
+
+def test_mlx_counts_its_arrays() -> None:
+    import mlx.core as mx
+
+    held = mx.zeros((1000, 1000))
+    mx.eval(held)
+    reading = MlxMemory().read()
+    assert reading.active_bytes is not None
+    assert reading.active_bytes >= held.nbytes
+    assert reading.peak_bytes is not None
+    assert reading.peak_bytes >= reading.active_bytes
+    assert reading.cache_bytes is not None
+
+
+def test_without_metal_nothing_is_recommended() -> None:
+    assert recommended_working_set({"architecture": "x86_64"}) is None
+    assert recommended_working_set({"max_recommended_working_set_size": 0}) is None
+    assert recommended_working_set({"max_recommended_working_set_size": 22 * 2**30}) == 22 * 2**30
+
+
+def test_the_mac_footprint_is_read_at_its_place_in_the_struct() -> None:
+    def proc_pid_rusage(process: int, flavor: int, buffer: object) -> int:
+        assert (process > 0, flavor) == (True, 0)
+        # rusage_info_v0: a uuid of 16 bytes, then eleven 64-bit counters; phys_footprint is the eighth.
+        counters = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_uint64))  # type: ignore[arg-type]  # a byref
+        counters[2 + 7] = 123_456_789
+        return 0
+
+    assert MacFootprint(proc_pid_rusage).read() == Telemetry(footprint_bytes=123_456_789)
+
+
+def test_a_mac_that_refuses_its_footprint_has_none() -> None:
+    assert MacFootprint(lambda *_: -1).read() == Telemetry()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="only a Mac has proc_pid_rusage")
+def test_elsewhere_there_is_no_mac_footprint() -> None:
+    assert MacFootprint().read() == Telemetry()
+
+
+def test_gauges_load_nothing() -> None:
+    code = """
+import sys
+from magistral_mlx.telemetry import probes_of_this_machine, sample
+assert not {"mlx", "psutil", "mlx.core"} & set(sys.modules)
+now = sample(probes_of_this_machine())
+assert now.active_bytes is None and now.total_bytes
+assert "mlx.core" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
