@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx_convert.journal import FORMAT_VERSION
 from magistral_mlx_convert.kernel import backend, mlx_version
 from magistral_mlx_convert.plan import Plan
@@ -55,7 +56,7 @@ def model_card(
     """`README.md`: where it came from, what was done, what was measured and what was not."""
     parts = [
         _front_matter(provenance),
-        f"# {name}\n",
+        f"# {sanitize_line(name)}\n",
         "Weights for [MLX](https://github.com/ml-explore/mlx), converted by magistral-mlx. "
         "magistral-mlx runs the folder whole; mlx-lm (text only) and mlx-vlm load the same weights.\n",
         _facts(plan, provenance),
@@ -82,7 +83,7 @@ def _facts(plan: Plan, provenance: Provenance) -> str:
     )
     revision = f"revision {provenance.revision}" if provenance.revision else "revision not known"
     rows = [
-        ("Source", f"{provenance.name}, {revision}"),
+        ("Source", f"{sanitize_line(provenance.name)}, {revision}"),
         ("Recipe", plan.recipe.name),
         ("Quantized", how),
         ("Kept", f"in {plan.recipe.dtype}: {in_gb(kept)}"),

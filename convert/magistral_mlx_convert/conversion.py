@@ -141,7 +141,8 @@ def _prepare(
 
 def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[Progress], None]) -> None:
     try:
-        before = _earlier_work(job, workplace, resume=resume, progress=progress)
+        identity = job.source.identity
+        before = _earlier_work(job, workplace, identity=identity, resume=resume, progress=progress)
         kept = sum(shard.nbytes for shard in before.finished.values()) + (
             before.mark.nbytes if before.mark else 0
         )
@@ -155,6 +156,10 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
             measure_every=job.measure_every,
             progress=progress,
         )
+        if job.source.identity != identity:
+            raise ConversionError(
+                f"{job.source.provenance.name} was changed while it was read", "Run the same command again."
+            )
         progress(
             Progress(stage=Stage.PUBLISH, bytes_done=job.plan.source_bytes, bytes_total=job.plan.source_bytes)
         )
@@ -171,10 +176,15 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
 
 
 def _earlier_work(
-    job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[Progress], None]
+    job: _Job,
+    workplace: Workplace,
+    *,
+    identity: tuple[tuple[str, int, int], ...],
+    resume: bool,
+    progress: Callable[[Progress], None],
 ) -> Progressed:
     """What an interrupted run of the same job left and the files bear out; else an empty folder."""
-    wanted = journal.fingerprint(job.plan, job.source.identity, measure_every=job.measure_every)
+    wanted = journal.fingerprint(job.plan, identity, measure_every=job.measure_every)
     earlier = journal.load(workplace.partial) if resume else None
     if earlier is not None and earlier.fingerprint == wanted:
         earlier, complaints = journal.trustworthy(workplace.model, job.plan, earlier)

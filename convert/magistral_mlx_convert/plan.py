@@ -103,9 +103,7 @@ class Plan:
         return sum(shard.nbytes for shard in self.shards)
 
 
-def make_plan(
-    config: ModelConfig, weights: WeightMap, recipe: Recipe, *, shard_bytes: int = SHARD_BYTES
-) -> Plan:
+def make_plan(config: ModelConfig, weights: WeightMap, recipe: Recipe) -> Plan:
     """Decides on every stored tensor.
 
     Raises:
@@ -115,7 +113,7 @@ def make_plan(
     filled = 0
     for parameter in weights.parameters:
         unit = _unit(parameter, recipe)
-        if not groups or filled + unit.output_bytes > shard_bytes:
+        if not groups or filled + unit.output_bytes > SHARD_BYTES:
             groups.append([])
             filled = 0
         groups[-1].append(unit)

@@ -2,8 +2,10 @@
 
 import os
 import resource
+import shutil
 import sys
 import time
+from threading import Lock
 from types import TracebackType
 from typing import TextIO
 
@@ -21,14 +23,16 @@ _CLEAR = "\r\x1b[2K"
 class ProgressLine:
     """Shows `Progress` on `stream`. Use it as a context manager, so that the line is cleared at the end.
 
-    A terminal that asks for nothing but text (`TERM=dumb`) gets plain lines too.
+    A terminal that asks for nothing but text (`TERM=dumb`) gets plain lines too. Any thread may call it.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._redraws = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._every = _REDRAW_SECONDS if self._redraws else _PLAIN_SECONDS
-        self._started: float | None = None
+        self._lock = Lock()
+        self._stage: Stage | None = None
+        self._started = 0.0
         self._next = 0.0
         self._drawn = False
 
@@ -45,25 +49,27 @@ class ProgressLine:
         if progress.note:
             self.say(progress.note)
             return
-        now = time.monotonic()
-        if self._started is None:
-            self._started = now
-            self._next = now if self._redraws else now + self._every
-        if now < self._next:
-            return
-        self._next = now + self._every
-        text = describe(progress, seconds=now - self._started)
-        if self._redraws:
-            columns = os.get_terminal_size(self._stream.fileno()).columns
-            self._write(_CLEAR + text[: max(columns - 1, 10)])
-            self._drawn = True
-        else:
-            self._write(text + "\n")
+        with self._lock:
+            now = time.monotonic()
+            if progress.stage is not self._stage:
+                self._stage, self._started = progress.stage, now
+                self._next = now if self._redraws else now + self._every
+            if now >= self._next:
+                self._next = now + self._every
+                self._draw(describe(progress, seconds=now - self._started))
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        self._wipe()
-        self._write(sanitize_line(text) + "\n")
+        with self._lock:
+            self._wipe()
+            self._write(sanitize_line(text) + "\n")
+
+    def _draw(self, text: str) -> None:
+        if not self._redraws:
+            self._write(text + "\n")
+            return
+        self._write(_CLEAR + text[: max(shutil.get_terminal_size().columns - 1, 10)])
+        self._drawn = True
 
     def _wipe(self) -> None:
         if self._drawn:

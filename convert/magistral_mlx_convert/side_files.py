@@ -103,13 +103,20 @@ def _object(data: bytes, path: Path) -> dict[str, object]:
     return cast(dict[str, object], raw)
 
 
+_NOT_TAKEN_OVER = (
+    *("quantization", "quantization_config", "torch_dtype", "dtype", "rope_parameters"),  # written anew
+    "auto_map",  # names code to run
+    "_name_or_path",  # a path of the machine that saved it
+)
+
+
 def converted_config(raw: Mapping[str, object], plan: Plan) -> dict[str, object]:
     """`config.json` of the result: the source's, in the flat spelling that every MLX program reads.
 
     Transformers 5 nests the rotary base; mlx-lm would then silently take 10,000 and mlx-vlm fail.
     """
     config = copy.deepcopy(dict(raw))
-    for key in ("quantization", "quantization_config", "torch_dtype", "dtype", "rope_parameters"):
+    for key in _NOT_TAKEN_OVER:
         config.pop(key, None)
     model = plan.config
     config |= {

@@ -51,7 +51,6 @@ def stream(
     *,
     measure_every: int,
     progress: Callable[[Progress], None],
-    chunk_bytes: int = CHUNK_BYTES,
 ) -> Progressed:
     """Writes every shard that `progressed` lacks into `folder`.
 
@@ -59,7 +58,7 @@ def stream(
         ConversionError: the source can't be read or holds what no checkpoint should, or the target can't be
             written. What was made durable until then stays.
     """
-    job = _Job(plan, source, folder, journal_folder, progressed, measure_every, progress, chunk_bytes)
+    job = _Job(plan, source, folder, journal_folder, progressed, measure_every, progress)
     with small_allocator_cache():
         return job.run()
 
@@ -74,12 +73,10 @@ class _Job:
         progressed: Progressed,
         measure_every: int,
         progress: Callable[[Progress], None],
-        chunk_bytes: int,
     ) -> None:
         self.plan, self.source, self.progress = plan, source, progress
         self.dtype = SAFETENSORS_DTYPE[plan.recipe.dtype]
         self.measure_every = measure_every
-        self.chunk_bytes = chunk_bytes
         self.open_shards = [shard for shard in plan.shards if shard.file not in progressed.finished]
         self.writer = _Writer(folder, journal_folder, progressed)
         kept = [unit for shard in plan.shards for unit in shard.units[: self._units_kept(shard, progressed)]]
@@ -87,9 +84,7 @@ class _Job:
         self.bytes_done, self.tensors_done = self.kept_bytes, len(kept)
 
     def run(self) -> Progressed:
-        buffer_bytes = max(
-            [_chunk_rows(unit, self.chunk_bytes) * _row_bytes(unit) for unit in self._open_units()] or [1]
-        )
+        buffer_bytes = max([_chunk_rows(unit) * _row_bytes(unit) for unit in self._open_units()] or [1])
         reader = _Reader(self.source, self._work(), buffers=[Buffer(buffer_bytes) for _ in range(BUFFERS)])
         self._report()
         reader.start()
@@ -114,7 +109,7 @@ class _Job:
         """Codes go out chunk by chunk; scales and biases, a ninth of the bytes, wait for the tensor's end."""
         later: list[list[memoryview]] = [[] for _ in unit.outputs[1:]]
         noise, signal = array("d"), array("d")
-        for _ in range(_chunk_count(unit, self.chunk_bytes)):
+        for _ in range(_chunk_count(unit)):
             chunk = reader.next()
             (codes, *rest), measured = convert_rows(
                 unit,
@@ -141,7 +136,7 @@ class _Job:
 
     def _work(self) -> Iterator[tuple[Unit, int, int]]:
         for unit in self._open_units():
-            rows, step = unit.parameter.source.shape[0], _chunk_rows(unit, self.chunk_bytes)
+            rows, step = unit.parameter.source.shape[0], _chunk_rows(unit)
             for first in range(0, rows, step):
                 yield unit, first, min(step, rows - first)
 
@@ -176,12 +171,12 @@ def _row_bytes(unit: Unit) -> int:
     return math.prod(source.shape[1:]) * ITEM_BYTES[source.dtype]
 
 
-def _chunk_rows(unit: Unit, chunk_bytes: int) -> int:
-    return min(max(1, chunk_bytes // _row_bytes(unit)), unit.parameter.source.shape[0])
+def _chunk_rows(unit: Unit) -> int:
+    return min(max(1, CHUNK_BYTES // _row_bytes(unit)), unit.parameter.source.shape[0])
 
 
-def _chunk_count(unit: Unit, chunk_bytes: int) -> int:
-    return -(-unit.parameter.source.shape[0] // _chunk_rows(unit, chunk_bytes))
+def _chunk_count(unit: Unit) -> int:
+    return -(-unit.parameter.source.shape[0] // _chunk_rows(unit))
 
 
 class _Reader(Thread):
@@ -344,7 +339,7 @@ def explain_os_error(error: OSError, where: Path) -> tuple[str, str]:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"The disk of {where.parent.parent} is full",
-            "Free some space and run the same command again: it goes on where it stopped.",
+            "Free some space and run the same command again.",
         )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return (

@@ -55,9 +55,13 @@ class HuggingFaceFolder:
         self.tokenizer = _if_present(folder / "tekken.json")
         self.system_prompt = _if_present(folder / "SYSTEM_PROMPT.txt")
         self.generation_config = _if_present(folder / "generation_config.json")
-        states = {file: (folder / file).stat() for file in self._headers}
-        self.identity = tuple((file, state.st_size, state.st_mtime_ns) for file, state in states.items())
         self._descriptors: dict[str, int] = {}
+
+    @property
+    def identity(self) -> tuple[tuple[str, int, int], ...]:
+        """See `Source.identity`."""
+        states = ((file, (self.folder / file).stat()) for file in self._headers)
+        return tuple((file, state.st_size, state.st_mtime_ns) for file, state in states)
 
     def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
         """See `Source.read_rows`."""
