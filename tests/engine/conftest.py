@@ -1,13 +1,12 @@
 """Engines on scripted runtimes: in threads, and in real child processes."""
 
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from magistral_mlx.engine.child import ChildEngine
+from magistral_mlx.engine.child import PYTHON, ChildEngine
 from magistral_mlx.engine.linked import LinkedEngine
 from magistral_mlx.engine.local import LocalEngine
 from support.fake_runtime import ScriptedRuntime
@@ -18,7 +17,7 @@ TESTS = Path(__file__).parent.parent
 def scripted_child(*arguments: str) -> ChildEngine:
     """An engine whose child runs the scripted runtime."""
     return ChildEngine(
-        command=(sys.executable, "-P", "-m", "support.fake_runtime", *arguments),
+        command=(*PYTHON, "-m", "support.fake_runtime", *arguments),
         environment={**os.environ, "PYTHONPATH": str(TESTS)},
     )
 

@@ -23,7 +23,8 @@ from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.errors import EngineError
 
 # -P: a file in the user's folder must not pass for a module; faulthandler: native crashes leave their stack.
-WORKER = (sys.executable, "-P", "-X", "faulthandler", "-m", "magistral_mlx.engine.worker")
+PYTHON = (sys.executable, "-P", "-X", "faulthandler")
+WORKER = (*PYTHON, "-m", "magistral_mlx.engine.worker")
 PATIENCE = 2.0
 """Seconds between asking the child to leave, terminating it and killing it."""
 
