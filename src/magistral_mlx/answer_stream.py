@@ -1,0 +1,150 @@
+"""A reply as it comes: an iterator of events over the owner thread, which can be stopped from anywhere."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from magistral_mlx.generation.events import Event, Finished, PrefillProgress, Reply
+from magistral_mlx.owner_thread import owner_thread
+from magistral_mlx.question import Question
+
+if TYPE_CHECKING:
+    from magistral_mlx.generation.answering import Answering
+    from magistral_mlx.generation.prompt_cache import PromptCache
+
+_PULL_SECONDS = 0.01
+"""A pull collects text for so long, so that a fast model does not change threads for every token."""
+
+
+class AnswerStream(Iterator[Event]):
+    """The events of one reply; the last one is `Finished`.
+
+    Work is done on demand: nothing is computed beyond what is read, and a stream that is dropped or closed
+    half-way ends its reply there. A conversation keeps what was produced until then.
+
+        with model.stream("...") as stream:
+            for event in stream:
+                ...
+    """
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._owner = owner_thread()
+        self._stop = threading.Event()
+        self._ready: deque[Event] = deque()
+        self._asked_at = time.perf_counter()
+        self._answering: Answering | None = None
+        self._cache: PromptCache | None = None
+        self._events: Generator[Event, None, None] | None = None
+        self._over = False
+        self._reply: Reply | None = None
+
+    def __iter__(self) -> "AnswerStream":
+        return self
+
+    def __next__(self) -> Event:
+        """The next event, as soon as there is one.
+
+        Raises:
+            PromptError: on the first call: the question cannot be put, or is too long (ContextOverflow).
+            UsageError: on the first call: the conversation is still answering another one.
+        """
+        while True:
+            try:
+                return self._ready.popleft()
+            except IndexError:
+                if self._over:
+                    raise StopIteration from None
+            self._owner.call(self._pull, on_interrupt=self.stop)
+
+    def __enter__(self) -> "AnswerStream":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._over:
+            self._stop.set()
+            self._owner.post(self._leave)
+
+    def stop(self) -> None:
+        """Ends the reply at the next token or prefill chunk, from any thread; returns at once.
+
+        The stream then gives what is left and `Finished` with `Ending.STOPPED`.
+        """
+        self._stop.set()
+
+    def close(self) -> None:
+        """Leaves the reply where it is; the stream gives nothing more. May be called more than once."""
+        self._stop.set()
+        if not self._over:
+            self._owner.call(self._leave)
+        self._ready.clear()
+
+    def reply(self) -> Reply:
+        """Runs to the end, without a pause for whoever reads along, and gives the reply.
+
+        Raises:
+            RuntimeError: the stream was closed or failed before.
+        """
+        if not self._over:
+            self._owner.call(self._run_to_the_end, on_interrupt=self.stop)
+        if self._reply is None:
+            raise RuntimeError("the stream ended without a reply")
+        return self._reply
+
+    def _stopping(self) -> bool:
+        return self._stop.is_set() or self._owner.closing
+
+    def _pull(self) -> None:
+        """On the owner thread: goes on until there is something to read."""
+        deadline = time.perf_counter() + _PULL_SECONDS
+        while not self._over:
+            event = self._advance()
+            self._ready.append(event)
+            # After progress comes a chunk, which takes long.
+            if isinstance(event, PrefillProgress) or time.perf_counter() > deadline:
+                return
+
+    def _run_to_the_end(self) -> None:
+        while not self._over:
+            self._advance()
+
+    def _advance(self) -> Event:
+        try:
+            if self._events is None:
+                self._answering, self._cache = self._question.begin(
+                    stopping=self._stopping, asked_at=self._asked_at
+                )
+                self._events = self._answering.events()
+            event = next(self._events)
+        except BaseException:
+            self._end(None)
+            raise
+        if isinstance(event, Finished):
+            self._end(event.reply)
+        return event
+
+    def _leave(self) -> None:
+        """On the owner thread: ends a reply that nobody reads any more."""
+        if self._over:
+            return
+        if self._answering is None or self._events is None:
+            self._over = True
+            return
+        self._events.close()
+        self._end(self._answering.leave())
+
+    def _end(self, reply: Reply | None) -> None:
+        self._over = True
+        self._reply = reply
+        self._answering = self._events = None
+        cache, self._cache = self._cache, None
+        if cache is not None:
+            self._question.give_back(cache, reply)

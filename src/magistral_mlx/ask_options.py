@@ -1,0 +1,102 @@
+"""The options of a question: their names, types and defaults, checked before anything is computed."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from magistral_mlx.errors import UsageError
+
+if TYPE_CHECKING:
+    from mistral_common.protocol.instruct.tool_calls import Tool
+
+    from magistral_mlx.generation.answering import Plan
+
+
+class AskOptions(TypedDict, total=False):
+    """What `ask` and `stream` take beside text and pictures; all may be left out."""
+
+    thinking: bool
+    """Whether the model thinks before it answers; True."""
+    thinking_budget: int | None
+    """Most tokens of thought: then the thought is closed and the model answers. None: no limit of its own."""
+    max_tokens: int | None
+    """Most tokens in all, with a reserve for the answer among them. None: what the context leaves."""
+    temperature: float
+    """How freely tokens are drawn; 0.7, the model card's. 0 always takes the likeliest."""
+    top_p: float
+    """Draw from the likeliest tokens that together have this probability; 0.95, the model card's."""
+    seed: int | None
+    """The same seed gives the same reply. None: another one every time."""
+    stop: str | Iterable[str]
+    """Strings that end the answer (not the thought); they are not part of it."""
+    schema: object
+    """Not available yet: anything but None is refused."""
+    tools: "Iterable[Tool | Mapping[str, Any]]"
+    """Tools that the model may call, described as mistral-common and OpenAI do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedOptions:
+    """The same, with defaults and checked.
+
+    Raises:
+        UsageError: a value is impossible or contradicts another.
+    """
+
+    thinking: bool = True
+    thinking_budget: int | None = None
+    max_tokens: int | None = None
+    temperature: float = 0.7
+    top_p: float = 0.95
+    seed: int | None = None
+    stop: str | Iterable[str] = ()
+    schema: object = None
+    tools: "Iterable[Tool | Mapping[str, Any]]" = ()
+
+    def __post_init__(self) -> None:
+        if self.schema is not None:
+            raise UsageError("Answers constrained by a schema are not available yet", "Ask without schema.")
+        if not _is_number(self.temperature) or self.temperature < 0:
+            raise UsageError(f"temperature is {self.temperature!r}", "Give a number, 0 or more.")
+        if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
+            raise UsageError(f"top_p is {self.top_p!r}", "Give a number above 0, at most 1.")
+        _check_whole("max_tokens", self.max_tokens, least=1)
+        _check_whole("thinking_budget", self.thinking_budget, least=0)
+        _check_whole("seed", self.seed, least=None)
+        if not self.thinking and self.thinking_budget:
+            raise UsageError(
+                "A thinking budget contradicts thinking switched off",
+                "Leave out one of thinking_budget and thinking=False.",
+            )
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        if not all(isinstance(text, str) and text for text in stop):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            raise UsageError("A stop string is empty or not text", "Give strings of at least one character.")
+        object.__setattr__(self, "stop", stop)
+        object.__setattr__(self, "tools", tuple(self.tools))
+
+    def plan(self) -> "Plan":
+        """What generation needs of it. Called on the owner thread, as it loads MLX."""
+        from magistral_mlx.generation.answering import Plan
+        from magistral_mlx.generation.sampling import Sampling
+
+        return Plan(
+            sampling=Sampling(temperature=self.temperature, top_p=self.top_p, seed=self.seed),
+            # A model told not to think may still open a thought; it is then closed at once.
+            thinking_budget=self.thinking_budget if self.thinking else 0,
+            max_tokens=self.max_tokens,
+            stop=tuple(self.stop),
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_whole(name: str, value: object, *, least: int | None) -> None:
+    if value is None:
+        return
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or (least is not None and value < least):  # type: ignore[operator]  # an int when `whole`
+        needed = "a whole number" if least is None else f"a whole number, {least} or more"
+        raise UsageError(f"{name} is {value!r}", f"Give {needed}, or None.")

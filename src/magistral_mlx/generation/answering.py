@@ -1,0 +1,191 @@
+"""One question answered: prompt in, events out."""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+
+import mlx.core as mx
+
+from magistral_mlx.errors import ContextOverflow
+from magistral_mlx.generation.control import Control, Limits, answer_reserve
+from magistral_mlx.generation.decoding import PromptReader, decode, prefill
+from magistral_mlx.generation.events import (
+    AnswerText,
+    Ending,
+    Event,
+    Finished,
+    PrefillProgress,
+    ReasoningText,
+    Reply,
+    Stats,
+    ToolCall,
+)
+from magistral_mlx.generation.loaded_model import LoadedModel
+from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
+from magistral_mlx.generation.sampling import Sampling, make_sampler
+from magistral_mlx.generation.splitter import EventSplitter, Piece
+from magistral_mlx.memory import is_out_of_memory
+from magistral_mlx.prompt.chat import PreparedPrompt
+from magistral_mlx.prompt.tokenizer import SpecialIds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How one prompt is to be answered."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    thinking_budget: int | None = None
+    max_tokens: int | None = None
+    """None: as many as the context leaves."""
+    stop: tuple[str, ...] = ()
+
+
+def limits_of(plan: Plan, *, prompt_tokens: int, context_length: int) -> Limits:
+    """The limits in tokens for a prompt of that length.
+
+    Raises:
+        ContextOverflow: the prompt leaves no room for a reply.
+    """
+    room = context_length - prompt_tokens
+    if room < 1:
+        raise ContextOverflow(
+            f"The prompt has {prompt_tokens} tokens, the model takes {context_length} with its answer",
+            "Shorten it, use smaller pictures, or start a new conversation.",
+        )
+    max_tokens = room if plan.max_tokens is None else min(plan.max_tokens, room)
+    return Limits(
+        max_tokens=max_tokens, thinking_budget=plan.thinking_budget, answer_reserve=answer_reserve(max_tokens)
+    )
+
+
+def thinking_is_open(token_ids: tuple[int, ...], special: SpecialIds) -> bool:
+    """Whether the prompt ends inside a thought; closed pairs, as in the system prompt, do not count."""
+    marks = [token_id for token_id in token_ids if token_id in (special.think, special.end_think)]
+    return bool(marks) and marks[-1] == special.think
+
+
+class Answering:
+    """One reply in the making. `events` may be left at any point; `reply` is what there is so far.
+
+    Args:
+        loaded: the model.
+        cache: of the conversation; it holds prompt and reply afterwards, as far as they came.
+        prompt: what to answer.
+        stopping: asked at each token and each prefill chunk whether to stop.
+        asked_at: `time.perf_counter()` when the question was put.
+
+    Raises:
+        ContextOverflow: the prompt leaves no room for a reply.
+        PromptError: the prompt's picture positions and its pictures do not fit.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        cache: PromptCache,
+        prompt: PreparedPrompt,
+        plan: Plan,
+        *,
+        stopping: Callable[[], bool],
+        asked_at: float,
+    ) -> None:
+        special = loaded.tokenizer.special
+        limits = limits_of(plan, prompt_tokens=len(prompt.token_ids), context_length=loaded.context_length)
+        thinking_open = thinking_is_open(prompt.token_ids, special)
+        self._loaded = loaded
+        self._cache = cache
+        self._prompt = prompt
+        self._keys = position_keys(prompt, image_id=special.image)
+        self._sampling = plan.sampling
+        self._control = Control(limits, special, thinking_open=thinking_open)
+        self._splitter = EventSplitter(loaded.tokenizer, stop=plan.stop, thinking_open=thinking_open)
+        self._stopping = stopping
+        self._pieces: list[Piece] = []
+        self._ending = Ending.STOPPED
+        self._cached = 0
+        self._asked_at = asked_at
+        self._prefill_began = self._first_token_at = self._last_token_at = 0.0
+
+    def events(self) -> Generator[Event, None, None]:
+        """Everything, from the first progress to Finished."""
+        try:
+            logits = yield from self._prefill()
+            if logits is not None:
+                yield from self._decode(logits)
+        except (RuntimeError, MemoryError) as error:
+            # What an interrupted step left in the cache is unknown.
+            self._cache.reset()
+            mx.clear_cache()
+            if not is_out_of_memory(error):
+                raise
+            self._ending = Ending.OUT_OF_MEMORY
+        yield from self._collect(self._splitter.finish())
+        yield Finished(self.reply())
+
+    def leave(self) -> Reply:
+        """What there is, when `events` was left before its end."""
+        self._collect(self._splitter.finish())
+        return self.reply()
+
+    def reply(self) -> Reply:
+        """The reply so far."""
+        return Reply(
+            reasoning="".join(piece.text for piece in self._pieces if isinstance(piece, ReasoningText)),
+            answer="".join(piece.text for piece in self._pieces if isinstance(piece, AnswerText)),
+            ending=self._ending,
+            stats=self._stats(),
+            tool_calls=tuple(piece for piece in self._pieces if isinstance(piece, ToolCall)),
+        )
+
+    def _prefill(self) -> Generator[PrefillProgress, None, mx.array | None]:
+        mx.reset_peak_memory()
+        self._prefill_began = time.perf_counter()
+        self._cached = self._cache.match(self._keys)
+        loaded = self._loaded
+        reader = PromptReader(
+            loaded.model, loaded.features, self._prompt, image_id=loaded.tokenizer.special.image
+        )
+        reading = prefill(loaded.model, self._cache, reader, self._keys)
+        while not self._stopping():
+            try:
+                yield next(reading)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # typeshed has no type for a generator's return value
+        return None
+
+    def _decode(self, logits: mx.array) -> Generator[Piece, None, None]:
+        writing = decode(self._loaded.model, self._cache, logits, make_sampler(self._sampling))
+        token_id = next(writing)
+        self._first_token_at = self._last_token_at = time.perf_counter()
+        while True:
+            verdict = self._control.push(token_id)
+            yield from self._collect(self._splitter.push(token_id))
+            if self._splitter.stopped:
+                self._ending = Ending.COMPLETE
+                return
+            if verdict.ending is not None:
+                self._ending = verdict.ending
+                return
+            if self._stopping():
+                return
+            token_id = writing.send(verdict.forced)
+            self._last_token_at = time.perf_counter()
+
+    def _collect(self, pieces: list[Piece]) -> list[Piece]:
+        self._pieces += pieces
+        return pieces
+
+    def _stats(self) -> Stats:
+        started = self._first_token_at > 0
+        seconds = self._last_token_at - self._first_token_at
+        return Stats(
+            prompt_tokens=len(self._keys),
+            cached_tokens=self._cached,
+            image_tokens=self._prompt.image_tokens,
+            reasoning_tokens=self._splitter.reasoning_tokens,
+            answer_tokens=self._splitter.answer_tokens,
+            prefill_seconds=self._first_token_at - self._prefill_began if started else 0.0,
+            time_to_first_token=self._first_token_at - self._asked_at if started else 0.0,
+            decode_tokens_per_second=(self._control.generated - 1) / seconds if seconds > 0 else 0.0,
+            peak_memory_bytes=mx.get_peak_memory(),
+        )

@@ -1,0 +1,36 @@
+"""The calls of MLX and of mlx-lm's KV cache that have no types, gathered so that the rest has them."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# Reason: mlx leaves the arguments of eval and async_eval, mlx-lm everything of its caches without types.
+
+from collections.abc import Sequence
+
+import mlx.core as mx
+
+from magistral_mlx.model.decoder import KVCache
+
+
+def evaluate(*arrays: mx.array) -> None:
+    """Computes the arrays and waits for them."""
+    mx.eval(*arrays)
+
+
+def start_evaluating(array: mx.array) -> None:
+    """Computes the array while the caller goes on."""
+    mx.async_eval(array)
+
+
+def evaluate_layers(layers: Sequence[KVCache]) -> None:
+    """Computes everything that was written to a KV cache."""
+    mx.eval([layer.state for layer in layers])
+
+
+def trim_layers(layers: Sequence[KVCache], length: int) -> None:
+    """Forgets everything after the first `length` positions; shorter layers stay as they are."""
+    for layer in layers:
+        layer.trim(max(layer.offset - length, 0))
+
+
+def layers_bytes(layers: Sequence[KVCache]) -> int:
+    """Memory of keys and values, spare room included."""
+    return sum(int(layer.nbytes) for layer in layers)

@@ -1,0 +1,54 @@
+"""Picture features, kept so that no picture is encoded twice."""
+
+from collections import OrderedDict
+
+import mlx.core as mx
+
+from magistral_mlx.errors import CheckpointError
+from magistral_mlx.generation.evaluation import evaluate
+from magistral_mlx.model.magistral import MagistralModel
+from magistral_mlx.prompt.images import PreparedImage
+
+DEFAULT_BYTES = 256 * 2**20
+"""Eight pictures of the largest size (3,025 positions) on Magistral Small in bf16."""
+
+
+class FeatureStore:
+    """Features per picture digest, least recently used first out when they take more than `limit_bytes`."""
+
+    def __init__(self, model: MagistralModel, *, limit_bytes: int = DEFAULT_BYTES) -> None:
+        self._model = model
+        self._limit_bytes = limit_bytes
+        self._features: OrderedDict[str, mx.array] = OrderedDict()
+        self.encoded = 0
+        """How many pictures went through the vision tower."""
+
+    def features(self, image: PreparedImage) -> mx.array:
+        """[rows * columns, hidden], evaluated.
+
+        Raises:
+            CheckpointError: the vision tower gives another number of features than the prompt has positions.
+        """
+        features = self._features.pop(image.digest, None)
+        if features is None:
+            features = self._encode(image)
+        self._features[image.digest] = features
+        self._forget_oldest()
+        return features
+
+    def _encode(self, image: PreparedImage) -> mx.array:
+        features = self._model.encode_image(mx.array(image.pixels))
+        evaluate(features)
+        self.encoded += 1
+        positions = image.rows * image.columns
+        if features.shape[0] != positions:
+            raise CheckpointError(
+                f"The vision tower gives {features.shape[0]} features for {positions} picture positions",
+                "The picture geometry in config.json does not fit the weights; convert the model again.",
+            )
+        return features
+
+    def _forget_oldest(self) -> None:
+        # The newest stays even when it alone is over the limit: its prompt is being read.
+        while len(self._features) > 1 and sum(f.nbytes for f in self._features.values()) > self._limit_bytes:
+            self._features.popitem(last=False)

@@ -1,0 +1,66 @@
+"""A checkpoint opened and loaded: everything that answering needs, in one value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
+from magistral_mlx.errors import CheckpointError
+from magistral_mlx.generation.feature_store import FeatureStore
+from magistral_mlx.model.loading import load_model
+from magistral_mlx.model.magistral import MagistralModel
+from magistral_mlx.prompt.images import ImageGeometry
+from magistral_mlx.prompt.system_prompt import ReasoningPrompt
+from magistral_mlx.prompt.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """For the owner thread only, but for `checkpoint` and `tokenizer`, which never change."""
+
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    reasoning_prompt: ReasoningPrompt | None
+    model: MagistralModel
+    features: FeatureStore
+
+    @property
+    def context_length(self) -> int:
+        """In tokens, prompt and reply together."""
+        return self.checkpoint.config.text.max_position_embeddings
+
+
+def open_model(directory: Path, *, progress: Callable[[int, int], None] | None = None) -> LoadedModel:
+    """Opens and loads a converted folder.
+
+    Args:
+        progress: called with bytes read and bytes in all.
+
+    Raises:
+        CheckpointError: the folder is no usable checkpoint, or its tokenizer is another model's.
+    """
+    checkpoint = open_checkpoint(directory)
+    config = checkpoint.config
+    geometry = None
+    if config.vision is not None:
+        geometry = ImageGeometry(
+            patch_size=config.vision.patch_size,
+            spatial_merge_size=config.spatial_merge_size,
+            longest_edge=config.vision.image_size,
+        )
+    tokenizer = Tokenizer.from_file(checkpoint.tokenizer_file, geometry)
+    if tokenizer.vocab_size > config.text.vocab_size:
+        raise CheckpointError(
+            f"{directory}: tekken.json has {tokenizer.vocab_size} ids, the weights {config.text.vocab_size}",
+            "Take tekken.json and the weights from the same model.",
+        )
+    if geometry is not None and tokenizer.special.image != config.image_token_id:
+        raise CheckpointError(
+            f"{directory}: [IMG] is {tokenizer.special.image} in tekken.json"
+            f" and {config.image_token_id} in config.json",
+            "Take both files from the same model.",
+        )
+    prompt = checkpoint.system_prompt
+    reasoning_prompt = None if prompt is None else ReasoningPrompt.parse(prompt)
+    model = load_model(checkpoint, progress=progress)
+    return LoadedModel(checkpoint, tokenizer, reasoning_prompt, model, FeatureStore(model))

@@ -1,0 +1,102 @@
+"""The one thread that imports MLX's libraries, loads models and generates.
+
+MLX binds streams to threads: what one thread started cannot go on in another, and a thread that imported
+mlx_lm must not end before its streams are cleared, or the interpreter aborts at exit. So there is one thread
+per process, shared by all models (two streams at once are also what makes macOS panic), started with the
+first model and ended at exit.
+"""
+
+import atexit
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_EXIT_SECONDS = 10.0
+
+
+class _Job(Generic[T]):
+    """Work for the thread and, once `done`, what came of it."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._value: T
+        self._error: BaseException | None = None
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:  # noqa: BLE001 - not handled here: raised again where the work was asked for
+            self._error = error
+        self.done.set()
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class OwnerThread:
+    """Runs work one piece after the other, whoever asks for it."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job[object] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="magistral-mlx", daemon=True)
+        self._thread.start()
+        self.closing = False
+        """The interpreter is about to exit: long work should end soon."""
+
+    def call(self, work: Callable[[], T], *, on_interrupt: Callable[[], None] | None = None) -> T:
+        """Runs `work` on the thread and waits; its result, or its exception.
+
+        Args:
+            on_interrupt: makes `work` end early; called when the waiting is interrupted (Ctrl-C), after
+                which the work is waited for once more and the interruption goes on its way.
+        """
+        if threading.current_thread() is self._thread:
+            return work()
+        job = _Job(work)
+        self._jobs.put(job)  # type: ignore[arg-type]  # a job of any result type: only its asker reads it
+        try:
+            job.done.wait()
+        except BaseException:
+            if on_interrupt is not None:
+                on_interrupt()
+                job.done.wait()
+            raise
+        return job.result()
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Runs `work` some time later and waits for nothing; safe in finalizers."""
+        self._jobs.put(_Job[object](work))
+
+    def close(self) -> None:
+        """Ends the thread after the work in hand; at exit only."""
+        self.closing = True
+        self._jobs.put(None)
+        self._thread.join(_EXIT_SECONDS)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            del job  # keep nothing of it alive while waiting for the next one
+        if "mlx.core" in sys.modules:
+            sys.modules["mlx.core"].clear_streams()
+
+
+_lock = threading.Lock()
+_owner: OwnerThread | None = None
+
+
+def owner_thread() -> OwnerThread:
+    """The process's owner thread, started on the first call."""
+    global _owner
+    with _lock:
+        if _owner is None:
+            _owner = OwnerThread()
+            atexit.register(_owner.close)
+        return _owner

@@ -1,0 +1,94 @@
+"""One question on its way to the model: composed, encoded and begun on the owner thread."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from magistral_mlx.ask_options import CheckedOptions
+from magistral_mlx.errors import ImageError, PromptError, UsageError
+from magistral_mlx.generation.events import Reply
+from magistral_mlx.prompt.chat import Turn, UserTurn, compose, encode
+from magistral_mlx.prompt.images import load_image
+
+if TYPE_CHECKING:
+    from magistral_mlx.generation.answering import Answering
+    from magistral_mlx.generation.loaded_model import LoadedModel
+    from magistral_mlx.generation.prompt_cache import PromptCache
+    from magistral_mlx.prompt.images import ImageSource
+
+
+def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> UserTurn:
+    """A checked question. Its pictures are read now: a file that changes later changes nothing.
+
+    A single picture without a list around it is taken as what is meant.
+
+    Raises:
+        UsageError: the text is no text.
+        PromptError: neither text nor picture.
+        ImageError: a picture cannot be read, or the model cannot see.
+        NetworkError: a picture's URL does not answer.
+    """
+    from PIL import Image
+
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise UsageError(f"The question is of type {type(text).__name__}", "Give a string.")
+    sources: list[ImageSource]
+    if isinstance(images, str | bytes | os.PathLike | Image.Image):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
+        sources = [images]
+    else:
+        sources = list(images)
+    if sources and not sees:
+        raise ImageError(
+            "This model cannot see: its folder has no vision weights",
+            "Ask without pictures, or use a model with its vision tower.",
+        )
+    if not text.strip() and not sources:
+        raise PromptError("The question is empty", "Write a question.")
+    return UserTurn(text, tuple(load_image(source) for source in sources))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What an `AnswerStream` runs; its methods are called on the owner thread.
+
+    The functions are those of whoever asks: they are called when the question's time has come, which may be
+    after another one of the same conversation was answered.
+    """
+
+    turn: UserTurn
+    options: CheckedOptions
+    system: str | None
+    model: "Callable[[], LoadedModel]"
+    """Raises UsageError if it was closed."""
+    history: Callable[[], tuple[Turn, ...]]
+    """The turns before this one."""
+    take_cache: "Callable[[], PromptCache]"
+    """The cache to use until `give_back`; raises UsageError if another question still uses it."""
+    give_back: "Callable[[PromptCache, Reply | None], None]"
+    """Takes the cache back, with the reply unless there was an error."""
+
+    def begin(self, *, stopping: Callable[[], bool], asked_at: float) -> "tuple[Answering, PromptCache]":
+        """Composes and encodes the prompt.
+
+        Raises:
+            PromptError: the question cannot be put, or is too long (ContextOverflow).
+            UsageError: the model was closed, or the conversation is still answering.
+        """
+        from magistral_mlx.generation.answering import Answering
+
+        loaded, options = self.model(), self.options
+        cache = self.take_cache()
+        try:
+            messages = compose(
+                (*self.history(), self.turn),
+                system=self.system,
+                system_prompt=loaded.reasoning_prompt,
+                thinking=options.thinking,
+            )
+            prompt = encode(loaded.tokenizer, messages, tools=options.tools)
+            answering = Answering(loaded, cache, prompt, options.plan(), stopping=stopping, asked_at=asked_at)
+        except BaseException:
+            self.give_back(cache, None)
+            raise
+        return answering, cache

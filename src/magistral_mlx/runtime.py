@@ -1,0 +1,218 @@
+"""The public objects: `load` gives a `Magistral`, which answers single questions and holds conversations.
+
+Importing this module loads no MLX: the owner thread does, with the first model.
+"""
+
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Unpack
+
+from magistral_mlx import installed
+from magistral_mlx.answer_stream import AnswerStream
+from magistral_mlx.ask_options import AskOptions, CheckedOptions
+from magistral_mlx.conversation import Conversation
+from magistral_mlx.errors import CheckpointError, MemoryLimitError, UsageError
+from magistral_mlx.generation.events import Reply
+from magistral_mlx.model_config import Quantization
+from magistral_mlx.owner_thread import owner_thread
+from magistral_mlx.prompt.chat import encode
+from magistral_mlx.question import Question, user_turn
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+    from magistral_mlx.generation.loaded_model import LoadedModel
+    from magistral_mlx.generation.prompt_cache import PromptCache
+    from magistral_mlx.prompt.chat import Message
+    from magistral_mlx.prompt.images import ImageSource
+
+__all__ = ["AnswerStream", "Conversation", "Magistral", "load"]
+
+
+def load(
+    model: "str | os.PathLike[str] | None" = None, *, progress: installed.Progress | None = None
+) -> "Magistral":
+    """Loads a model.
+
+    Args:
+        model: "miniature", a converted folder, or the name of an installed model. None: the best installed
+            one, or the miniature if none is.
+        progress: told how far it is; called on another thread.
+
+    Raises:
+        CheckpointError: there is no such model, or its folder is not whole.
+        MemoryLimitError: it does not fit this machine.
+    """
+    return Magistral(owner_thread().call(lambda: _load(model, progress)))
+
+
+class Magistral:
+    """A loaded model. May be used from any thread, and as a context manager that frees its memory.
+
+    Made by `load`. Single questions (`ask`, `stream`) know nothing of each other, but share a cache: a second
+    question about the same picture does not read the picture again.
+    """
+
+    def __init__(self, loaded: "LoadedModel") -> None:
+        checkpoint = loaded.checkpoint
+        self._loaded: LoadedModel | None = loaded
+        self._idle_cache: PromptCache | None = None
+        self._conversations: weakref.WeakSet[Conversation] = weakref.WeakSet()
+        self.name = checkpoint.name
+        """What faces show."""
+        self.path = checkpoint.directory
+        """The converted folder."""
+        self.context_length = loaded.context_length
+        """Tokens of prompt and reply together."""
+        self.sees = checkpoint.config.vision is not None
+        """Whether it takes pictures."""
+        self.is_miniature = checkpoint.name == installed.MINIATURE
+        """Whether it is the bundled miniature, which knows little; faces say so."""
+        self.quantization = _in_words(checkpoint.config.quantization)
+        """Such as "4-bit affine, group 64"; None for unquantized weights."""
+
+    def ask(
+        self,
+        text: str,
+        *,
+        images: "Iterable[ImageSource]" = (),
+        system: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Reply:
+        """Asks one question, waits and gives the reply.
+
+        Args:
+            text: the question; may be empty beside a picture.
+            images: paths, http(s) URLs, bytes of picture files, or PIL images; they stand before the text.
+            system: the user's own system text; the model's reasoning prompt is added to it.
+            options: see `AskOptions`: thinking, thinking_budget, max_tokens, temperature, top_p, seed, stop,
+                schema, tools.
+
+        Raises:
+            UsageError: an option is impossible, or the model was closed.
+            PromptError: the question cannot be put (empty, an unreadable picture, longer than the context).
+            NetworkError: a picture's URL does not answer.
+        """
+        return self.stream(text, images=images, system=system, **options).reply()
+
+    def stream(
+        self,
+        text: str,
+        *,
+        images: "Iterable[ImageSource]" = (),
+        system: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AnswerStream:
+        """As `ask`, but gives the events of the reply as they come; the last one is `Finished`."""
+        return AnswerStream(
+            Question(
+                turn=user_turn(text, images, sees=self.sees),
+                options=CheckedOptions(**options),
+                system=system,
+                model=self._require,
+                history=tuple,
+                take_cache=self._take_cache,
+                give_back=lambda cache, _: self._give_back(cache),
+            )
+        )
+
+    def conversation(self, *, system: str | None = None) -> Conversation:
+        """Opens a conversation, in which each question continues what was said."""
+        conversation = Conversation(self._require, system=system, sees=self.sees)
+        self._conversations.add(conversation)
+        return conversation
+
+    def tokenize(self, messages: "Sequence[Message]") -> list[int]:
+        """The ids that are sent for chat messages, exactly as mistral-common gives them.
+
+        Nothing is merged in: `ask` and conversations add the reasoning prompt to their messages before.
+
+        Args:
+            messages: mistral-common's messages, or dicts of the same keys.
+
+        Raises:
+            PromptError: the format cannot express them.
+        """
+        return list(encode(self._require().tokenizer, messages).token_ids)
+
+    def logits(self, token_ids: Sequence[int], images: "Iterable[ImageSource]" = ()) -> "mx.array":
+        """Logits [tokens, vocab] after each position of a prompt given as ids; evaluated. For parity checks.
+
+        Args:
+            token_ids: the prompt.
+            images: fill its [IMG] positions, in order.
+
+        Raises:
+            PromptError: an id outside the vocabulary, or [IMG] positions that the pictures do not fill.
+        """
+        pictures = user_turn("", images, sees=self.sees).images if images else ()
+
+        def work() -> "mx.array":
+            from magistral_mlx.generation.parity import prompt_logits
+
+            return prompt_logits(self._require(), token_ids, pictures)
+
+        return owner_thread().call(work)
+
+    def close(self) -> None:
+        """Frees weights and caches; whatever is asked afterwards raises UsageError. May be called again."""
+        owner_thread().call(self._free)
+
+    def __enter__(self) -> "Magistral":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _require(self) -> "LoadedModel":
+        if self._loaded is None:
+            raise UsageError("This model was closed", "Load it again.")
+        return self._loaded
+
+    def _take_cache(self) -> "PromptCache":
+        from magistral_mlx.generation.prompt_cache import PromptCache
+
+        cache, self._idle_cache = self._idle_cache, None
+        return cache or PromptCache(self._require().model)
+
+    def _give_back(self, cache: "PromptCache") -> None:
+        if self._loaded is not None:
+            self._idle_cache = cache
+
+    def _free(self) -> None:
+        import mlx.core as mx
+
+        self._loaded = self._idle_cache = None
+        for conversation in self._conversations:
+            conversation.forget_cache()
+        mx.clear_cache()
+
+
+def _load(model: "str | os.PathLike[str] | None", progress: installed.Progress | None) -> "LoadedModel":
+    from magistral_mlx.generation.loaded_model import open_model
+    from magistral_mlx.memory import is_out_of_memory, limit_allocator_cache
+
+    directory = installed.resolve(model, progress=progress)
+    limit_allocator_cache()
+    try:
+        return open_model(directory, progress=progress and partial(progress, "Loading the weights"))
+    except (RuntimeError, MemoryError, CheckpointError) as error:
+        # The loader reports whatever MLX says as a damaged file.
+        cause = error.__cause__ if isinstance(error, CheckpointError) else error
+        if not isinstance(cause, Exception) or not is_out_of_memory(cause):
+            raise
+        raise MemoryLimitError(
+            f"{directory.name} does not fit into this machine's memory",
+            "Close other programs, or use a model of fewer bits.",
+        ) from error
+
+
+def _in_words(quantization: Quantization | None) -> str | None:
+    if quantization is None:
+        return None
+    return f"{quantization.bits}-bit {quantization.mode}, group {quantization.group_size}"
