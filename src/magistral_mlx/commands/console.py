@@ -5,7 +5,7 @@ Foreign text is made harmless on its way to a terminal; a pipe or a file receive
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
@@ -18,7 +18,7 @@ _ERASE_LINE = "\r\x1b[K"
 
 
 @contextmanager
-def writing_output() -> Iterator[None]:
+def writing_output() -> Generator[None]:
     """Name a failure to write the result for what it is; a closed pipe is none.
 
     Raises:

@@ -4,7 +4,7 @@ The reasoning goes aside, the answer is the result.
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
@@ -55,10 +55,7 @@ def load_model(name: str | None, *, console: Console) -> "Magistral":
 
 
 def follow(events: Stream, *, console: Console, reasoning: bool, answer: bool) -> Reply:
-    """Show `events` until the last one and return the reply.
-
-    The first Ctrl-C stops the answer: the stream then ends with what was produced, as STOPPED. A second one
-    interrupts whatever runs.
+    """Show `events` on `console` until the last one and return the reply; Ctrl-C as in `follow_with`.
 
     Args:
         events: what `Magistral.stream` returns.
@@ -68,18 +65,27 @@ def follow(events: Stream, *, console: Console, reasoning: bool, answer: bool) -
     """
     display = _Display(console, reasoning=reasoning, answer=answer)
     try:
-        with _interrupted_by(events.stop):
-            for event in events:
-                if isinstance(event, Finished):
-                    return event.reply
-                display.show(event)
+        return follow_with(events, display.show)
     finally:
         display.end()
+
+
+def follow_with(events: Stream, show: Callable[[Event], None]) -> Reply:
+    """Give every event but the last one to `show`, and return the reply of the last one.
+
+    The first Ctrl-C stops the answer: the stream then ends with what was produced, as STOPPED. A second one
+    interrupts whatever runs.
+    """
+    with _interrupted_by(events.stop):
+        for event in events:
+            if isinstance(event, Finished):
+                return event.reply
+            show(event)
     raise RuntimeError("the stream of an answer ended without `Finished`")
 
 
 @contextmanager
-def _interrupted_by(stop: Callable[[], None]) -> Iterator[None]:
+def _interrupted_by(stop: Callable[[], None]) -> Generator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         stop()

@@ -1,0 +1,119 @@
+"""How the demo looks: reasoning beside answer on a wide terminal, one after the other everywhere else."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from magistral_mlx.commands.console import Console
+from magistral_mlx.commands.demo_questions import DemoQuestion
+from magistral_mlx.generation.events import AnswerText, Event, ReasoningText
+from magistral_mlx.sanitize import sanitize
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+WIDE = 100
+"""Columns of a terminal from which on reasoning and answer stand side by side."""
+
+
+class DemoView(Protocol):
+    """Shows one question after the other."""
+
+    def begin(self, number: int, question: DemoQuestion, picture: Path | None) -> None:
+        """Show the question and the picture that was drawn for it."""
+
+    def show(self, event: Event) -> None:
+        """Show a piece of the reply."""
+
+    def end(self, verdict: str) -> None:
+        """End the reply and say what is true."""
+
+
+class PlainView:
+    """Everything in the order in which it comes, for pipes, narrow terminals and screen readers."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._section: type[Event] | None = None
+
+    def begin(self, number: int, question: DemoQuestion, picture: Path | None) -> None:
+        """Write the question."""
+        heading = self._console.strong(f"{number}. {question.title}: {question.text}")
+        where = f"\n   Picture: {picture}" if picture else ""
+        self._console.result(f"\n{heading}{where}\n")
+        self._section = None
+
+    def show(self, event: Event) -> None:
+        """Write a piece, indented under its heading."""
+        if not isinstance(event, ReasoningText | AnswerText):
+            return
+        if self._section is not type(event):
+            heading = "Reasoning" if isinstance(event, ReasoningText) else "Answer"
+            self._console.result(f"{'' if self._section is None else chr(10)}   {heading}:\n     ")
+            self._section = type(event)
+        self._console.result(event.text.replace("\n", "\n     "))
+
+    def end(self, verdict: str) -> None:
+        """Write the verdict."""
+        self._console.result(f"\n   {verdict}\n")
+
+
+class ColumnsView:
+    """Picture, reasoning and answer in columns that fill while the reply streams."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+
+        self._console = console
+        self._rich = RichConsole(file=console.out, markup=False, highlight=False, emoji=False)
+        self._live: Live | None = None
+        self._picture: Text | None = None
+        self._reasoning = ""
+        self._answer = ""
+
+    def begin(self, number: int, question: DemoQuestion, picture: Path | None) -> None:
+        """Show the question and open the columns."""
+        from rich.live import Live
+
+        from magistral_mlx.commands.half_blocks import half_blocks
+
+        self._picture = half_blocks(picture) if picture else None
+        self._reasoning = self._answer = ""
+        self._console.result(
+            "\n" + self._console.strong(f"{number}. {question.title}: {question.text}") + "\n"
+        )
+        self._live = Live(self._columns(), console=self._rich, refresh_per_second=12)
+        self._live.start()
+
+    def show(self, event: Event) -> None:
+        """Add a piece to its column."""
+        match event:
+            case ReasoningText(text=text):
+                self._reasoning += sanitize(text)
+            case AnswerText(text=text):
+                self._answer += sanitize(text)
+            case _:
+                return
+        if self._live:
+            self._live.update(self._columns())
+
+    def end(self, verdict: str) -> None:
+        """Close the columns and show the verdict."""
+        if self._live:
+            self._live.stop()
+        self._console.result(f"   {verdict}\n")
+
+    def _columns(self) -> "Table":
+        from rich.table import Table
+        from rich.text import Text
+
+        columns = Table(box=None, expand=True, padding=(0, 2, 0, 2), header_style="dim")
+        cells: list[Text] = []
+        if self._picture is not None:
+            columns.add_column("Picture", no_wrap=True, width=self._picture.plain.find("\n"))
+            cells.append(self._picture)
+        columns.add_column("Reasoning", ratio=1)
+        columns.add_column("Answer", ratio=1)
+        columns.add_row(*cells, Text(self._reasoning, style="dim"), Text(self._answer))
+        return columns
