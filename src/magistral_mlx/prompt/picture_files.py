@@ -41,6 +41,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "ICNS", "A
 # What Pillow's decoders raise on damaged files, found by flipping and cutting bytes of every format above.
 _DAMAGE = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,
@@ -113,6 +114,8 @@ def shown_path(path: str) -> str:
 
 def _read_file(path: str) -> bytes:
     name = shown_path(path)
+    if not path:
+        raise ImageError("The path of a picture is empty", "Give the path of a picture.")
     try:
         file = Path(path).expanduser()
         kind = file.stat()
