@@ -1,10 +1,10 @@
 """The app: puts engine, controller and screens together."""
 
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
 from textual.screen import Screen
 
 from magistral_mlx.engine.protocol import Engine
@@ -24,8 +24,8 @@ class MagistralApp(App[None]):
     """
 
     TITLE = "magistral"
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["screens/chat.tcss", "screens/dialogs.tcss"]
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, engine: Engine, *, model: str | None = None, theme: str = "dark") -> None:
         super().__init__()

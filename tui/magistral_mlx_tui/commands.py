@@ -45,7 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("remove_image", "Remove picture", "Remove the last attached picture (or backspace in an empty prompt).", "Asking",
             "f8"),
     Command("new", "New", "Begin a new conversation.", "Asking", "ctrl+n", footer=True),
-    Command("copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y", footer=True,
+    Command("copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y",
             priority=True),
     Command("reasoning", "Reasoning", "Hide or show the reasoning; on a narrow screen, switch between the panes.",
             "Looking", "ctrl+t", footer=True),

@@ -110,7 +110,7 @@ class StreamPane(ScrollView, can_focus=True):
     def follow(self) -> None:
         """Go to the end and stay there."""
         self._following = True
-        self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._to_end()
         self._show_border()
 
     # -- growth ------------------------------------------------------------------------------------------
@@ -127,9 +127,13 @@ class StreamPane(ScrollView, can_focus=True):
             self.virtual_size = Size(self._layout_width, height)
         self._refresh_rows(changed - 1)
         if follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self._to_end()
         self._following = follow
         self._show_border()
+
+    def _to_end(self) -> None:
+        # Forced, because a pane that has just outgrown its view has no scroll bar yet and would refuse.
+        self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
 
     def _drop_strips(self, first: int) -> None:
         if len(self._strips) > _MOST_KEPT_STRIPS:
@@ -180,7 +184,7 @@ class StreamPane(ScrollView, can_focus=True):
         self._strips.clear()
         self.virtual_size = Size(width, self._layout.height)
         if not self._following and top < len(lines):
-            self.scroll_to(y=self._layout.row_of_line(top), animate=False, immediate=True)
+            self.scroll_to(y=self._layout.row_of_line(top), animate=False, immediate=True, force=True)
         self.refresh()
 
     # -- drawing -----------------------------------------------------------------------------------------

@@ -38,7 +38,6 @@ _NARROW = 80
 class ChatScreen(Screen[None]):
     """Header, note, panes or welcome, attachments, status, prompt, gauges, footer."""
 
-    CSS_PATH = "chat.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (_NARROW, "-medium"), (120, "-wide")]
     VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (20, "-tall")]
@@ -54,7 +53,7 @@ class ChatScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """All parts from top to bottom."""
         yield Header(id="header")
-        yield MiniatureNote()
+        yield MiniatureNote(id="miniature-note")
         yield Welcome(id="welcome")
         with Container(id="panes"):
             yield StreamPane(title="Reasoning", id="reasoning")
@@ -91,7 +90,9 @@ class ChatScreen(Screen[None]):
             return
         controller, turns = self.controller, self.controller.turns
         self.query_one(Header).show_state(controller.phase, controller.model, stopping=controller.stopping)
-        self.query_one(MiniatureNote).display = bool(controller.model and controller.model.is_miniature)
+        note = self.query_one(MiniatureNote)
+        note.display = bool(controller.model and controller.model.is_miniature)
+        note.show_note(self.size.width - 2)
         self.query_one(FailurePanel).show_failure(controller.failure)
         self.query_one(Attachments).show_pictures(self.pictures)
         self.query_one(StatusLine).show_state(controller, self._message)

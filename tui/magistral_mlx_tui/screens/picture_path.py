@@ -41,7 +41,6 @@ class PathSuggester(Suggester):
 class PicturePathScreen(ModalScreen[str | None]):
     """A path, or None."""
 
-    CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", show=False),
         Binding("ctrl+q", "app.quit", "Quit", show=False, priority=True),

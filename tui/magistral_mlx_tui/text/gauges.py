@@ -11,7 +11,7 @@ Piece = tuple[str, str]
 """Text and its style, in Textual's words with theme variables."""
 Rows = list[list[Piece]]
 
-_QUIET = "$text-muted"
+_QUIET = "$foreground 60%"
 _TRACK = "on $panel"
 _CONTEXT_WARNING, _CONTEXT_ALARM = 0.80, 0.95
 _MEMORY_WARNING = 0.90
@@ -34,21 +34,29 @@ def _limit(telemetry: Telemetry) -> _Limit | None:
     return None
 
 
+def memory_title(telemetry: Telemetry, width: int) -> str:
+    """What memory is measured against, on `width` cells."""
+    limit = _limit(telemetry)
+    of = f"of {format_bytes(limit.size)} {limit.name}" if limit else ""
+    return next(title for title in (f"Memory {of}", of, "") if len(title) <= width).strip()
+
+
 def memory_rows(telemetry: Telemetry, width: int) -> Rows:
     """Two rows: a bar of active and cached memory against its limit, and the figures."""
     limit = _limit(telemetry)
     active, cache, peak = telemetry.active_bytes, telemetry.cache_bytes, telemetry.peak_bytes
-    figures = [(name, value) for name, value in (("active", active), ("cache", cache), ("peak", peak)) if value is not None]
-    if not figures and limit is None:
+    known = [(name, size) for name, size in (("active", active), ("cache", cache), ("peak", peak)) if size is not None]
+    if not known:
         return [[("not measured yet", _QUIET)], []]
-    details = _spread([(f"{name} ", format_bytes(value)) for name, value in figures], width)
+    details = _spread([(f"{name} ", format_bytes(size)) for name, size in known], width)
+    if len(details) < 2 * len(known):
+        details = _spread([(f"{name} ", format_bytes(size).partition(" ")[0]) for name, size in known], width, gap=1)
     if limit is None or active is None:
         return [details, []]
-    tail = f" of {format_bytes(limit.size)} {limit.name}"
     share = active / limit.size
-    return [[*_memory_bar(active, cache or 0, peak or 0, limit.size, max(0, width - len(tail))), (tail, "")], details] \
-        if share < _MEMORY_WARNING else \
-        [[*_memory_bar(active, cache or 0, peak or 0, limit.size, max(0, width - len(tail))), (tail, "bold $text-warning")], details]
+    tail = f" {share:.0%}"
+    bars = _memory_bar(active, cache or 0, peak or 0, limit.size, max(0, width - len(tail)))
+    return [[*bars, (tail, "bold $error" if share >= _MEMORY_WARNING else "bold")], details]
 
 
 def _memory_bar(active: int, cache: int, peak: int, limit: int, width: int) -> list[Piece]:
@@ -62,7 +70,7 @@ def _memory_bar(active: int, cache: int, peak: int, limit: int, width: int) -> l
         elif cell < filled:
             piece = ("█", "$primary")
         else:
-            piece = ("▒", "$primary 60%") if cell < cached else ("─", "$text-disabled")
+            piece = ("▒", "$primary 60%") if cell < cached else ("─", "$foreground 30%")
         drawn.append(piece)
     return _merge(drawn)
 
@@ -81,7 +89,7 @@ def speed_rows(progress: Progress, prefill: Prefill | None, speeds: Sequence[flo
         first = [("no answer yet", _QUIET)]
     known: list[tuple[str, str]] = []
     if progress.average is not None:
-        known.append(("average ", f"{format_speed(progress.average)}"))
+        known.append(("avg ", f"{format_speed(progress.average)}"))
     if progress.time_to_first_token is not None:
         known.append(("first token ", format_seconds(progress.time_to_first_token)))
     return [first, _spread(known, width)]
@@ -115,16 +123,16 @@ def narrow_rows(progress: Progress, prefill: Prefill | None, speeds: Sequence[fl
     return [speed_rows(progress, prefill, speeds, width)[0], *rows]
 
 
-def _spread(pairs: Sequence[tuple[str, str]], width: int) -> list[Piece]:
-    """Names and values in one row, as many as fit."""
+def _spread(pairs: Sequence[tuple[str, str]], width: int, *, gap: int = 2) -> list[Piece]:
+    """Names and values in one row, `gap` cells apart, as many as fit."""
     row: list[Piece] = []
     used = 0
     for name, value in pairs:
-        gap = 2 if row else 0
-        if used + gap + len(name) + len(value) > width:
+        between = " " * gap if row else ""
+        used += len(between) + len(name) + len(value)
+        if used > width:
             break
-        row += [(" " * gap + name, _QUIET), (value, "")]
-        used += gap + len(name) + len(value)
+        row += [(between + name, _QUIET), (value, "")]
     return row
 
 

@@ -5,7 +5,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 
 from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.text.gauges import context_rows, memory_rows, narrow_rows, speed_rows
+from magistral_mlx_tui.text.gauges import context_rows, memory_rows, memory_title, narrow_rows, speed_rows
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
@@ -29,6 +29,7 @@ class Gauges(Horizontal):
             short.show_rows(narrow_rows(progress, prefill, controller.speeds, length, short.content_size.width))
             return
         memory, speed, context = (self.query_one(f"#{name}", PlainStatic) for name in ("memory", "speed", "context"))
+        memory.border_title = Content(memory_title(progress.telemetry, memory.content_size.width - 2))
         memory.show_rows(memory_rows(progress.telemetry, memory.content_size.width))
         speed.show_rows(speed_rows(progress, prefill, controller.speeds, speed.content_size.width))
         context.show_rows(context_rows(progress, length, context.content_size.width))

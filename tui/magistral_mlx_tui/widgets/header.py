@@ -1,5 +1,6 @@
 """The first row: what this is, which model, and in one word what it is doing."""
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from magistral_mlx.engine.protocol import EngineModel
@@ -32,12 +33,14 @@ class Header(PlainStatic):
         details = [part for part in (model.quantization, f"{model.context_length:,} tokens") if part] if model else []
         room = self.size.width - len(brand) - len(state) - 3
         name = clip_cells(sanitize_line(model.name), max(0, room)) if model else ""
-        rest = clip_cells("".join(f" · {sanitize_line(part)}" for part in details), room - len(name))
-        rest = rest if len(rest) > 6 else ""
-        gap = " " * max(1, self.size.width - len(brand) - 2 - len(name) - len(rest) - len(state))
+        rest = ""
+        for part in details:
+            longer = f"{rest} · {sanitize_line(part)}"
+            rest = longer if cell_len(name + longer) <= room else rest
+        gap = " " * max(1, self.size.width - len(brand) - 2 - cell_len(name + rest) - len(state))
         self.show(
             Content.assemble(
-                (brand, "bold $primary"), "  ", (name, "bold"), (rest, "$text-muted"), gap, (state, f"bold {colour}")
+                (brand, "bold $primary"), "  ", (name, "bold"), (rest, "$foreground 60%"), gap, (state, f"bold {colour}")
             ),
             layout=False,
         )

@@ -12,22 +12,22 @@ from magistral_mlx_tui.text.figures import bar, format_seconds
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _PROGRESS_WIDTH = 24
+_MINIATURE = (
+    "a toy of the same build, not Magistral Small: it adds numbers and reads its own little pictures. "
+    "F1 tells how to get the real one",
+    "a toy of the same build, not Magistral Small. F1 tells how to get the real one",
+    "a toy, not Magistral Small: see F1",
+)
+"""From long to short."""
 
 
 class MiniatureNote(PlainStatic):
     """Stands under the header as long as the miniature is the model."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            Content.assemble(
-                ("▲ MINIATURE ", "bold"),
-                "a tiny model of the same build that adds, reads its own little pictures, and nothing else. "
-                "This is not Magistral Small: ",
-                ("magistral convert", "bold"),
-                " brings the real one.",
-            ),
-            id="miniature-note",
-        )
+    def show_note(self, width: int) -> None:
+        """Say it in one row of `width` cells."""
+        words = next((words for words in _MINIATURE if len(words) + 14 <= width), _MINIATURE[-1])
+        self.show(Content.assemble(("▲ MINIATURE  ", "bold"), words))
 
 
 class Attachments(PlainStatic):
@@ -41,7 +41,7 @@ class Attachments(PlainStatic):
             rows += ["\n"] if rows else []
             rows += [(f"▣ {number} ", "bold $secondary"), picture.label]
         if pictures:
-            rows.append(("   backspace in an empty prompt removes the last", "$text-muted"))
+            rows.append(("   backspace in an empty prompt removes the last", "$foreground 60%"))
         self.show(Content.assemble(*rows))
 
 
@@ -57,7 +57,7 @@ class StatusLine(PlainStatic):
             self.show(Content.assemble(*progress, (queued, "$warning")), layout=False)
         else:
             words = message or _standing_words(controller)
-            self.show(Content.assemble((words, "$text-muted"), (queued, "$warning")), layout=False)
+            self.show(Content.assemble((words, "$foreground 60%"), (queued, "$warning")), layout=False)
 
 
 def _progress(controller: Controller) -> list[tuple[str, str]]:
@@ -85,7 +85,8 @@ def _standing_words(controller: Controller) -> str:
     read = f"{stats.prompt_tokens:,} tokens read"
     cached = f" ({stats.cached_tokens:,} remembered)" if stats.cached_tokens else ""
     wrote = f"{turn.reasoning_tokens + turn.answer_tokens:,} written"
-    return f"{read}{cached} · {wrote} · first token after {format_seconds(stats.time_to_first_token)}"
+    first = f"first token after {format_seconds(stats.time_to_first_token)}"
+    return f"{read}{cached} · {wrote} · {first}   ctrl+y copies the answer"
 
 
 class FailurePanel(PlainStatic, can_focus=True):
@@ -106,5 +107,5 @@ class FailurePanel(PlainStatic, can_focus=True):
         self.border_subtitle = Content(keys)
         parts: list[str | tuple[str, str]] = [(failure.problem, "bold")]
         parts += ["\n" + failure.remedy] if failure.remedy else []
-        parts += [("\nMore in " + failure.log, "$text-muted")] if failure.log else []
+        parts += [("\nMore in " + failure.log, "$foreground 60%")] if failure.log else []
         self.show(Content.assemble(*parts))

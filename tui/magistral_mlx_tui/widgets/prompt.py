@@ -33,7 +33,7 @@ class Prompt(TextArea):
             id=id,
             compact=True,
             highlight_cursor_line=False,
-            placeholder="Ask anything — enter sends, ctrl+j begins a new line, ctrl+o attaches a picture",
+            placeholder="Ask anything…   enter sends · ctrl+o adds a picture",
         )
 
     async def _on_key(self, event: events.Key) -> None:

@@ -1,5 +1,7 @@
 """What stands in the middle before the first question."""
 
+from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 
 from magistral_mlx_tui.controller import Controller, Phase
@@ -12,30 +14,35 @@ _WORDMARK = (
 )
 _SHADES = ("#FFD800", "#FFAF00", "#FF8205", "#FA500F", "#E10500")
 _HINTS = (
-    ("type a question", "and press enter; you may do so while the model loads"),
-    ("drop a picture", "onto this window, or attach it with ctrl+o"),
-    ("esc", "stops an answer and keeps everything that came"),
+    ("type", "a question; you need not wait for the model"),
+    ("drop", "a picture onto this window, or press ctrl+o"),
+    ("esc", "stops an answer and keeps all of it"),
     ("F1", "shows all keys"),
 )
-_MINIATURE_EXAMPLES = "What is 347 + 285?"
-_EXAMPLES = "Why is the sky dark at night?"
-_HINT_COLUMN = 17
+_MINIATURE_EXAMPLE = "What is 347 + 285?"
+_EXAMPLE = "Why is the sky dark at night?"
+_HINT_COLUMN = 4
 
 
-class Welcome(PlainStatic):
+class Welcome(Vertical):
     """Name, what is loading, and how to begin."""
+
+    def compose(self) -> ComposeResult:
+        """Three centred blocks."""
+        wordmark: list[str | tuple[str, str]] = []
+        for number, row in enumerate(_WORDMARK):
+            wordmark += ["\n" if number else "", *_shaded(row)]
+        yield PlainStatic(Content.assemble(*wordmark), id="wordmark")
+        yield PlainStatic("reasoning and seeing, on your own machine", id="motto")
+        yield PlainStatic(id="welcome-state")
+        hints: list[str | tuple[str, str]] = []
+        for name, words in _HINTS:
+            hints += [(name.rjust(_HINT_COLUMN), "bold $primary"), "  ", (words, "$foreground 60%"), "\n"]
+        yield PlainStatic(Content.assemble(*hints), id="hints")
 
     def show_state(self, controller: Controller) -> None:
         """Draw what the controller is doing."""
-        parts: list[str | tuple[str, str]] = []
-        for row in _WORDMARK:
-            parts += [*_shaded(row), "\n"]
-        parts += [("reasoning and seeing, on your own machine", "$text-muted"), "\n\n"]
-        parts += _state(controller)
-        parts.append("\n")
-        for name, words in _HINTS:
-            parts += ["\n", (name.rjust(_HINT_COLUMN), "bold $primary"), "  ", (words, "$text-muted")]
-        self.show(Content.assemble(*parts))
+        self.query_one("#welcome-state", PlainStatic).show(Content.assemble(*_state(controller)))
 
 
 def _shaded(row: str) -> list[tuple[str, str]]:
@@ -53,5 +60,5 @@ def _state(controller: Controller) -> list[str | tuple[str, str]]:
         return parts
     if controller.phase is Phase.FAILED:
         return [("The engine is not running", "$error")]
-    example = _MINIATURE_EXAMPLES if controller.model and controller.model.is_miniature else _EXAMPLES
-    return [("ready", "bold $success"), ("   try: ", "$text-muted"), (example, "bold")]
+    example = _MINIATURE_EXAMPLE if controller.model and controller.model.is_miniature else _EXAMPLE
+    return [("ready — try  ", "$success"), (example, "bold")]
