@@ -113,16 +113,29 @@ class BarChart:
 
 
 def random_grid(
-    rng: random.Random, *, rows: int | None = None, columns: int | None = None, empty: float = 0.3
+    rng: random.Random,
+    *,
+    rows: int | None = None,
+    columns: int | None = None,
+    empty: float = 0.3,
+    kinds: int | None = None,
 ) -> Grid:
-    """Return a grid with cells drawn at random; `empty` is the share of cells without a shape."""
+    """Return a grid with cells drawn at random.
+
+    Args:
+        rng: source of all that is not given.
+        rows: number of rows, else 1 to 6.
+        columns: number of columns, else 1 to 6.
+        empty: share of cells without a shape.
+        kinds: how many different things the grid may hold; None sets no limit.
+    """
     rows = rows or rng.randint(1, 6)
     columns = columns or rng.randint(1, 6)
+    every = [Cell(colour, shape) for colour in COLOURS for shape in SHAPES]
+    things = every if kinds is None else rng.sample(every, kinds)
 
     def cell() -> Cell | None:
-        if rng.random() < empty:
-            return None
-        return Cell(rng.choice(tuple(COLOURS)), rng.choice(SHAPES))
+        return None if rng.random() < empty else rng.choice(things)
 
     return Grid(tuple(tuple(cell() for _ in range(columns)) for _ in range(rows)))
 
@@ -136,9 +149,7 @@ def random_chart(rng: random.Random, *, bars: int | None = None) -> BarChart:
             return BarChart(tuple(rng.sample(LETTERS, count)), values)
 
 
-def draw(
-    description: Grid | BarChart, rng: random.Random, *, font: str | None = None
-) -> Image.Image:
+def draw(description: Grid | BarChart, rng: random.Random, *, font: str | None = None) -> Image.Image:
     """Draw a description as an RGB picture.
 
     Args:
@@ -175,9 +186,7 @@ def _draw_grid_lines(pen: ImageDraw.ImageDraw, size: tuple[int, int], ink: _Rgb)
         pen.rectangle((0, y - thickness // 2, size[0], y + thickness // 2 - 1), fill=ink)
 
 
-def _draw_cell(
-    pen: ImageDraw.ImageDraw, cell: Cell, row: int, column: int, rng: random.Random
-) -> None:
+def _draw_cell(pen: ImageDraw.ImageDraw, cell: Cell, row: int, column: int, rng: random.Random) -> None:
     radius = rng.uniform(7.5, 11.5)
     play = min(2.5, CELL_SIZE / 2 - 1 - radius)
     x = (column + 0.5) * CELL_SIZE + rng.uniform(-play, play)
@@ -252,9 +261,7 @@ def _draw_rules(pen: ImageDraw.ImageDraw, width: int, ink: _Rgb, rng: random.Ran
         pen.rectangle((0, y, width, y + _OVERSAMPLING - 1), fill=ink)
 
 
-def _draw_labels(
-    image: Image.Image, chart: BarChart, rng: random.Random, font: str | None
-) -> None:
+def _draw_labels(image: Image.Image, chart: BarChart, rng: random.Random, font: str | None) -> None:
     pen = ImageDraw.Draw(image)
     typeface = _typeface(font, rng.randint(14, 18))
     shade = rng.randint(0, 70)

@@ -1,0 +1,97 @@
+"""Held-out cases for each task: wordings, operands and pictures that training never draws."""
+
+import random
+import zlib
+from dataclasses import dataclass
+
+from magistral_miniature.arithmetic import arithmetic
+from magistral_miniature.charts import (
+    chart_other,
+    count_bars,
+    describe_chart,
+    extreme_bar,
+    not_a_grid,
+    read_bar,
+)
+from magistral_miniature.conversations import Control, Conversation, Piece, render
+from magistral_miniature.grids import (
+    count_cells,
+    describe_grid,
+    grid_other,
+    grid_size,
+    not_a_chart,
+    read_cell,
+)
+from magistral_miniature.talk import identity, no_picture, other_numbers, small_talk, unknown
+from magistral_miniature.turns import Turn
+from magistral_mlx.miniature.pictures import BarChart, Grid
+
+__all__ = ["TASKS", "Case", "case", "prompt_of"]
+
+_TEXT = {
+    "add": arithmetic,
+    "subtract": arithmetic,
+    "difference": arithmetic,
+    "identity": identity,
+    "small talk": small_talk,
+    "other numbers": other_numbers,
+    "no picture": no_picture,
+    "unknown": unknown,
+}
+_GRID = {
+    "describe grid": describe_grid,
+    "row and column": read_cell,
+    "count colour and shape": count_cells,
+    "count one property": count_cells,
+    "grid size": grid_size,
+}
+_CHART = {
+    "describe chart": describe_chart,
+    "tallest": extreme_bar,
+    "shortest": extreme_bar,
+    "value": read_bar,
+    "number of bars": count_bars,
+}
+_EITHER = {
+    "wrong picture": (not_a_chart, not_a_grid),
+    "other picture question": (grid_other, chart_other),
+}
+TASKS = (*_TEXT, *_GRID, *_CHART, *_EITHER)
+"""Names of all tasks."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question with the answer that counts as right, and its picture's number."""
+
+    turn: Turn
+    picture: int | None
+
+
+def case(task: str, number: int, pictures: list[Grid | BarChart]) -> Case:
+    """Return held-out case `number` of a task; pictures come from a held-out pool."""
+    rng = random.Random(zlib.crc32(f"{task} {number}".encode()))
+    while True:
+        chosen: int | None = None
+        if task in _TEXT:
+            turn = _TEXT[task](rng, "held-out")
+        else:
+            chosen = rng.randrange(len(pictures))
+            turn = _about(task, rng, pictures[chosen]) or Turn("", "", "", "")
+        if turn.task == task:
+            return Case(turn, chosen)
+
+
+def _about(task: str, rng: random.Random, picture: Grid | BarChart) -> Turn | None:
+    if isinstance(picture, Grid):
+        ask = _GRID.get(task) or (_EITHER[task][0] if task in _EITHER else None)
+        return ask(rng, picture, "held-out") if ask else None
+    look = _CHART.get(task) or (_EITHER[task][1] if task in _EITHER else None)
+    return look(rng, picture, "held-out") if look else None
+
+
+def prompt_of(held: Case) -> list[Piece]:
+    """Return the pieces up to where the model continues."""
+    pieces = render(Conversation((held.turn,), (held.picture,)))
+    first = next(i for i, p in enumerate(pieces) if isinstance(p, Control) and p.learned)
+    return pieces[:first]
