@@ -20,7 +20,7 @@ class Telemetry:
     cache_bytes: int | None = None
     """Freed by MLX but kept by its allocator for reuse."""
     peak_bytes: int | None = None
-    """The highest `active_bytes` so far."""
+    """The highest `active_bytes` of this answer, or since the start."""
     recommended_bytes: int | None = None
     """What Metal recommends as the working set of the GPU; None without Metal."""
     footprint_bytes: int | None = None
@@ -66,10 +66,11 @@ class MlxMemory:
             return Telemetry()
         import mlx.core as mx  # waits for an import that another thread is at
 
+        active = mx.get_active_memory()
         return Telemetry(
-            active_bytes=mx.get_active_memory(),
+            active_bytes=active,
             cache_bytes=mx.get_cache_memory(),
-            peak_bytes=mx.get_peak_memory(),
+            peak_bytes=max(active, mx.get_peak_memory()),  # a peak that was just reset starts at 0
             recommended_bytes=recommended_working_set(mx.device_info()),
         )
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from magistral_mlx.engine.port import EventStream, Report
 from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading
-from magistral_mlx.errors import EngineError
+from magistral_mlx.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from magistral_mlx.runtime import Conversation, Magistral
@@ -64,4 +64,9 @@ class MagistralRuntime:
             raise EngineError("No model is loaded", "Start the engine with a model first.")
         if self._conversation is None:
             self._conversation = self._model.conversation(system=system)
+        elif self._conversation.system != system:
+            raise UsageError(
+                "A conversation keeps the system text that it began with",
+                "Start a new conversation to change it.",
+            )
         return self._conversation

@@ -148,6 +148,7 @@ class Host:
         finally:
             with self._lock:
                 self._answering, self._stream = 0, None
+                self._beat_now.set()
                 self._stopped = {each for each in self._stopped if each > turn}
         if not isinstance(last, Done):
             raise RuntimeError("the runtime's stream ended without Finished")

@@ -36,7 +36,7 @@ class AskRequest:
     images: tuple[str, ...] = ()
     """Paths of pictures, readable by the engine; the caller keeps the files until Done or Failed."""
     system: str | None = None
-    """The user's own system text; the reasoning prompt is always added to it."""
+    """The user's own system text, the same for a whole conversation; the reasoning prompt is added to it."""
     thinking: bool = True
     thinking_budget: int | None = None
     max_tokens: int | None = None

@@ -8,9 +8,11 @@ stdout: the pipe is moved away first, and what libraries print goes to stderr.
 
 import logging
 import os
+import platform
 import sys
 import threading
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -33,7 +35,7 @@ _log = logging.getLogger(__name__)
 def main(make_runtime: Callable[[], EngineRuntime]) -> NoReturn:
     """Serve one face and exit."""
     commands, messages = _take_pipes()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    _begin_log()
     outbox = _Outbox(messages)
     probes = probes_of_this_machine()
     host = Host(make_runtime(), outbox.put, telemetry=lambda: sample(probes))
@@ -54,6 +56,14 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     return commands, messages
+
+
+def _begin_log() -> None:
+    """Warnings of everybody, on stderr; what libraries tell below that may be people's words."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    _log.setLevel(logging.INFO)
+    version = metadata.version("magistral-mlx")
+    _log.info("magistral-mlx %s, Python %s, %s", version, platform.python_version(), platform.platform())
 
 
 def _serve(commands: BinaryIO, host: Host, outbox: "_Outbox") -> None:

@@ -1,0 +1,138 @@
+"""The engines on the real runtime: a scripted checkpoint, converted and loaded as any other."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from magistral_mlx.engine.child import ChildEngine
+from magistral_mlx.engine.local import LocalEngine
+from magistral_mlx.engine.protocol import AskRequest, Done, EngineEvent, Failed, Prefill, Ready, Reasoning
+from magistral_mlx.generation.events import Ending
+from magistral_mlx_convert import convert
+from support.engine_face import answer, reply_to, start, thought
+from support.scripted import END_THINK, EOS, THINK, counting, write_scripted_checkpoint
+
+THOUGHT = counting(300)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder whose model thinks for some seconds and then answers "7"."""
+    folder = tmp_path_factory.mktemp("counting")
+    script = [THINK, THOUGHT, END_THINK, "It is **7**.", EOS]
+    return str(convert(write_scripted_checkpoint(folder / "hf", script), folder / "counting", bits=16))
+
+
+@pytest.fixture
+async def child() -> AsyncIterator[ChildEngine]:
+    engine = ChildEngine()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+async def local(model: str) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine()
+    await start(engine, model)
+    yield engine
+    await engine.close()
+
+
+@pytest.mark.slow
+async def test_a_life_in_a_child_process(child: ChildEngine, model: str) -> None:
+    ready = await start(child, model)
+    assert isinstance(ready, Ready)
+    assert (ready.model.path, ready.model.context_length, ready.model.vision) == (model, 4096, True)
+    events = [event async for event in child.ask(AskRequest("What is 4 + 3?"))]
+    last = events[-1]
+    assert isinstance(last, Done)
+    assert last.reply.ending is Ending.COMPLETE
+    assert thought(events) == (THOUGHT, last.reply.stats.reasoning_tokens)
+    assert answer(events) == ("It is **7**.", last.reply.stats.answer_tokens)
+    assert any(isinstance(event, Prefill) and event.done == event.total for event in events)
+    again = await reply_to(child, "And again?")
+    assert again.reply.stats.cached_tokens > last.reply.stats.prompt_tokens
+    await child.new_conversation()
+    assert (await stopped_early(child)).reply.reasoning
+    await killed_in_mid_thought(child)
+    assert isinstance(await start(child, model), Ready)
+    first = await reply_to(child, "What is 4 + 3?")
+    assert first.reply.answer == "It is **7**."
+    assert first.reply.stats.cached_tokens == 0
+
+
+async def killed_in_mid_thought(engine: ChildEngine) -> None:
+    (process,) = psutil.Process().children()
+    events: list[EngineEvent] = []
+    async for event in engine.ask(AskRequest("What is 4 + 3?")):
+        events.append(event)
+        if isinstance(event, Reasoning):
+            process.kill()
+    assert isinstance(events[-1], Failed)
+    assert events[-1].engine_lost
+
+
+async def stopped_early(engine: ChildEngine | LocalEngine) -> Done:
+    events: list[EngineEvent] = []
+    async for event in engine.ask(AskRequest("What is 4 + 3?")):
+        events.append(event)
+        if isinstance(event, Reasoning):
+            await engine.stop()
+    last = events[-1]
+    assert isinstance(last, Done)
+    assert last.reply.ending is Ending.STOPPED
+    assert THOUGHT.startswith(last.reply.reasoning)
+    assert len(last.reply.reasoning) < len(THOUGHT)
+    assert thought(events)[0] == last.reply.reasoning
+    return last
+
+
+async def test_the_local_engine_does_the_same(local: LocalEngine) -> None:
+    await stopped_early(local)
+    assert (await reply_to(local, "And now?")).reply.stats.cached_tokens > 0
+    await local.new_conversation()
+    assert (await reply_to(local, "Who are you?")).reply.answer == "It is **7**."
+
+
+async def test_a_picture_travels_as_a_path(local: LocalEngine, tmp_path: Path) -> None:
+    path = tmp_path / "red.png"
+    Image.new("RGB", (56, 28), "red").save(path)
+    events = [event async for event in local.ask(AskRequest("What is it?", images=(str(path),)))]
+    last = events[-1]
+    assert isinstance(last, Done)
+    assert last.reply.stats.image_tokens == 2
+
+
+async def test_a_picture_that_is_none_fails_the_question_only(local: LocalEngine, tmp_path: Path) -> None:
+    path = tmp_path / "note.png"
+    path.write_text("not a picture")
+    last = [event async for event in local.ask(AskRequest("What is it?", images=(str(path),)))][-1]
+    assert isinstance(last, Failed)
+    assert not last.engine_lost
+    assert "note.png" in last.problem
+    assert last.remedy
+    assert (await reply_to(local, "Never mind.")).reply.answer == "It is **7**."
+
+
+async def test_the_system_text_belongs_to_the_conversation(local: LocalEngine) -> None:
+    async def ask(system: str | None) -> EngineEvent:
+        return [event async for event in local.ask(AskRequest("Hello", system=system))][-1]
+
+    assert isinstance(await ask("You are terse."), Done)
+    refused = await ask(None)
+    assert isinstance(refused, Failed)
+    assert "new conversation" in refused.remedy
+    await local.new_conversation()
+    assert isinstance(await ask(None), Done)
+
+
+async def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
+    engine = LocalEngine()
+    failed = await start(engine, str(tmp_path))
+    assert isinstance(failed, Failed)
+    assert str(tmp_path) in failed.problem
+    assert failed.remedy
+    await engine.close()
