@@ -38,7 +38,7 @@ def memory_title(telemetry: Telemetry, width: int) -> str:
     """What memory is measured against, on `width` cells."""
     limit = _limit(telemetry)
     of = f"of {format_bytes(limit.size)} {limit.name}" if limit else ""
-    return next(title for title in (f"Memory {of}", of, "") if len(title) <= width).strip()
+    return next((title for title in (f"Memory {of}", of) if len(title) <= width), "Memory").strip()
 
 
 def memory_rows(telemetry: Telemetry, width: int) -> Rows:
