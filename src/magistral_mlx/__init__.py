@@ -31,10 +31,14 @@ if TYPE_CHECKING:
         Stats,
         ToolCall,
     )
-    from magistral_mlx.runtime import Conversation, Magistral, load
+    from magistral_mlx.prompt.chat import AssistantTurn, UserTurn
+    from magistral_mlx.runtime import AnswerStream, AskOptions, Conversation, Magistral, load
 
 _HOME_OF = {
+    "AnswerStream": "runtime",
     "AnswerText": "generation.events",
+    "AskOptions": "runtime",
+    "AssistantTurn": "prompt.chat",
     "CheckpointError": "errors",
     "ContextOverflow": "errors",
     "ConversionError": "errors",
@@ -55,11 +59,15 @@ _HOME_OF = {
     "Stats": "generation.events",
     "ToolCall": "generation.events",
     "UsageError": "errors",
+    "UserTurn": "prompt.chat",
     "load": "runtime",
 }
 
 __all__ = [
+    "AnswerStream",
     "AnswerText",
+    "AskOptions",
+    "AssistantTurn",
     "CheckpointError",
     "ContextOverflow",
     "ConversionError",
@@ -80,6 +88,7 @@ __all__ = [
     "Stats",
     "ToolCall",
     "UsageError",
+    "UserTurn",
     "load",
 ]
 

@@ -27,6 +27,8 @@ Progress = Callable[[str, int, int], None]
 _USABLE_SHARE = 0.7
 """Of the machine's memory, for weights; the rest is for context, pictures and other programs."""
 
+_CHECKPOINT_SUFFIXES = (".json", ".safetensors", ".txt")
+
 
 @dataclass(frozen=True)
 class InstalledModel:
@@ -157,9 +159,9 @@ def _convert(source: Path, target: Path, progress: Progress | None) -> None:
 
 
 def _digest(folder: Path) -> str:
-    """SHA-256 over names and contents of a folder's files."""
+    """SHA-256 over names and contents of a checkpoint's files, not of the code beside them."""
     total = hashlib.sha256()
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+    for file in sorted(path for path in folder.iterdir() if path.suffix in _CHECKPOINT_SUFFIXES):
         total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from magistral_mlx.ask_options import CheckedOptions
 from magistral_mlx.errors import ImageError, PromptError, UsageError
@@ -33,11 +33,8 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
 
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise UsageError(f"The question is of type {type(text).__name__}", "Give a string.")
-    sources: list[ImageSource]
-    if isinstance(images, str | bytes | os.PathLike | Image.Image):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
-        sources = [images]
-    else:
-        sources = list(images)
+    single = isinstance(images, str | bytes | os.PathLike | Image.Image)  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
+    sources = [cast("ImageSource", images)] if single else list(images)
     if sources and not sees:
         raise ImageError(
             "This model cannot see: its folder has no vision weights",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from magistral_mlx.prompt.chat import Message
     from magistral_mlx.prompt.images import ImageSource
 
-__all__ = ["AnswerStream", "Conversation", "Magistral", "load"]
+__all__ = ["AnswerStream", "AskOptions", "Conversation", "Magistral", "load"]
 
 
 def load(
