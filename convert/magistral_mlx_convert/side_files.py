@@ -167,5 +167,5 @@ def index(plan: Plan) -> dict[str, object]:
 
 
 def to_json(value: object) -> bytes:
-    """JSON as it is written into the folder."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """JSON as it is written into the folder; sorted, so that equal content gives equal bytes."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()

@@ -56,7 +56,7 @@ class Source(Protocol):
 
     @property
     def identity(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, size and modification time (ns) of every weight file, now: changed files are another source."""
+        """Name, size and modification time (ns) of every weight file as it is now."""
         ...
 
     def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
