@@ -6,11 +6,13 @@ geometry, and mistral-common never opens a file or the network by itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from mistral_common.exceptions import MistralCommonException
 from mistral_common.protocol.instruct.chunk import ImageChunk, ImageURLChunk
+from mistral_common.protocol.instruct.messages import BaseMessage
 
 # Both are generic over message classes, which their signatures leave open.
 from mistral_common.protocol.instruct.normalize import get_normalizer  # pyright: ignore[reportUnknownVariableType]
@@ -69,7 +71,8 @@ class MessageEncoder:
     ) -> PreparedPrompt:
         _check_roles(messages)
         try:
-            encoded = self._run({"messages": list(messages), "tools": list(tools) or None})
+            plain = [dict(message) if isinstance(message, Mapping) else message for message in messages]
+            encoded = self._run({"messages": plain, "tools": list(tools) or None})
         except ValidationError as error:
             raise PromptError(*_explained(error)) from error
         # mistral-common checks what it is given by its own errors, by assertions and by ValueErrors, and
@@ -82,12 +85,10 @@ class MessageEncoder:
         return self._prepared(encoded.tokens, encoded.images)
 
     def _prepared(self, token_ids: list[int], pictures: "list[NDArray[np.float32]]") -> PreparedPrompt:
-        if self._geometry is None or not pictures:
-            return PreparedPrompt(token_ids=tuple(token_ids))
-        geometry = self._geometry
-        images = tuple(
-            PreparedImage.from_pixels(np.ascontiguousarray(pixels), geometry) for pixels in pictures
-        )
+        images: tuple[PreparedImage, ...] = ()
+        if self._geometry is not None:
+            prepare = partial(PreparedImage.from_pixels, geometry=self._geometry)
+            images = tuple(prepare(np.ascontiguousarray(pixels)) for pixels in pictures)
         prompt = PreparedPrompt(token_ids=tuple(token_ids), images=images)
         positions = token_ids.count(self._image_id) if self._image_id is not None else 0
         if positions != prompt.image_tokens:
@@ -144,12 +145,23 @@ def _check_roles(messages: "Sequence[Message]") -> None:
     if not messages:
         raise PromptError("There are no messages", "Give at least one user message.")
     for number, message in enumerate(messages, start=1):
-        role: object = message.get("role") if isinstance(message, Mapping) else message.role
+        role = _role(message, number)
         if role not in ROLES:
             raise PromptError(
                 f'Message {number} has the role "{sanitize_line(str(role))[:40]}"',
                 f"Use one of {', '.join(ROLES)}.",
             )
+
+
+def _role(message: object, number: int) -> object:
+    if isinstance(message, BaseMessage):
+        return message.role
+    if isinstance(message, Mapping):
+        return cast(Mapping[object, object], message).get("role")
+    raise PromptError(
+        f"Message {number} is of type {type(message).__name__}",
+        "Give a dict with role and content, or a message class of mistral-common.",
+    )
 
 
 def _explained(error: ValidationError) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -163,7 +163,7 @@ def _opened(content: bytes, name: str) -> "Image.Image":
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _reading(name: str) -> Generator[None, None, None]:
     """Pillow at work on outside bytes: its complaints become one ImageError, its comments are not shown."""
     from PIL import Image
 
