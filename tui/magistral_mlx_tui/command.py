@@ -22,7 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: there is no terminal.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("The app needs a terminal", 'Use `magistral ask "..."` in scripts and pipes.')
+        raise UsageError(
+            "The app needs a terminal for input and output",
+            "Use `magistral ask PROMPT` in scripts and pipes, or `magistral demo` to see everything work.",
+        )
     from magistral_mlx.engine.child import ChildEngine
     from magistral_mlx_tui.app import MagistralApp
 

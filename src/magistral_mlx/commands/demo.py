@@ -9,7 +9,6 @@ import argparse
 import random
 import shlex
 import shutil
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +145,8 @@ def _greeting(model: "Magistral", seed: int) -> str:
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:
+    import statistics
+
     from magistral_mlx.memory_plan import gib
 
     stats = [outcome.reply.stats for outcome in outcomes]

@@ -19,11 +19,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from types import ModuleType
-from typing import NoReturn, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, cast
 
 from magistral_mlx.commands.console import writing_output
 from magistral_mlx.errors import MagistralError, UsageError
 from magistral_mlx.sanitize import sanitize_line
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 DISTRIBUTION = "magistral-mlx"
 GROUP = "magistral_mlx.commands"
@@ -54,6 +57,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message[:1].upper() + message[1:], f"Run `{self.prog} --help` for the usage.")
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        # argparse's own method drops every error of writing.
+        _write(self.format_help(), sys.stdout if file is None else file)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,16 +106,16 @@ def dispatch(argv: list[str], *, commands: Mapping[str, str]) -> int:
         _overview(commands).print_help()
         return 0
     if first == "--version":
-        print(f"magistral {metadata.version(DISTRIBUTION)}")  # noqa: T201 - the result of this call
+        _write(f"magistral {metadata.version(DISTRIBUTION)}\n", sys.stdout)
         return 0
     if first and not first.startswith("-"):
         if first not in commands:
             raise UsageError(f"There is no command {first!r}", _suggestion(first, commands))
-        return _run(first, commands[first], argv[1:], prog=f"magistral {first}")
-    return _run(DEFAULT_COMMAND, commands[DEFAULT_COMMAND], argv, prog="magistral")
+        return _run(commands[first], argv[1:], prog=f"magistral {first}")
+    return _run(commands[DEFAULT_COMMAND], argv, prog="magistral")
 
 
-def _run(name: str, module: str, argv: list[str], *, prog: str) -> int:
+def _run(module: str, argv: list[str], *, prog: str) -> int:
     command = _load(module)
     parser = Parser(prog=prog, description=command.SUMMARY, allow_abbrev=False)
     command.configure(parser)
@@ -116,11 +123,6 @@ def _run(name: str, module: str, argv: list[str], *, prog: str) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as done:  # argparse leaves this way after --help
         return int(done.code or 0)
-    if name == DEFAULT_COMMAND and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(
-            "The app needs a terminal for input and output, and this is none",
-            "Use `magistral ask PROMPT` or `magistral demo` here.",
-        )
     return command.run(arguments)
 
 
@@ -144,6 +146,11 @@ def _overview(commands: Mapping[str, str]) -> Parser:
     for name in sorted(commands):
         listing.add_parser(name, help=_load(commands[name]).SUMMARY, add_help=False)
     return parser
+
+
+def _write(text: str, stream: "SupportsWrite[str]") -> None:
+    with writing_output():
+        stream.write(text)
 
 
 def _suggestion(typed: str, commands: Mapping[str, str]) -> str:
