@@ -100,6 +100,7 @@ class Controller:
         self._model = model
         self._clock = clock
         self._note = ""
+        self._clearing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
 
@@ -141,6 +142,7 @@ class Controller:
         self._note = ""
         if not (self.failure and self.failure.engine_lost):
             self.failure = None
+            self._clearing = True
             self._work = self._spawn(self._begin_anew(self._work))
         self.on_change()
 
@@ -180,7 +182,7 @@ class Controller:
         await self._load()
 
     async def _load(self) -> None:
-        self.phase = Phase.LOADING
+        self.phase, self.failure = Phase.LOADING, None
         async for event in self._engine.start(self._model):
             match event:
                 case Loading():
@@ -194,23 +196,23 @@ class Controller:
             self.on_change()
 
     async def _begin_anew(self, work: asyncio.Task[None] | None) -> None:
-        if work is not None and not work.done() and self.phase.busy:
-            await self._engine.stop()
-            await asyncio.wait([work])
-        if self.phase is Phase.LOADING:
+        """Questions that come meanwhile wait until the engine has forgotten the old ones."""
+        try:
+            if self.phase.busy:
+                await self._engine.stop()
             if work is not None:
                 await asyncio.wait([work])
-            return
-        await self._engine.new_conversation()
-        if not self.failure:
-            self.phase = Phase.READY
-        self.stopping = False
+            if not self.failure:
+                await self._engine.new_conversation()
+                self.phase = Phase.READY
+        finally:
+            self._clearing = self.stopping = False
         self._ask_next()
         self.on_change()
 
     def _can_ask(self) -> bool:
         settled = self.phase in (Phase.READY, Phase.STOPPED, Phase.FAILED)
-        return settled and not (self.failure and self.failure.engine_lost)
+        return settled and not self._clearing and not (self.failure and self.failure.engine_lost)
 
     def _ask_next(self) -> None:
         if self.queue and self._can_ask():

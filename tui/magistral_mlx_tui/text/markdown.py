@@ -19,6 +19,7 @@ _QUOTE = re.compile(r" {0,3}(?P<marks>>(?:\s?>)*)\s?(?P<text>.*)", re.DOTALL)
 _RULE = re.compile(r" {0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,})")
 
 _TAB = "    "
+_LONGEST_RULE = 200
 _DEEPEST_HANG = 20
 _LARGEST_OPEN_TABLE = 6000
 """Characters of source; further rows of a larger table are shown as they were written."""
@@ -133,7 +134,7 @@ def _render_line(source: str) -> Line:
     """A line outside of code and tables."""
     if not source.strip():
         return Line("")
-    if _RULE.fullmatch(source):
+    if len(source) <= _LONGEST_RULE and _RULE.fullmatch(source):
         return Line("", "rule")
     if match := _HEADING.fullmatch(source):
         return _styled(match["text"], "heading")

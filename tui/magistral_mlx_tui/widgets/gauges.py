@@ -29,7 +29,7 @@ class Gauges(Horizontal):
             short.show_rows(narrow_rows(progress, prefill, controller.speeds, length, short.content_size.width))
             return
         memory, speed, context = (self.query_one(f"#{name}", PlainStatic) for name in ("memory", "speed", "context"))
-        memory.border_title = Content(memory_title(progress.telemetry, memory.content_size.width - 2))
+        memory.border_title = Content(memory_title(progress.telemetry, memory.content_size.width - 4))
         memory.show_rows(memory_rows(progress.telemetry, memory.content_size.width))
         speed.show_rows(speed_rows(progress, prefill, controller.speeds, speed.content_size.width))
         context.show_rows(context_rows(progress, length, context.content_size.width))

@@ -1,0 +1,160 @@
+"""Light Markdown: what is marked is styled, nothing is lost, and pieces give what the whole gives."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from magistral_mlx_tui.text.inline import LONGEST_STYLED, style_inline
+from magistral_mlx_tui.text.lines import Line
+from magistral_mlx_tui.text.markdown import MarkdownDocument
+from magistral_mlx_tui.text.tables import lay_out_table, split_cells
+
+_MARKUP = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["**", "*", "`", "```", "~~~", "\n", "\n", "# ", "## ", "- ", "1. ", "> ", "|", " | ", "|---|:--:|", "---"]
+            + ["$", "\\(", "\\)", "\\[", "    ", "\t", " ", "word", "85", "x_1", "日本", "a | b"]
+        ),
+        st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=8),
+    ),
+    max_size=40,
+).map("".join)
+
+
+def document(*pieces: str, width: int = 60) -> MarkdownDocument:
+    made = MarkdownDocument(width=width)
+    for piece in pieces:
+        made.append(piece)
+    made.finish()
+    return made
+
+
+def only(source: str) -> Line:
+    (line,) = document(source).lines
+    return line
+
+
+def styled(source: str) -> list[tuple[str, str]]:
+    text, spans = style_inline(source)
+    return [(text[span.start : span.end], span.role) for span in spans]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "parts"),
+    [
+        ("The **sum** is **85**.", "The sum is 85.", [("sum", "bold"), ("85", "bold")]),
+        ("an *odd* one", "an odd one", [("odd", "italic")]),
+        ("***both***", "both", [("both", "bold")]),
+        ("use `a * b` here", "use a * b here", [("a * b", "inline_code")]),
+        ("``a`b``", "a`b", [("a`b", "inline_code")]),
+        (r"so \(a^2\) and $x_1$", r"so \(a^2\) and $x_1$", [(r"\(a^2\)", "math"), ("$x_1$", "math")]),
+        ("**use `x` now**", "use x now", [("use x now", "bold"), ("x", "inline_code")]),
+    ],
+)
+def test_marks_become_styles(source: str, shown: str, parts: list[tuple[str, str]]) -> None:
+    assert style_inline(source)[0] == shown
+    assert styled(source) == parts
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("2 * 3 * 4", "2*3*4", "a**b**c", "3 *4* 5", "__init__", "**open", "** no **", "it`s", "* *"),
+        *("$5 and $6", "costs $5", r"\*\*literal\*\*", "****", "[/] [@click=x]y[/]", "****bold**"),
+    ],
+)
+def test_what_is_in_doubt_stays_as_it_is(source: str) -> None:
+    assert style_inline(source) == (source, ())
+
+
+def test_blocks() -> None:
+    assert only("## Result") == Line("Result", "heading")
+    assert only("- one") == Line("one", lead="• ", hang="  ")
+    assert only("  12. twelve") == Line("twelve", lead="  12. ", hang="      ")
+    assert only("> said") == Line("said", "quote", lead="▎ ", hang="▎ ")
+    assert only("---").role == "rule"
+    assert only("#hashtag").role == "text"
+    assert only("-5 degrees") == Line("-5 degrees")
+
+
+def test_code_is_shown_as_it_is() -> None:
+    lines = document("```python\n# no **heading**\n\tx = 1\n```\nafter").lines
+    assert [(line.text, line.role) for line in lines] == [
+        ("python", "fence"),
+        ("# no **heading**", "code"),
+        ("    x = 1", "code"),
+        ("after", "text"),
+    ]
+
+
+def test_a_longer_fence_holds_a_shorter_one() -> None:
+    lines = document("````\n```\ninside\n```\n````\nout").lines
+    assert [line.text for line in lines] == ["", "```", "inside", "```", "out"]
+
+
+def test_a_table_is_aligned() -> None:
+    lines = document("| bar | value |\n|:--|--:|\n| A | 12 |\n| C | **42** |\n\nend").lines
+    assert [line.text for line in lines] == ["bar │ value", "────┼──────", "A   │    12", "C   │    42", "", "end"]
+    assert [line.role for line in lines[:3]] == ["table_head", "marker", "table"]
+
+
+def test_a_wide_table_wraps_its_cells_and_a_very_wide_one_becomes_a_list() -> None:
+    rows = ["| name | what it is |", "| A | a long explanation of what it is |"]
+    lines = lay_out_table(rows, "|---|---|", width=24)
+    assert len(lines) > 3
+    assert all(cell_len(line.text) <= 24 for line in lines)
+    many = lay_out_table(["|" + "head|" * 9, "|" + "cell|" * 9], "|" + "---|" * 9, width=30)
+    assert sum(line.text == "head: cell" for line in many) == 9
+
+
+def test_cells_hold_escaped_bars_and_code() -> None:
+    assert split_cells(r"| a \| b | `c | d` | e |") == [r"a \| b", "`c | d`", "e"]
+
+
+def test_a_new_width_lays_tables_out_anew() -> None:
+    source = "| a | b |\n|---|---|\n| some words | more words here |\n\n**done**"
+    made = document(source, width=80)
+    made.set_width(16)
+    assert made.lines == document(source, width=16).lines
+    assert made.lines != document(source, width=80).lines
+
+
+@given(_MARKUP, st.lists(st.integers(0, 200)), st.integers(10, 80))
+def test_any_chunking_gives_the_same_lines(source: str, cuts: list[int], width: int) -> None:
+    edges = sorted({0, len(source), *(cut for cut in cuts if cut < len(source))})
+    pieces = [source[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    streamed = MarkdownDocument(width=width)
+    kept: list[Line] = []
+    for piece in pieces:
+        changed = streamed.append(piece)
+        assert streamed.lines[:changed] == kept[:changed]
+        kept = list(streamed.lines)
+    changed = streamed.finish()
+    assert streamed.lines[:changed] == kept[:changed]
+    assert streamed.lines == document(source, width=width).lines
+
+
+@given(_MARKUP)
+def test_no_letter_and_no_digit_is_lost(source: str) -> None:
+    def ink(text: str) -> Counter[str]:
+        return Counter(character for character in text if character.isalnum())
+
+    shown = "".join(line.lead + line.text for line in document(source, width=400).lines)
+    assert ink(shown) == ink(source)
+
+
+@given(_MARKUP)
+def test_spans_lie_within_their_text(source: str) -> None:
+    for line in document(source, width=40).lines:
+        assert all(0 <= span.start <= span.end <= len(line.text) for span in line.spans)
+        assert "\n" not in line.text
+        assert "\t" not in line.text
+
+
+@pytest.mark.parametrize("mark", ["*", "`", "**a ", "\\(", "$x", "|", "[", "`a ``b ", "- "])
+def test_hostile_repetition_is_shown_as_it_is_and_at_once(mark: str) -> None:
+    for source in ("x " + mark * (LONGEST_STYLED // len(mark) - 1), "x " + mark * 50_000):
+        assert sum(len(line.text) for line in document(source).lines) >= len(source) // 4
