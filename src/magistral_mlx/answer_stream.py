@@ -90,8 +90,11 @@ class AnswerStream(Iterator[Event]):
     def reply(self) -> Reply:
         """Runs to the end, without a pause for whoever reads along, and gives the reply.
 
+        Of a stream that was closed half-way: what there was, as stopped.
+
         Raises:
-            RuntimeError: the stream was closed or failed before.
+            PromptError, UsageError: as on the first call of `next`.
+            RuntimeError: the stream failed before, or was closed before it began.
         """
         if not self._over:
             self._owner.call(self._run_to_the_end, on_interrupt=self.stop)
