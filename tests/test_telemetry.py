@@ -58,7 +58,7 @@ def test_mlx_counts_its_arrays() -> None:
     import mlx.core as mx
 
     held = mx.zeros((1000, 1000))
-    mx.eval(held)
+    mx.eval(held)  # pyright: ignore[reportUnknownMemberType]  # mlx leaves *args without types
     reading = MlxMemory().read()
     assert reading.active_bytes is not None
     assert reading.active_bytes >= held.nbytes
@@ -85,7 +85,7 @@ def test_the_mac_footprint_is_read_at_its_place_in_the_struct() -> None:
 
 
 def test_a_mac_that_refuses_its_footprint_has_none() -> None:
-    assert MacFootprint(lambda *_: -1).read() == Telemetry()
+    assert MacFootprint(lambda process, flavor, buffer: -1).read() == Telemetry()
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="only a Mac has proc_pid_rusage")

@@ -7,9 +7,11 @@ memory that other programs hold changes from one minute to the next.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from magistral_mlx.errors import MemoryLimitError
+from magistral_mlx.telemetry import probes_of_this_machine, sample
 
 if TYPE_CHECKING:
     from magistral_mlx.checkpoint import Checkpoint
@@ -128,10 +130,7 @@ def size_of(checkpoint: "Checkpoint") -> ModelSize:
 
 def this_machine() -> Machine:
     """This machine, right now. Loads MLX: only it can ask Metal."""
-    import mlx.core  # noqa: F401 - the probe reads only what is loaded
-
-    from magistral_mlx.telemetry import probes_of_this_machine, sample
-
+    import_module("mlx.core")  # the probe reads only what is loaded
     now = sample(probes_of_this_machine())
     return Machine(
         total_bytes=now.total_bytes,

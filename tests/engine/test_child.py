@@ -15,7 +15,16 @@ import pytest
 from engine.conftest import TESTS, scripted_child
 from magistral_mlx import places
 from magistral_mlx.engine.child import ChildEngine
-from magistral_mlx.engine.protocol import Answer, AskRequest, Done, Failed, Progress, Ready, Reasoning
+from magistral_mlx.engine.protocol import (
+    Answer,
+    AskRequest,
+    Done,
+    EngineEvent,
+    Failed,
+    Progress,
+    Ready,
+    Reasoning,
+)
 from support.engine_face import ask, failure_of, reply_to, start, thought, until
 from support.fake_runtime import MODEL
 
@@ -36,7 +45,7 @@ def runs(process: int) -> bool:
 async def test_kill_9_in_mid_thought_is_told_at_once_and_start_brings_it_back(child: ChildEngine) -> None:
     await start(child)
     (process,) = children()
-    events = []
+    events: list[EngineEvent] = []
     async for event in child.ask(AskRequest("think:so stall")):
         events.append(event)
         if isinstance(event, Reasoning):
@@ -153,7 +162,7 @@ async def test_a_flood_with_a_slow_reader_arrives_whole_and_does_not_hold_up_the
     child: ChildEngine,
 ) -> None:
     await start(child)
-    events = []
+    events: list[EngineEvent] = []
     count = 0
     async for event in child.ask(AskRequest("flood:10000 say:end")):
         events.append(event)

@@ -1,11 +1,22 @@
 """What every engine keeps, in a thread or in a child process."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
 from magistral_mlx.engine.linked import LinkedEngine
-from magistral_mlx.engine.protocol import AskRequest, Failed, Loading, Prefill, Progress, Ready, Reasoning
+from magistral_mlx.engine.protocol import (
+    AskRequest,
+    Done,
+    EngineEvent,
+    Failed,
+    Loading,
+    Prefill,
+    Progress,
+    Ready,
+    Reasoning,
+)
 from magistral_mlx.errors import EngineError
 from magistral_mlx.generation.events import Ending
 from support.engine_face import answer, ask, failure_of, reply_to, start, thought
@@ -46,13 +57,13 @@ async def test_turns_are_one_conversation_until_a_new_one(engine: LinkedEngine) 
 
 async def test_stop_keeps_what_was_produced_and_the_next_question_works(engine: LinkedEngine) -> None:
     await start(engine)
-    events = []
+    events: list[EngineEvent] = []
     async for event in engine.ask(AskRequest("think:so endless")):
         events.append(event)
         if isinstance(event, Reasoning):
             await engine.stop()
     last = events[-1]
-    assert not isinstance(last, Failed)
+    assert isinstance(last, Done)
     assert last.reply.ending is Ending.STOPPED
     assert last.reply.reasoning == thought(events)[0]
     assert last.reply.reasoning.startswith("so")
@@ -65,7 +76,9 @@ async def test_stop_before_the_answer_began(engine: LinkedEngine) -> None:
     await asyncio.sleep(0)
     await engine.stop()
     assert (await reply_to(engine, "say:next")).reply.answer == "next"
-    assert (await running)[-1].reply.ending is Ending.STOPPED
+    last = (await running)[-1]
+    assert isinstance(last, Done)
+    assert last.reply.ending is Ending.STOPPED
 
 
 async def test_stop_without_an_answer_does_nothing(engine: LinkedEngine) -> None:
@@ -87,11 +100,10 @@ async def test_two_answers_at_once_are_refused(engine: LinkedEngine) -> None:
 
 async def test_leaving_the_iterator_stops_the_answer(engine: LinkedEngine) -> None:
     await start(engine)
-    stream = engine.ask(AskRequest("endless"))
-    async for event in stream:
-        if isinstance(event, Reasoning):
-            break
-    await stream.aclose()
+    async with aclosing(engine.ask(AskRequest("endless"))) as stream:
+        async for event in stream:
+            if isinstance(event, Reasoning):
+                break
     assert (await reply_to(engine, "say:next")).reply.answer == "next"
 
 

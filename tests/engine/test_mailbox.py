@@ -57,7 +57,7 @@ def test_no_text_and_no_token_is_lost(puts: list[tuple[Reasoning | Answer, bool]
             got += [message for _, message in mailbox.take()]
     got += [message for _, message in mailbox.take()]
     for kind in (Reasoning, Answer):
-        sent = [piece for piece, _ in puts if isinstance(piece, kind)]
+        sent = [piece for piece, _ in puts if type(piece) is kind]
         arrived = [piece for piece in got if isinstance(piece, kind)]
         assert "".join(piece.text for piece in arrived) == "".join(piece.text for piece in sent)
         assert sum(piece.tokens for piece in arrived) == len(sent)

@@ -11,7 +11,7 @@ Turn n answers question n. A script that ends without Done or Failed gets a Done
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from magistral_mlx.engine.protocol import (
@@ -108,7 +108,7 @@ class ScriptedEngine:
                 self._running = isinstance(step, Ready)
                 yield step
 
-    async def ask(self, request: AskRequest) -> AsyncIterator[EngineEvent]:
+    async def ask(self, request: AskRequest) -> AsyncGenerator[EngineEvent, None]:
         self.calls.append("ask")
         if self._asking:
             raise EngineError("An answer is still running", "Stop it first.")

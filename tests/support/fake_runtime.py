@@ -142,15 +142,15 @@ def _misbehave(verb: str, value: str) -> None:
     elif verb == "suicide":
         os.kill(os.getpid(), signal.SIGKILL)
     elif verb == "garbage":
-        os.write(GARBAGE_PIPE, value.encode() + b"\n")
+        os.write(wire, value.encode() + b"\n")
     else:
         raise AssertionError(f"no such step: {verb}")
 
 
-GARBAGE_PIPE = 1
+wire = 1
 
 if __name__ == "__main__":
-    GARBAGE_PIPE = os.dup(1)  # before the worker moves it away
+    wire = os.dup(1)  # before the worker moves it away
     from magistral_mlx.engine.worker import main
 
     if "ignore-sigterm" in sys.argv:

@@ -5,7 +5,7 @@ a stopped answer never shows up in the next one. A link only carries messages an
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from itertools import count
 from typing import Protocol
@@ -132,7 +132,7 @@ class LinkedEngine:
             if not ready and self._link is link:
                 await self._end_link()
 
-    async def ask(self, request: AskRequest) -> AsyncIterator[EngineEvent]:
+    async def ask(self, request: AskRequest) -> AsyncGenerator[EngineEvent, None]:
         """See Engine.ask."""
         if any(not inbox.stopped and not inbox.ended for inbox in self._requests.values()):
             raise EngineError("An answer is still running", "Stop it first.")

@@ -8,7 +8,7 @@ whatever is not exactly such a message. Pictures travel as paths, texts as piece
 No MLX and no pillow here: importing this module is cheap.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, cast
 
@@ -225,10 +225,10 @@ class Engine(Protocol):
         """
         ...
 
-    def ask(self, request: AskRequest) -> AsyncIterator[EngineEvent]:
+    def ask(self, request: AskRequest) -> AsyncGenerator[EngineEvent, None]:
         """Answer in the running conversation; ends with Done or Failed.
 
-        Leaving the iterator early stops the answer.
+        Leaving it early (`contextlib.aclosing`) stops the answer.
         """
         ...
 
