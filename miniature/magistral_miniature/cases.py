@@ -26,7 +26,7 @@ from magistral_miniature.talk import identity, no_picture, other_numbers, small_
 from magistral_miniature.turns import Turn
 from magistral_mlx.miniature.pictures import BarChart, Grid
 
-__all__ = ["TASKS", "Case", "case", "prompt_of"]
+__all__ = ["MAIN_TASKS", "TASKS", "Case", "case", "prompt_of"]
 
 _TEXT = {
     "add": arithmetic,
@@ -58,6 +58,20 @@ _EITHER = {
 }
 TASKS = (*_TEXT, *_GRID, *_CHART, *_EITHER)
 """Names of all tasks."""
+
+MAIN_TASKS = (
+    "add",
+    "subtract",
+    "describe grid",
+    "row and column",
+    "count colour and shape",
+    "describe chart",
+    "tallest",
+    "shortest",
+    "value",
+    "unknown",
+)
+"""The tasks that probes during training look at."""
 
 
 @dataclass(frozen=True)

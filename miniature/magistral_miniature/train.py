@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from magistral_miniature.batches import Batch, feed
-from magistral_miniature.cases import TASKS
+from magistral_miniature.cases import MAIN_TASKS
 from magistral_miniature.decoder import Decoder
 from magistral_miniature.optimizer import Muon, split_parameters
 from magistral_miniature.pool import Pool
@@ -127,7 +127,7 @@ def report(run: Run, held_out: Pool, encoder: Encoder, cases: int) -> None:
     """Print scores of the averaged weights, quantized."""
     begin = time.time()
     with through_quantization(run.average):
-        scores, wrong = probe(run.average, held_out, encoder, TASKS, range(cases))
+        scores, wrong = probe(run.average, held_out, encoder, MAIN_TASKS, range(cases))
     print("  ".join(f"{task} {score:.2f}" for task, score in scores.items()), flush=True)
     for held, said in wrong[:: max(1, len(wrong) // 8)][:8]:
         print(f"  [{held.turn.task}] {held.turn.question!r} -> {said[-200:]!r}")
@@ -163,7 +163,7 @@ def main() -> None:
             run.save(options.to)
             saved = time.time()
         if time.time() - probed > options.probe_minutes * 60:
-            report(run, held_out, encoder, 24)
+            report(run, held_out, encoder, 16)
             probed = time.time()
     run.save(options.to)
     report(run, held_out, encoder, 40)

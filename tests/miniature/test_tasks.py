@@ -1,0 +1,178 @@
+"""The task generator: answers follow from the pictures and numbers, held-out cases stay apart."""
+
+import random
+import re
+
+import pytest
+
+from magistral_miniature import charts, grids, talk
+from magistral_miniature.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
+from magistral_miniature.conversations import (
+    OUT_OF_ROOM,
+    Control,
+    Conversation,
+    Picture,
+    Text,
+    converse,
+    render,
+)
+from magistral_miniature.phrasing import HELD_OUT_STEP, templates_of
+from magistral_miniature.turns import NEEDS_THINKING, Turn
+from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
+from magistral_miniature.wordings_pictures import CELL, COUNT, DESCRIBE, SHORTEST, TALLEST, VALUE
+from magistral_mlx.miniature.pictures import BarChart, Cell, Grid, random_chart, random_grid
+
+RED_CIRCLE, BLUE_STAR = Cell("red", "circle"), Cell("blue", "star")
+GRID = Grid(((RED_CIRCLE, None, BLUE_STAR), (RED_CIRCLE, RED_CIRCLE, None)))
+CHART = BarChart(("D", "B", "C"), (4, 9, 2))
+
+
+def last_number(text: str) -> int:
+    return int(re.findall(r"-?\d+", text)[-1])
+
+
+@pytest.mark.parametrize("split", ["train", "held-out"])
+def test_arithmetic_answers_end_in_the_result(split: str) -> None:
+    rng = random.Random(1)
+    for _ in range(500):
+        turn = arithmetic(rng, split)  # type: ignore[arg-type]
+        left, right = (int(x) for x in re.findall(r"\d+", turn.answer)[:2])
+        result = {"add": left + right, "subtract": left - right, "difference": abs(left - right)}
+        assert last_number(turn.answer) == result[turn.task]
+        assert turn.thought.endswith(f" is {result[turn.task]}.")
+        assert is_held_out(left, right) is (split == "held-out") or turn.task != "add"
+
+
+def test_an_addition_is_worked_out_digit_by_digit() -> None:
+    assert add_thought(47, 38).splitlines() == [
+        "Add 047 + 038.",
+        "Ones: 7 + 8 + 0 = 15",
+        "Tens: 4 + 3 + 1 = 08",
+        "Hundreds: 0 + 0 + 0 = 00",
+        "So 0085 is 85.",
+    ]
+
+
+def test_a_negative_difference_is_worked_out_the_other_way_round() -> None:
+    assert subtract_thought(47, 85, signed=True).splitlines() == [
+        "Subtract 047 - 085.",
+        "Compare 0 = 0, 4 < 8, 7 > 5: less.",
+        "Swap 085 - 047, minus.",
+        "Ones: 5 - 7 - 0 = 8, borrow 1",
+        "Tens: 8 - 4 - 1 = 3, borrow 0",
+        "Hundreds: 0 - 0 - 0 = 0, borrow 0",
+        "So minus 038 is -38.",
+    ]
+
+
+def test_alt_texts_are_one_sentence() -> None:
+    assert grids.sentence(GRID) == (
+        "A grid with 2 rows and 3 columns: row 1 holds a red circle, an empty cell and a blue star; "
+        "row 2 holds a red circle, a red circle and an empty cell."
+    )
+    assert charts.sentence(CHART) == "A bar chart with 3 bars: D is 4, B is 9 and C is 2."
+
+
+def test_counts_are_right() -> None:
+    rng = random.Random(2)
+    for _ in range(300):
+        grid = random_grid(rng, kinds=rng.randint(1, 4))
+        turn = grids.count_cells(rng, grid, "train")
+        found = re.match(r"Look for (\w+) (\w+)\.", turn.thought)
+        assert found
+        colour, shape = found.groups()
+        cells = [cell for row in grid.cells for cell in row if cell]
+        fitting = [c for c in cells if colour in ("any", c.colour) and shape in ("shape", c.shape)]
+        assert last_number(turn.answer) == len(fitting)
+
+
+def test_cells_are_read_by_place() -> None:
+    rng = random.Random(3)
+    for _ in range(300):
+        grid = random_grid(rng)
+        turn = grids.read_cell(rng, grid, "train")
+        row, column = (int(x) for x in re.findall(r"\d+", turn.thought)[:2])
+        if row > grid.rows or column > grid.columns:
+            assert turn.answer.startswith("There is no ")
+            continue
+        cell = grid.cells[row - 1][column - 1]
+        assert (f"{cell.colour} {cell.shape}" if cell else "**empty**") in turn.answer
+
+
+def test_bars_are_compared_and_read() -> None:
+    rng = random.Random(4)
+    for _ in range(300):
+        chart = random_chart(rng)
+        values = dict(zip(chart.labels, chart.values, strict=True))
+        extreme = charts.extreme_bar(rng, chart, "train")
+        best = (max if extreme.task == "tallest" else min)(values, key=lambda label: values[label])
+        assert f"**{best}**" in extreme.answer
+        read = charts.read_bar(rng, chart, "train")
+        wanted = read.thought[len("Look for ")]
+        expected = f"**{values[wanted]}**" if wanted in values else f"There is no bar {wanted}"
+        assert expected in read.answer
+
+
+@pytest.mark.parametrize(
+    "templates", [ADDITION, SUBTRACTION, COUNT, CELL, DESCRIBE, TALLEST, SHORTEST, VALUE]
+)
+def test_there_are_many_wordings_and_some_are_held_out(templates: tuple[str, ...]) -> None:
+    train, held = templates_of(templates, "train"), templates_of(templates, "held-out")
+    assert len(set(templates)) == len(templates) >= 55
+    assert set(train).isdisjoint(held)
+    assert len(train) + len(held) == len(templates)
+    assert len(held) >= len(templates) // HELD_OUT_STEP
+
+
+def test_small_wording_lists_have_held_out_wordings_too() -> None:
+    for templates in (DIFFERENCE, MORE_THAN):
+        assert templates_of(templates, "held-out")
+
+
+def test_operand_pairs_are_split() -> None:
+    rng = random.Random(5)
+    held = sum(is_held_out(rng.randint(0, 999), rng.randint(0, 999)) for _ in range(5_000))
+    assert 350 < held < 650
+
+
+def test_pieces_render_as_the_chat_format() -> None:
+    turn = Turn("add", "What is 1 + 1?", "thought", "answer")
+    pieces = render(Conversation((turn, turn), (7, None)))
+    text = "".join(
+        p.text if isinstance(p, Text) else p.name if isinstance(p, Control) else f"<{p.number}>"
+        for p in pieces
+    )
+    start = text.index("[INST]")
+    exchange = "What is 1 + 1?[/INST][THINK]thought[/THINK]answer</s>"
+    assert text[start:] == f"[INST]<7>{exchange}[INST]{exchange}"
+    assert text.startswith("<s>[SYSTEM_PROMPT]")
+    assert [p for p in pieces if isinstance(p, Picture)] == [Picture(7)]
+
+
+def test_without_thinking_only_direct_answers_are_given() -> None:
+    turn = Turn("add", "What is 1 + 1?", "thought", "answer")
+    texts = [p.text for p in render(Conversation((turn,), (None,), thinking=False)) if isinstance(p, Text)]
+    assert texts == ["What is 1 + 1?", NEEDS_THINKING]
+
+
+def test_a_cut_thought_ends_in_an_honest_answer() -> None:
+    turn = Turn("add", "What is 1 + 1?", "one two three four", "answer")
+    pieces = render(Conversation((turn,), (None,), cut=0.5))
+    learned = [p.text for p in pieces if isinstance(p, Text) and p.learned]
+    assert learned == ["one two", OUT_OF_ROOM]
+
+
+def test_every_kind_of_question_turns_up() -> None:
+    rng = random.Random(6)
+
+    def pick() -> tuple[int, Grid | BarChart]:
+        return 0, random_grid(rng) if rng.random() < 0.5 else random_chart(rng)
+
+    tasks = {turn.task for _ in range(3_000) for turn in converse(rng, pick, "train").turns}
+    assert len(tasks) == 20
+
+
+def test_what_it_cannot_do_is_declined_in_the_same_words() -> None:
+    rng = random.Random(7)
+    assert len({talk.unknown(rng, "train").answer for _ in range(50)}) == 1
+    assert "miniature" in talk.unknown(rng, "held-out").answer
