@@ -22,6 +22,7 @@ from magistral_mlx.memory_plan import (
     size_of,
     this_machine,
 )
+from magistral_mlx.runtime import load
 from support.random_checkpoint import write_converted
 
 SMALL = MAGISTRAL_SMALL_4BIT
@@ -142,6 +143,12 @@ def test_a_context_that_is_too_small_is_refused_with_its_size(checkpoint: Checkp
     with pytest.raises(MemoryLimitError, match="about 1,000 tokens of context") as refused:
         check_before_loading(checkpoint, machine=Machine(total_bytes=limit))
     assert "this machine has only" in refused.value.problem
+
+
+def test_loading_asks_the_plan_first(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("magistral_mlx.memory_plan.this_machine", lambda: Machine(total_bytes=10_000))
+    with pytest.raises(MemoryLimitError, match="tiny needs about"):
+        load(checkpoint.directory)
 
 
 def test_planning_needs_no_mlx() -> None:

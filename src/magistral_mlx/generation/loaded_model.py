@@ -7,6 +7,7 @@ from pathlib import Path
 from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
 from magistral_mlx.errors import CheckpointError
 from magistral_mlx.generation.feature_store import FeatureStore
+from magistral_mlx.memory_plan import check_before_loading
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.images import ImageGeometry
@@ -38,6 +39,7 @@ def open_model(directory: Path, *, progress: Callable[[int, int], None] | None =
 
     Raises:
         CheckpointError: the folder is no usable checkpoint, or its tokenizer is another model's.
+        MemoryLimitError: its weights and a useful context do not fit this machine.
     """
     checkpoint = open_checkpoint(directory)
     config = checkpoint.config
@@ -62,5 +64,6 @@ def open_model(directory: Path, *, progress: Callable[[int, int], None] | None =
         )
     prompt = checkpoint.system_prompt
     reasoning_prompt = None if prompt is None else ReasoningPrompt.parse(prompt)
+    check_before_loading(checkpoint)
     model = load_model(checkpoint, progress=progress)
     return LoadedModel(checkpoint, tokenizer, reasoning_prompt, model, FeatureStore(model))
