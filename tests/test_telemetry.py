@@ -54,6 +54,14 @@ def test_a_failing_sensor_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SystemMemory().read() == Telemetry()
 
 
+def test_a_failing_probe_spoils_no_other() -> None:
+    class Broken:
+        def read(self) -> Telemetry:
+            raise RuntimeError("[metal] no device")
+
+    assert sample([Broken(), Fixed(Telemetry(total_bytes=5))]) == Telemetry(total_bytes=5)
+
+
 def test_mlx_counts_its_arrays() -> None:
     import mlx.core as mx
 

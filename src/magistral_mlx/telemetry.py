@@ -4,11 +4,14 @@ A sensor that does not exist or fails gives None, never zero. Importing this loa
 """
 
 import ctypes
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,29 @@ class Probe(Protocol):
     """One sensor, or a few that are read together."""
 
     def read(self) -> Telemetry:
-        """The figures that this probe knows, None for all others; never raises for a missing sensor."""
+        """The figures that this probe knows, None for all others."""
         ...
 
 
 def sample(probes: Sequence[Probe]) -> Telemetry:
-    """One sample of all probes; where two know the same figure, the first one counts."""
-    readings = [probe.read() for probe in probes]
+    """One sample of all probes; where two know the same figure, the first one counts.
+
+    A probe that fails is absent this time: a gauge must never end what it watches.
+    """
+    readings = [_reading(probe) for probe in probes]
     figures: dict[str, int | None] = {}
     for field in fields(Telemetry):
         known = (getattr(reading, field.name) for reading in readings)
         figures[field.name] = next((value for value in known if value is not None), None)
     return Telemetry(**figures)
+
+
+def _reading(probe: Probe) -> Telemetry:
+    try:
+        return probe.read()
+    except (OSError, RuntimeError, ValueError) as error:  # of the system, of MLX
+        _log.debug("%s has no reading: %s", type(probe).__name__, error)
+        return Telemetry()
 
 
 def probes_of_this_machine() -> tuple[Probe, ...]:

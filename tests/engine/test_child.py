@@ -14,7 +14,7 @@ import pytest
 
 from engine.conftest import TESTS, scripted_child
 from magistral_mlx import places
-from magistral_mlx.engine.child import ChildEngine
+from magistral_mlx.engine.child import PYTHON, ChildEngine
 from magistral_mlx.engine.protocol import (
     Answer,
     AskRequest,
@@ -131,23 +131,38 @@ async def test_garbage_on_the_wire_ends_the_child(child: ChildEngine) -> None:
     assert await start(child) == Ready(MODEL)
 
 
-async def test_garbage_on_the_way_in_harms_nothing() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "support.fake_runtime"),
+async def bare_worker(stdout: int) -> asyncio.subprocess.Process:
+    """The child alone, with the test in place of the face."""
+    return await asyncio.create_subprocess_exec(
+        *(*PYTHON, "-m", "support.fake_runtime"),
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(TESTS)},
     )
+
+
+async def test_garbage_on_the_way_in_harms_nothing() -> None:
+    process = await bare_worker(subprocess.PIPE)
     assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(b'nonsense\n\xff\n{"turn": 1, "type": "start", "model": null}\n')
     kinds: list[str] = []
-    assert process.stdout is not None
     while "ready" not in kinds:
         kinds.append(json.loads(await process.stdout.readline())["type"])
     assert kinds.count("failed") == 2
     process.stdin.close()
     assert await process.wait() == 0
+
+
+async def test_a_worker_that_nobody_reads_from_leaves() -> None:
+    face_end, worker_end = os.pipe()
+    process = await bare_worker(worker_end)
+    os.close(worker_end)
+    os.close(face_end)
+    assert await process.wait() == 0
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 async def test_prints_of_libraries_go_to_the_log_and_not_to_the_wire(child: ChildEngine) -> None:
@@ -271,3 +286,33 @@ async def test_an_engine_without_a_log_is_better_than_none(child: ChildEngine, o
     failed = await failure_of(child, "suicide")
     assert failed.engine_lost
     assert failed.log is None
+
+
+async def test_close_while_it_comes_up_leaves_nothing(child: ChildEngine) -> None:
+    starting = asyncio.create_task(start(child))
+    await asyncio.sleep(0)
+    await child.close()
+    failed = await starting
+    assert isinstance(failed, Failed)
+    assert failed.engine_lost
+    assert children() == []
+
+
+async def test_a_cancelled_start_leaves_nothing(child: ChildEngine) -> None:
+    starting = asyncio.create_task(start(child, "slow"))
+    await until(lambda: bool(children()))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert children() == []
+    assert (await failure_of(child, "say:x")).engine_lost
+
+
+async def test_a_cancelled_question_stops_its_answer(child: ChildEngine) -> None:
+    await start(child)
+    asking = asyncio.create_task(ask(child, "endless"))
+    await asyncio.sleep(0.1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert (await reply_to(child, "say:next")).reply.answer == "next"

@@ -51,6 +51,8 @@ class ScriptedRuntime:
         report(Loading("Reading", 0, 2))
         if model == "missing":
             raise CheckpointError("There is no model 'missing'", "See `magistral models`.")
+        if model == "slow":
+            time.sleep(3600)
         if model == "deadly":
             os.kill(os.getpid(), signal.SIGKILL)
         report(Loading("Loading", 1, 2))
