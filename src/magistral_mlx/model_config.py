@@ -5,7 +5,6 @@ Keys that would change the computation and that Magistral does not use (tied emb
 window, rope scaling, other activations) must be absent or off: such a model is refused, never half-run.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -242,7 +241,7 @@ def _quantization(top: "_Section") -> Quantization | None:
 
 def _packing(table: "_Section") -> Quantization:
     table.choice("mode", *QUANTIZATION_MODES, default="affine")
-    mode = str(table.get("mode", "affine"))
+    mode = str(table.get("mode") or "affine")
     bits, group_sizes = QUANTIZATION_MODES[mode]
     table.choice("bits", *bits)
     table.choice("group_size", *group_sizes)
@@ -291,7 +290,7 @@ class _Section:
     def _token_id(self, key: str) -> int:
         return 0 if self.get(key) == 0 and self.get(key) is not False else self.integer(key)
 
-    def number(self, key: str, *, above: float = 0.0, below: float = math.inf) -> float:
+    def number(self, key: str, *, above: float = 0.0, below: float = 1e30) -> float:
         value = self._present(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < below:
             raise self.error(key, f"must be a number between {above:g} and {below:g}, not {value!r:.40}")

@@ -108,6 +108,8 @@ def _parse(text: bytes, path: Path) -> dict[str, object]:
 
 
 def _metadata(raw: object, path: Path) -> dict[str, str]:
+    if raw is None:  # MLX writes null where it was given no metadata
+        return {}
     if isinstance(raw, dict):
         pairs = cast(dict[str, object], raw)
         texts = {key: value for key, value in pairs.items() if isinstance(value, str)}
