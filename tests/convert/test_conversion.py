@@ -1,4 +1,4 @@
-"""A conversion from end to end, on tiny random checkpoints: what is in the folder, and that its bytes are right."""
+"""A conversion from end to end, on tiny random checkpoints: what is in the folder, and that it is right."""
 
 import json
 from pathlib import Path

@@ -70,7 +70,9 @@ def unpack(words: np.ndarray, *, bits: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
-@pytest.mark.parametrize(("bits", "group_size"), [(4, 64), (4, 32), (8, 64), (6, 64), (5, 64), (3, 64), (2, 32)])
+@pytest.mark.parametrize(
+    ("bits", "group_size"), [(4, 64), (4, 32), (8, 64), (6, 64), (5, 64), (3, 64), (2, 32)]
+)
 def test_stored_numbers_equal_the_reference(tmp_path: Path, bits: int, group_size: int, dtype: str) -> None:
     source = write_source(tmp_path / "hf", dtype=getattr(mx, dtype))
     change_weights(source, hard_groups)
@@ -110,7 +112,9 @@ def encode(values: np.ndarray, dtype: str) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
-@pytest.mark.parametrize("value", [NAN, MINUS_NAN, INFINITY, MINUS_INFINITY], ids=["nan", "-nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "value", [NAN, MINUS_NAN, INFINITY, MINUS_INFINITY], ids=["nan", "-nan", "inf", "-inf"]
+)
 @pytest.mark.parametrize(
     ("name", "element", "row"),
     [

@@ -1,4 +1,4 @@
-"""The mapping is a bijection: every tensor of a source is used or dropped with a reason, every parameter filled."""
+"""The mapping is a bijection: each source tensor is used or dropped with a reason, each parameter filled."""
 
 from typing import Any
 
@@ -51,7 +51,8 @@ def test_the_official_names_lead_to_the_names_of_mlx() -> None:
     # facts of the format, spelled out by hand: the table is not its own witness
     config = a_config()
     target_of = {
-        parameter.source.name: parameter.name for parameter in map_tensors(config, a_source(config)).parameters
+        parameter.source.name: parameter.name
+        for parameter in map_tensors(config, a_source(config)).parameters
     }
     for source, target in {
         "language_model.model.layers.1.self_attn.q_proj.weight": None,
@@ -70,9 +71,7 @@ def test_the_names_of_a_state_dict_in_memory() -> None:
     assert source_names("language_model.lm_head.weight")[1] == "lm_head.weight"
     assert source_names("language_model.model.norm.weight")[1] == "model.language_model.norm.weight"
     assert source_names("vision_tower.vision_model.ln_pre.weight")[1] == "model.vision_tower.ln_pre.weight"
-    assert (
-        source_names("multi_modal_projector.norm.weight")[1] == "model.multi_modal_projector.norm.weight"
-    )
+    assert source_names("multi_modal_projector.norm.weight")[1] == "model.multi_modal_projector.norm.weight"
 
 
 @given(st.data())

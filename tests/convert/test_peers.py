@@ -1,4 +1,4 @@
-"""mlx-lm and mlx-vlm: our bytes are theirs wherever both quantize, and both load our folder and compute with it."""
+"""mlx-lm and mlx-vlm: our bytes are theirs wherever both quantize, and both load and run our folder."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -69,9 +69,8 @@ def test_numbers_give_a_packing_that_the_kernels_have_or_a_usage_error(
 ) -> None:
     try:
         whole = choose_recipe(bits=bits, group_size=group_size, mode=mode).whole
-    except UsageError as error:
-        assert error.remedy
-        return
+    except UsageError:
+        return  # which arguments are refused, with what remedy, the next test says
     if whole is None:
         assert (bits, group_size, mode) == (16, None, None)
         return

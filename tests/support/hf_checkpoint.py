@@ -1,8 +1,8 @@
 """Weight files as raw bytes: read, changed and written without any library, so that tests can spoil them.
 
-    tensors = read_raw(folder / "model.safetensors")
-    tensors["lm_head.weight"].data[:2] = NAN["BF16"]
-    write_raw(folder / "model.safetensors", tensors)
+tensors = read_raw(folder / "model.safetensors")
+tensors["lm_head.weight"].data[:2] = NAN["BF16"]
+write_raw(folder / "model.safetensors", tensors)
 """
 
 import hashlib

@@ -46,7 +46,7 @@ def open_hub(
         weights = sorted(weight_files(folder)) if (folder / INDEX_FILE).is_file() else [SINGLE_FILE]
         # The snapshot's folder is named after the commit.
         commit = folder.name
-        _require_space(repository, commit, weights)
+        _check_weights(repository, commit, weights)
 
         def tell(done: int, total: int) -> None:
             progress(Progress(stage=Stage.DOWNLOAD, bytes_done=done, bytes_total=total))
@@ -57,10 +57,16 @@ def open_hub(
     )
 
 
-def _require_space(repository: str, commit: str, weights: Sequence[str]) -> None:
+def _check_weights(repository: str, commit: str, weights: Sequence[str]) -> None:
     if constants.is_offline_mode():
         return
-    wanted = missing_bytes(repository, revision=commit, files=weights)
+    missing = missing_bytes(repository, revision=commit, files=weights)
+    if absent := sorted(set(weights) - set(missing)):
+        raise ConversionError(
+            f"{repository} holds no {absent[0]}",
+            "Take a repository in Hugging Face format, such as mistralai/Magistral-Small-2509.",
+        )
+    wanted = sum(missing.values())
     cache = Path(constants.HF_HUB_CACHE)
     free = shutil.disk_usage(cache).free
     if wanted and free < wanted + SPARE_BYTES:

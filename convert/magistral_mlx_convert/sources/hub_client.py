@@ -6,11 +6,12 @@
 # pyright: reportCallIssue=false, reportArgumentType=false, reportPrivateImportUsage=false
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import errors, snapshot_download
+from huggingface_hub import errors, logging, snapshot_download
 from tqdm import tqdm
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
@@ -29,26 +30,39 @@ def download(
     Args:
         progress: called with bytes done and bytes in all.
     """
-    return Path(
-        snapshot_download(
+    with _quiet():
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=list(files),
+                tqdm_class=_byte_counter(progress or _ignore),
+            )
+        )
+
+
+def missing_bytes(repository: str, *, revision: str, files: Sequence[str]) -> dict[str, int]:
+    """Those of `files` that the repository has, each with the bytes that `download` would fetch (cached: 0)."""
+    with _quiet():
+        planned = snapshot_download(
             repository,
             revision=revision,
             allow_patterns=list(files),
-            tqdm_class=_byte_counter(progress or _ignore),
+            dry_run=True,
+            tqdm_class=_byte_counter(_ignore),
         )
-    )
+    return {file.filename: (file.file_size or 0) if file.will_download else 0 for file in planned}
 
 
-def missing_bytes(repository: str, *, revision: str, files: Sequence[str]) -> int:
-    """How much `download` would fetch."""
-    planned = snapshot_download(
-        repository,
-        revision=revision,
-        allow_patterns=list(files),
-        dry_run=True,
-        tqdm_class=_byte_counter(_ignore),
-    )
-    return sum(file.file_size or 0 for file in planned if file.will_download)
+@contextmanager
+def _quiet() -> Generator[None]:
+    """The library's warnings (a retry, nothing matched) are for its own users; ours get one line."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _ignore(_done: int, _total: int) -> None:

@@ -1,0 +1,172 @@
+"""Hub ids, against a stand-in server on loopback: only what is needed, resumed, pinned, honest offline."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from magistral_mlx.errors import ConversionError, NetworkError
+from magistral_mlx_convert import Progress, Stage, convert
+from support.hf_checkpoint import digests, write_single_file_source
+from support.hub_server import COMMIT, REPOSITORY, Hub, serving
+from support.random_checkpoint import write_source
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A repository like the official one: shards, the same weights in another format, and other things."""
+    folder = write_source(tmp_path / "repository", shards=3)
+    for stray in ("consolidated.safetensors", "params.json", "model-99999-of-99999.safetensors", "evil.py"):
+        (folder / stray).write_bytes(b"never to be downloaded")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    with serving(folder) as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+        monkeypatch.setattr(
+            constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        yield hub
+
+
+def test_only_the_needed_files_are_downloaded(hub: Hub, tmp_path: Path) -> None:
+    folder = convert(REPOSITORY, tmp_path / "out")
+    assert hub.downloaded() == {
+        "SYSTEM_PROMPT.txt",
+        "config.json",
+        "model-00001-of-00003.safetensors",
+        "model-00002-of-00003.safetensors",
+        "model-00003-of-00003.safetensors",
+        "model.safetensors.index.json",
+        "tekken.json",
+    }
+    here = digests(convert(hub.folder, tmp_path / "local"))
+    there = digests(folder)
+    same = {name for name in here if here[name] == there[name]}
+    assert set(here) - same == {"README.md", "magistral-mlx.json"}, "these two name the source"
+
+
+def test_a_single_file_repository(hub: Hub, tmp_path: Path) -> None:
+    shutil.rmtree(hub.folder)
+    write_single_file_source(hub.folder)
+    convert(REPOSITORY, tmp_path / "out")
+    assert "model.safetensors" in hub.downloaded()
+
+
+@pytest.mark.parametrize("revision", [None, "main", "v1", COMMIT])
+def test_the_commit_is_recorded(hub: Hub, tmp_path: Path, revision: str | None) -> None:
+    folder = convert(REPOSITORY, tmp_path / "out", revision=revision)
+    card = (folder / "README.md").read_text()
+    assert f"base_model: {REPOSITORY}" in card
+    assert COMMIT in card
+    assert COMMIT in (folder / "magistral-mlx.json").read_text()
+
+
+def test_nothing_is_downloaded_twice(hub: Hub, tmp_path: Path) -> None:
+    convert(REPOSITORY, tmp_path / "one")
+    hub.requests.clear()
+    convert(REPOSITORY, tmp_path / "two")
+    assert hub.downloaded() == set()
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_stopped(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    hub.cut_after = 10_000
+    convert(REPOSITORY, tmp_path / "out")
+    assert any("bytes=10000-" in line for line in hub.requests), hub.requests
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_cached_converts_without_a_network(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    online = digests(convert(REPOSITORY, tmp_path / "one"))
+    hub.requests.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert digests(convert(REPOSITORY, tmp_path / "two")) == online
+    assert hub.requests == []
+
+
+def test_progress_counts_the_bytes_of_the_weights(hub: Hub, tmp_path: Path) -> None:
+    events: list[Progress] = []
+    convert(REPOSITORY, tmp_path / "out", progress=events.append)
+    last = [event for event in events if event.stage is Stage.DOWNLOAD][-1]
+    size = sum(path.stat().st_size for path in hub.folder.glob("model-*-of-00003.safetensors"))
+    assert last.bytes_total == size
+    assert 0 < last.bytes_done <= size
+
+
+def test_offline_without_a_cache(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(NetworkError, match=r"could not be fetched.*HF_HUB_OFFLINE is set") as caught:
+        convert(REPOSITORY, tmp_path / "out")
+    assert "give their folder" in caught.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hub_that_does_not_answer(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(NetworkError, match=r"could not be fetched from http://127\.0\.0\.1:9"):
+        convert(REPOSITORY, tmp_path / "out")
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_hub_that_is_broken(tmp_path: Path, hub: Hub, status: int) -> None:
+    hub.status = status
+    with pytest.raises(NetworkError, match="could not be fetched"):
+        convert(REPOSITORY, tmp_path / "out")
+
+
+def test_an_unknown_repository(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match="knows no repository someone/else"):
+        convert("someone/else", tmp_path / "out")
+
+
+def test_an_unknown_revision(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match="no revision 'v9'"):
+        convert(REPOSITORY, tmp_path / "out", revision="v9")
+
+
+def test_a_repository_without_weights(hub: Hub, tmp_path: Path) -> None:
+    for path in hub.folder.glob("model*"):
+        path.unlink()
+    with pytest.raises(ConversionError, match=r"someone/Tiny-Magistral holds no model\.safetensors"):
+        convert(REPOSITORY, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["../../no/where", "a/b/c", "http://evil/x", "/no/such/folder", "a b/c"])
+def test_what_is_neither_a_folder_nor_an_id_never_reaches_the_network(
+    hub: Hub, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ConversionError, match="does not exist"):
+        convert(name, tmp_path / "out")
+    assert hub.requests == []
+
+
+def test_the_environment_chooses_the_hub(hub: Hub, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = "from magistral_mlx.commands.main import main; raise SystemExit(main())"
+    finished = subprocess.run(
+        [sys.executable, "-c", command, "convert", REPOSITORY, "--to", str(tmp_path / "out")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == f"{tmp_path / 'out'}\n"
+    assert hub.downloaded()

@@ -1,0 +1,378 @@
+"""A conversion succeeds whole or leaves nothing that looks whole, however it ends; it can be continued."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from magistral_mlx.errors import ConversionError
+from magistral_mlx_convert import Progress, convert, plan, stream
+from magistral_mlx_convert.journal import JOURNAL_FILE
+from magistral_mlx_convert.shard_file import ShardFile
+from magistral_mlx_convert.workplace import open_workplace
+from support.hf_checkpoint import digests
+from support.random_checkpoint import write_source
+
+SMALL = {"SHARD_BYTES": 60_000, "MARK_BYTES": 20_000, "CHUNK_BYTES": 8_000}
+"""Bounds that make a tiny checkpoint a long job: several shards, marks inside them, many chunks."""
+
+
+@pytest.fixture(autouse=True)
+def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "SHARD_BYTES", SMALL["SHARD_BYTES"])
+    monkeypatch.setattr(stream, "MARK_BYTES", SMALL["MARK_BYTES"])
+    monkeypatch.setattr(stream, "CHUNK_BYTES", SMALL["CHUNK_BYTES"])
+
+
+class Case(NamedTuple):
+    """A source, a target that does not exist yet, and the digests that an undisturbed run gives."""
+
+    source: Path
+    target: Path
+    expected: dict[str, str]
+
+    @property
+    def partial(self) -> Path:
+        return self.target.parent / f".{self.target.name}.partial"
+
+    def leftovers(self) -> list[str]:
+        return sorted(path.name for path in self.target.parent.iterdir())
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    source = write_source(tmp_path / "hf", shards=2)
+    expected = digests(convert(source, tmp_path / "undisturbed"))
+    (tmp_path / "work").mkdir()
+    return Case(source=source, target=tmp_path / "work" / "out", expected=expected)
+
+
+def stop_at(count: int, error: type[BaseException] = KeyboardInterrupt) -> Callable[[Progress], None]:
+    """A progress callback that stops the run at its `count`th call."""
+    calls = 0
+
+    def tell(_: Progress) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            raise error
+
+    return tell
+
+
+def notes_of(case: Case, **arguments: Any) -> list[str]:
+    notes: list[str] = []
+    convert(case.source, case.target, progress=lambda event: notes.append(event.note), **arguments)
+    return [note for note in notes if note]
+
+
+# Interruption.
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 30, 60, 90])
+def test_an_interrupted_run_is_continued_to_the_same_bytes(case: Case, count: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, progress=stop_at(count))
+    assert case.leftovers() == [".out.partial"]
+    convert(case.source, case.target)
+    assert digests(case.target) == case.expected
+    assert case.leftovers() == ["out"]
+
+
+def test_interrupted_again_and_again(case: Case) -> None:
+    interruptions = 0
+    for count in range(2, 200):
+        try:
+            convert(case.source, case.target, progress=stop_at(count))
+            break
+        except KeyboardInterrupt:
+            interruptions += 1
+            assert not case.target.exists()
+    assert interruptions > 5
+    assert digests(case.target) == case.expected
+
+
+def test_finished_work_is_not_done_again(case: Case) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, progress=stop_at(60))
+    events: list[Progress] = []
+    convert(case.source, case.target, progress=events.append)
+    assert "Going on where an earlier run stopped" in [event.note for event in events]
+    steps = [event for event in events if event.bytes_total and not event.note]
+    assert steps[0].bytes_done == steps[0].bytes_kept > 0
+
+
+def test_without_resume_an_interruption_leaves_nothing(case: Case) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, resume=False, progress=stop_at(60))
+    assert case.leftovers() == []
+
+
+def test_without_resume_earlier_work_is_not_used(case: Case) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, progress=stop_at(60))
+    assert notes_of(case, resume=False) == []
+    assert digests(case.target) == case.expected
+
+
+def test_work_of_another_recipe_is_discarded_and_said(case: Case) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, progress=stop_at(60), bits=8)
+    assert notes_of(case) == ["An unfinished conversion of another source, recipe or version is discarded"]
+    assert digests(case.target) == case.expected
+
+
+def test_work_on_a_changed_source_is_discarded(case: Case) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, progress=stop_at(60))
+    for path in case.source.glob("*.safetensors"):
+        os.utime(path, ns=(1, 1))
+    assert notes_of(case) == ["An unfinished conversion of another source, recipe or version is discarded"]
+    assert digests(case.target) == case.expected
+
+
+def spoil_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_changed_byte_in_any_file_of_the_partial_folder_is_noticed(case: Case) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, progress=stop_at(75))
+    saved = case.target.parent / "saved"
+    shutil.copytree(case.partial, saved)
+    spoiled = sorted(path.relative_to(saved) for path in saved.rglob("*") if path.is_file())
+    assert len(spoiled) > 3
+    for number, name in enumerate(spoiled):
+        shutil.rmtree(case.partial, ignore_errors=True)
+        shutil.copytree(saved, case.partial)
+        spoil_byte(case.partial / name)
+        notes = notes_of(case)
+        expected = "without a readable journal" if name.name == JOURNAL_FILE else name.name
+        # the tail of the open shard, behind its mark, is not kept anyway
+        assert any(expected in note for note in notes) or number == len(spoiled) - 1, name
+        assert digests(case.target) == case.expected
+        shutil.rmtree(case.target)
+
+
+# Death: the process is killed at its nth durable step.
+
+KILLER = textwrap.dedent(
+    """
+    import os, signal, sys
+    from pathlib import Path
+    from magistral_mlx_convert import convert, conversion, journal, plan, shard_file, stream, workplace
+
+    source, target, fatal = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    plan.SHARD_BYTES, stream.MARK_BYTES, stream.CHUNK_BYTES = map(int, sys.argv[4:7])
+    steps = 0
+
+    def fatal_at(original):
+        def step(*arguments, **options):
+            global steps
+            steps += 1
+            if steps == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments, **options)
+        return step
+
+    shard_file.ShardFile.append = fatal_at(shard_file.ShardFile.append)
+    shard_file.ShardFile.sync = fatal_at(shard_file.ShardFile.sync)
+    journal.write_durably = fatal_at(journal.write_durably)
+    stream.sync_folder = fatal_at(stream.sync_folder)
+    workplace.sync_folder = fatal_at(workplace.sync_folder)
+    Path.write_bytes = fatal_at(Path.write_bytes)
+    Path.rename = fatal_at(Path.rename)
+    workplace.Workplace.remove = fatal_at(workplace.Workplace.remove)
+    convert(source, target)
+    print(steps)
+    """
+)
+
+
+def run_killer(case: Case, fatal: int) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            KILLER,
+            str(case.source),
+            str(case.target),
+            str(fatal),
+            *map(str, SMALL.values()),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_nothing_looks_whole_and_the_next_run_finishes(case: Case) -> None:
+    undisturbed = run_killer(case, 0)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    steps = int(undisturbed.stdout)
+    assert steps > 100
+    shutil.rmtree(case.target)
+    # the last steps (small files, rename, clearing up) one by one, the long middle here and there
+    for fatal in [1, 3, *range(30, steps - 9, steps // 4), *range(steps - 8, steps + 1, 2)]:
+        killed = run_killer(case, fatal)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        if case.target.exists():
+            # only once the rename is done
+            assert fatal >= steps - 2
+        else:
+            convert(case.source, case.target)
+        assert digests(case.target) == case.expected, f"killed at step {fatal} of {steps}"
+        shutil.rmtree(case.target)
+        shutil.rmtree(case.partial, ignore_errors=True)
+
+
+# The disk.
+
+
+def test_a_disk_that_fills_up_says_so_and_keeps_what_is_done(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, room = ShardFile.append, 150_000
+
+    def append_while_there_is_room(self: ShardFile, data: bytes | memoryview) -> None:
+        nonlocal room
+        room -= memoryview(data).nbytes
+        if room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, data)
+
+    with monkeypatch.context() as full:
+        full.setattr(ShardFile, "append", append_while_there_is_room)
+        with pytest.raises(ConversionError, match=rf"disk of {case.target.parent} is full") as caught:
+            convert(case.source, case.target)
+    assert "run the same command again" in caught.value.remedy
+    assert case.leftovers() == [".out.partial"]
+    assert "Going on where an earlier run stopped" in notes_of(case)
+    assert digests(case.target) == case.expected
+
+
+def test_a_disk_that_is_too_small_is_refused_before_any_work(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nearly_full(_: object) -> Any:
+        return shutil._ntuple_diskusage(10**9, 10**9 - 10**7, 10**7)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(shutil, "disk_usage", nearly_full)
+    with pytest.raises(ConversionError, match=r"has 10\.0 MB free, but the conversion needs 67\.\d MB"):
+        convert(case.source, case.target)
+    assert not case.target.exists()
+
+
+def test_a_parent_that_cannot_be_written(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ConversionError, match="can't be written: Read-only file system") as caught:
+        convert(case.source, case.target)
+    assert "--to" in caught.value.remedy
+
+
+def test_a_parent_that_is_a_file(case: Case) -> None:
+    with pytest.raises(ConversionError, match="can't be written"):
+        convert(case.source, case.source / "config.json" / "out")
+
+
+def test_missing_parents_are_made(case: Case) -> None:
+    assert digests(convert(case.source, case.target / "a" / "b")) == case.expected
+
+
+# The target.
+
+
+@pytest.mark.parametrize("kind", ["folder", "empty folder", "file", "dangling link"])
+def test_an_existing_target_is_refused_and_left_alone(case: Case, kind: str) -> None:
+    if kind == "file":
+        case.target.write_text("mine")
+    elif kind == "dangling link":
+        case.target.symlink_to("nowhere")
+    else:
+        case.target.mkdir()
+    if kind == "folder":
+        (case.target / "precious").write_text("mine")
+    with pytest.raises(ConversionError, match="out already exists") as caught:
+        convert(case.source, case.target)
+    assert caught.value.remedy
+    assert case.leftovers() == ["out"]
+    assert kind != "folder" or (case.target / "precious").read_text() == "mine"
+
+
+def test_a_target_that_appears_meanwhile_is_not_overwritten(case: Case) -> None:
+    def appear(_: Progress) -> None:
+        case.target.mkdir(exist_ok=True)
+        (case.target / "precious").write_text("mine")
+
+    with pytest.raises(ConversionError, match="already exists"):
+        convert(case.source, case.target, progress=appear)
+    assert (case.target / "precious").read_text() == "mine"
+
+
+def test_a_second_run_on_the_same_target_is_refused_and_disturbs_nothing(case: Case) -> None:
+    refused = 0
+
+    def start_another(event: Progress) -> None:
+        nonlocal refused
+        if event.tensors_done in (0, 20) and not event.note:
+            with pytest.raises(ConversionError, match="Another conversion is writing"):
+                convert(case.source, case.target)
+            refused += 1
+
+    convert(case.source, case.target, progress=start_another)
+    assert refused > 1
+    assert digests(case.target) == case.expected
+    assert case.leftovers() == ["out"]
+
+
+def test_of_several_processes_one_wins(case: Case) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        KILLER,
+        str(case.source),
+        str(case.target),
+        "0",
+        *map(str, SMALL.values()),
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    running = [
+        subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=environment, stdout=subprocess.DEVNULL
+        )
+        for _ in range(3)
+    ]
+    complaints = [process.communicate()[1] for process in running]
+    won = [process.returncode == 0 for process in running]
+    assert sum(won) == 1, complaints
+    for winner, complaint in zip(won, complaints, strict=True):
+        assert winner or "Another conversion is writing" in complaint or "already exists" in complaint
+    assert digests(case.target) == case.expected
+    assert case.leftovers() == ["out"]
+
+
+def test_the_lock_goes_with_its_holder(tmp_path: Path) -> None:
+    with open_workplace(tmp_path / "out"):
+        assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_without_a_holder_is_no_obstacle(case: Case) -> None:
+    (case.target.parent / ".out.lock").touch()
+    assert digests(convert(case.source, case.target)) == case.expected
+    assert case.leftovers() == ["out"]
