@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here: `magistral --help` must not load MLX.
     from magistral_mlx_convert.conversion import convert
     from magistral_mlx_convert.progress_line import ProgressLine
+    from magistral_mlx_convert.report import error_summary
 
     with ProgressLine(sys.stderr) as line:
         try:
@@ -65,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             after = "run the same command again to go on" if arguments.resume else "nothing was left behind"
             line.say(f"Stopped; {after}.")
             return 130
+        if arguments.report:
+            line.say(error_summary(folder))
         line.say(f"Done. Use it: magistral ask --model {shlex.quote(str(folder))} 'What is 47 + 38?'")
     sys.stdout.write(f"{folder}\n")
     return 0

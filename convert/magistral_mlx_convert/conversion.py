@@ -14,7 +14,7 @@ from magistral_mlx_convert.mapping import WeightMap, map_tensors
 from magistral_mlx_convert.plan import Plan, make_plan
 from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.recipe import Recipe, choose_recipe
-from magistral_mlx_convert.report import ErrorReport, error_report
+from magistral_mlx_convert.report import REPORT_FILE, ErrorReport, error_report
 from magistral_mlx_convert.shard_file import hash_file
 from magistral_mlx_convert.side_files import (
     INDEX_FILE,
@@ -29,7 +29,6 @@ from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.stream import explain_os_error, stream
 from magistral_mlx_convert.workplace import Workplace, open_workplace
 
-REPORT_FILE = "report.json"
 SAMPLED_ROWS = 64
 """Without `report`, the weight error is measured on every 64th row, which costs about 1 % of the time."""
 

@@ -3,12 +3,16 @@
 The error of a set of weights is the root of their summed squared errors over that of their summed squares.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from magistral_mlx_convert.journal import Errors, Progressed
+
+REPORT_FILE = "report.json"
 
 _LAYER_NUMBER = re.compile(r"\.layers\.\d+\.")
 
@@ -35,6 +39,14 @@ def error_report(progressed: Progressed) -> ErrorReport:
         per_class={name: _relative(pairs) for name, pairs in classes.items()},
         whole=_relative(list(errors.values())) if errors else None,
     )
+
+
+def error_summary(folder: Path) -> str:
+    """One line for people on the `report.json` of a converted folder."""
+    whole = json.loads((folder / REPORT_FILE).read_bytes())["whole"]
+    if whole is None:
+        return "Relative error of the weights: none, because nothing is quantized"
+    return f"Relative error of the weights: {100 * whole:.2f} %; {folder / REPORT_FILE} has it per tensor"
 
 
 def _class_of(name: str) -> str:

@@ -8,6 +8,7 @@
 import io
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def download(
 
 
 def missing_bytes(repository: str, *, revision: str, files: Sequence[str]) -> dict[str, int]:
-    """Those of `files` that the repository has, each with the bytes that `download` would fetch (cached: 0)."""
+    """Those of `files` that the repository has, with the bytes that `download` would fetch (0: cached)."""
     with _quiet():
         planned = snapshot_download(
             repository,
@@ -58,7 +59,7 @@ def missing_bytes(repository: str, *, revision: str, files: Sequence[str]) -> di
 def _quiet() -> Generator[None]:
     """The library's warnings (a retry, nothing matched) are for its own users; ours get one line."""
     before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(ERROR)
     try:
         yield
     finally:
