@@ -87,12 +87,21 @@ async def test_death_between_questions_reaches_the_watcher_who_outlives_it(child
     await until(lambda: bool(heard))
     children()[0].kill()
     await until(lambda: any(isinstance(event, Failed) for event in heard))
-    heard.clear()
+    await child.close()
     await start(child)
+    heard.clear()
     await until(lambda: bool(heard))
     assert isinstance(heard[0], Progress)
-    await child.close()
-    await watching
+    watching.cancel()
+
+
+async def test_a_death_that_nobody_watched_is_no_news_after_the_restart(child: ChildEngine) -> None:
+    await start(child)
+    (process,) = children()
+    process.kill()
+    await until(lambda: not runs(process.pid))
+    await start(child)
+    assert isinstance(await anext(child.watch()), Progress)
 
 
 async def test_death_while_loading(child: ChildEngine) -> None:

@@ -60,13 +60,15 @@ async def test_death_in_mid_thought_and_restart() -> None:
     assert isinstance((await asked(engine))[-1], Done)
 
 
-async def test_the_watcher_hears_idle_figures_death_and_the_end() -> None:
+async def test_the_watcher_hears_idle_figures_and_death_over_a_restart() -> None:
     engine = ScriptedEngine()
     await started(engine)
     engine.idle(Progress(context_used=3))
     engine.die()
+    watching = engine.watch()
+    assert await anext(watching) == Progress(context_used=3)
+    assert isinstance(await anext(watching), Failed)
     await engine.close()
-    events = [event async for event in engine.watch()]
-    assert events[0] == Progress(context_used=3)
-    assert isinstance(events[1], Failed)
-    assert len(events) == 2
+    await started(engine)
+    engine.idle(Progress(context_used=4))
+    assert await anext(watching) == Progress(context_used=4)

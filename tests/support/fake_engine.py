@@ -92,7 +92,7 @@ class ScriptedEngine:
         self._closed = False
         self._asking = False
         self._stop = asyncio.Event()
-        self._between: asyncio.Queue[Progress | Failed | None] = asyncio.Queue()
+        self._between: asyncio.Queue[Progress | Failed] = asyncio.Queue()
 
     async def start(self, model: str | None) -> AsyncIterator[Loading | Ready | Failed]:
         self.calls.append("start")
@@ -127,8 +127,8 @@ class ScriptedEngine:
             self._asking = False
 
     async def watch(self) -> AsyncIterator[Progress | Failed]:
-        while (event := await self._between.get()) is not None:
-            yield event
+        while True:
+            yield await self._between.get()
 
     async def stop(self) -> None:
         self.calls.append("stop")
@@ -144,7 +144,6 @@ class ScriptedEngine:
             self._closed = True
             self._running = False
             self._stop.set()
-            self._between.put_nowait(None)
 
     def idle(self, progress: Progress) -> None:
         """Report `progress` to the watcher, as between questions."""

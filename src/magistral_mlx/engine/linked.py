@@ -76,9 +76,8 @@ class _Inbox:
             self._mailbox.put(0, message)
             self.ended = isinstance(message, self._last)
 
-    def end(self) -> None:
-        self.ended = True
-        self._ready.set()
+    def clear(self) -> None:
+        self._mailbox.take()
 
     async def read(self) -> AsyncIterator[Message]:
         """The messages as they come, until the inbox is ended and empty."""
@@ -110,8 +109,7 @@ class LinkedEngine:
     async def start(self, model: str | None) -> AsyncIterator[Loading | Ready | Failed]:
         """See Engine.start."""
         await self._end_link()
-        if self._between.ended:
-            self._between = _Inbox()
+        self._between.clear()
         link = self._make_link(self._deliver, self._lost)
         self._link = link
         turn, inbox = self._new_request()
@@ -173,7 +171,6 @@ class LinkedEngine:
     async def close(self) -> None:
         """See Engine.close."""
         await self._end_link()
-        self._between.end()
 
     def _new_request(self) -> tuple[int, _Inbox]:
         turn, inbox = next(self._turns), _Inbox(Ready, Done, Failed)

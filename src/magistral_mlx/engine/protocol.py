@@ -235,7 +235,7 @@ class Engine(Protocol):
     def watch(self) -> AsyncIterator[Progress | Failed]:
         """What happens between questions: Progress while idle, Failed if the engine dies unasked.
 
-        One watcher at a time; it outlives restarts and ends at `close`.
+        One watcher at a time. It outlives deaths, `close` and the next `start`, and goes on until cancelled.
         """
         ...
 
