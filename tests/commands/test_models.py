@@ -1,0 +1,56 @@
+"""`magistral models`: the bundled miniature, what is installed, and what is broken."""
+
+import json
+
+import pytest
+
+from magistral_mlx import places
+from magistral_mlx.commands import main as command
+from support.random_checkpoint import tiny_config, write_converted
+
+
+def _models(*arguments: str) -> int:
+    return command.dispatch(["models", *arguments], commands={"models": "magistral_mlx.commands.models"})
+
+
+def _install(name: str, *, vision: bool = True, bits: int = 4) -> None:
+    folder = places.models_directory() / name
+    folder.mkdir(parents=True)
+    write_converted(folder, config=tiny_config(vision=vision), bits=bits)
+
+
+def test_a_fresh_machine_has_the_miniature(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _models() == 0
+    printed = capsys.readouterr()
+    heading, miniature = printed.out.splitlines()
+    assert heading.split() == ["NAME", "SIZE", "WEIGHTS", "PICTURES", "FOLDER"]
+    assert miniature.startswith("miniature ")
+    assert str(places.models_directory()) in printed.err
+
+
+def test_installed_models_are_described(capsys: pytest.CaptureFixture[str]) -> None:
+    _install("packed")
+    _install("whole", vision=False, bits=16)
+    assert _models("--json") == 0
+    listing = json.loads(capsys.readouterr().out)
+    assert listing["directory"] == str(places.models_directory())
+    miniature, packed, whole = listing["models"]
+    assert miniature["name"] == "miniature"
+    assert (packed["name"], packed["quantization"], packed["vision"]) == (
+        "packed",
+        "4 bits, affine, group 64",
+        True,
+    )
+    assert (whole["name"], whole["quantization"], whole["vision"]) == ("whole", None, False)
+    files = (places.models_directory() / "packed").glob("*.safetensors")
+    assert packed["size_bytes"] == sum(file.stat().st_size for file in files)
+
+
+def test_a_broken_folder_is_listed_with_its_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    _install("broken")
+    (places.models_directory() / "broken" / "config.json").write_text("{")
+    assert _models() == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("broken ")
+    assert "not usable" in line
+    assert "config.json" in line
