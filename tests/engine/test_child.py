@@ -282,12 +282,6 @@ async def test_the_users_folder_does_not_shadow_modules(
     await engine.close()
 
 
-async def test_only_the_newest_logs_are_kept(child: ChildEngine) -> None:
-    for _ in range(7):
-        await start(child)
-    assert len(list(places.log_directory().glob("engine-*.log"))) == 5
-
-
 async def test_an_engine_without_a_log_is_better_than_none(child: ChildEngine, own_home: Path) -> None:
     own_home.joinpath("magistral-mlx").mkdir()
     own_home.joinpath("magistral-mlx", "logs").write_text("a file where the folder should be")
