@@ -12,6 +12,17 @@ from magistral_mlx_tui.screens.chat import ChatScreen
 from support.fake_engine import LOADING, ScriptedEngine, Step
 
 
+class GatedEngine(ScriptedEngine):
+    """A scripted engine whose pauses last until the test opens `gate`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.gate = asyncio.Event()
+
+    async def _pause(self, seconds: float | None) -> None:
+        await self.gate.wait()
+
+
 class Driven:
     """A running app with short names for its parts."""
 
@@ -42,7 +53,7 @@ class Driven:
         self.screen.prompt.focus()
         await self.pilot.press("enter")
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until `condition` holds."""
         async with asyncio.timeout(seconds):
             while not condition():

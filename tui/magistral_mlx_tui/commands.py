@@ -49,7 +49,7 @@ COMMANDS: tuple[Command, ...] = (
             priority=True),
     Command("reasoning", "Reasoning", "Hide or show the reasoning; on a narrow screen, switch between the panes.",
             "Looking", "ctrl+t", footer=True),
-    Command("layout", "Layout", "Side by side or stacked.", "Looking", "f6"),
+    Command("layout", "Layout", "Side by side or stacked.", "Looking", "f6", priority=True),
     Command("page_up", "Scroll back", "Scroll both panes back.", "Looking", "pageup", slash=False,
             priority=True),
     Command("page_down", "Scroll on", "Scroll both panes on.", "Looking", "pagedown",

@@ -11,10 +11,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from magistral_mlx.engine.protocol import (
     Answer,
@@ -113,8 +112,8 @@ class Controller:
 
     def start(self) -> None:
         """Load the model and watch the engine; call once."""
-        self._spawn(self._watch())
-        self._work = self._spawn(self._load())
+        self._spawn(self._watch)
+        self._work = self._spawn(self._load)
 
     def submit(self, question: Question) -> bool:
         """Ask, now or as soon as possible; returns whether it has to wait."""
@@ -130,7 +129,7 @@ class Controller:
         self.queue.clear()
         if self.phase.busy and not self.stopping:
             self.stopping = True
-            self._spawn(self._engine.stop())
+            self._spawn(self._engine.stop)
         self.on_change()
         return waiting
 
@@ -143,7 +142,8 @@ class Controller:
         if not (self.failure and self.failure.engine_lost):
             self.failure = None
             self._clearing = True
-            self._work = self._spawn(self._begin_anew(self._work))
+            work = self._work
+            self._work = self._spawn(lambda: self._begin_anew(work))
         self.on_change()
 
     def restart(self) -> None:
@@ -156,7 +156,8 @@ class Controller:
         self.stopping = False
         if self.turns:
             self._note = "The engine was started again: it does not remember what stands above."
-        self._work = self._spawn(self._load_after(self._work))
+        work = self._work
+        self._work = self._spawn(lambda: self._load_after(work))
         self.on_change()
 
     def dismiss_failure(self) -> None:
@@ -223,7 +224,7 @@ class Controller:
             self.failure, self.prefill, self.stopping = None, None, False
             self.phase = Phase.READING
             self.speeds.clear()
-            self._work = self._spawn(self._answer(turn))
+            self._work = self._spawn(lambda: self._answer(turn))
 
     async def _answer(self, turn: Turn) -> None:
         request = AskRequest(turn.question.text, images=turn.question.paths)
@@ -270,16 +271,16 @@ class Controller:
         self.phase = Phase.FAILED
         self.stopping = False
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         """The outermost edge of everything done in the background: a failure is shown, the app lives on."""
         try:
-            await work
+            await work()
         except MagistralError as error:
             self._fail(Failed(error.problem, error.remedy))
         except Exception as error:  # noqa: BLE001 - whatever it is, the app must stay usable and say so

@@ -64,17 +64,14 @@ def keep_picture(source: Path) -> Picture:
 
 def _read(source: Path, name: str) -> bytes:
     try:
-        with source.open("rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{name} is not a file", "Attach a picture file.")
-            if status.st_size > LARGEST_FILE:
-                raise ImageError(
-                    f"{name} has {format_bytes(status.st_size)}, more than the {format_bytes(LARGEST_FILE)} "
-                    "that are taken",
-                    "Save it smaller.",
-                )
-            data = file.read(LARGEST_FILE + 1)
+        # Without waiting: a pipe must not hang the app; it opens at once and is then refused.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            _check(os.fstat(descriptor), name)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(LARGEST_FILE + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise ImageError(f"There is no file {sanitize_line(str(source))}", "Check the path.") from error
     except (OSError, ValueError) as error:
@@ -85,9 +82,12 @@ def _read(source: Path, name: str) -> bytes:
     return data
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    """A pipe must not hang the app: it opens at once and is then refused."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def _check(status: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"{name} is not a file", "Attach a picture file.")
+    if status.st_size > LARGEST_FILE:
+        sizes = f"{format_bytes(status.st_size)}, more than the {format_bytes(LARGEST_FILE)} that are taken"
+        raise ImageError(f"{name} has {sizes}", "Save it smaller.")
 
 
 def _write(kept: Path, data: bytes) -> None:

@@ -93,7 +93,7 @@ class ChatScreen(Screen[None]):
         note = self.query_one(MiniatureNote)
         note.display = bool(controller.model and controller.model.is_miniature)
         note.show_note(self.size.width - 2)
-        self.query_one(FailurePanel).show_failure(controller.failure)
+        self._draw_failure()
         self.query_one(Attachments).show_pictures(self.pictures)
         self.query_one(StatusLine).show_state(controller, self._message)
         self.query_one(Gauges).show(controller)
@@ -102,6 +102,13 @@ class ChatScreen(Screen[None]):
             self._draw_turns()
         else:
             self.query_one(Welcome).show_state(controller)
+
+    def _draw_failure(self) -> None:
+        panel, failure = self.query_one(FailurePanel), self.controller.failure
+        appears = failure is not None and not panel.display
+        panel.show_failure(failure)
+        if appears and not self.prompt.text:  # its keys must not swallow what is being typed
+            self.call_after_refresh(panel.focus)
 
     def _draw_turns(self) -> None:
         turn, phase = self.controller.turns[-1], self.controller.phase

@@ -36,6 +36,8 @@ class Prompt(TextArea):
             placeholder="Ask anything…   enter sends · ctrl+o adds a picture",
         )
 
+    # Textual calls the handlers of all base classes after these two, unless the default is prevented.
+
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
             event.stop()
@@ -47,13 +49,9 @@ class Prompt(TextArea):
             self.insert("\n")
         elif event.key == "backspace" and not self.text:
             self.post_message(self.RemoveRequested())
-        else:
-            await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
         if files := dropped_files(event.text):
             event.stop()
             event.prevent_default()
             self.post_message(self.Dropped(files))
-        else:
-            await super()._on_paste(event)
