@@ -127,18 +127,28 @@ def miniature_folder(*, progress: Progress | None = None) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         _convert(source, draft, progress)
-        if not _is_whole(target):
-            shutil.rmtree(target, ignore_errors=True)  # damaged since; a whole one is never touched
-            draft.rename(target)
+        _publish(draft, target)
     except OSError as error:
-        if not _is_whole(target):
-            raise ConversionError(
-                f"The miniature cannot be stored in {home} ({error.strerror or error})",
-                "Make room or correct its permissions, or set MAGISTRAL_MLX_HOME to another folder.",
-            ) from error
+        raise ConversionError(
+            f"The miniature cannot be stored in {home} ({error.strerror or error})",
+            "Make room or correct its permissions, or set MAGISTRAL_MLX_HOME to another folder.",
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Gives `draft` its final name, unless another process was first; a damaged folder makes way."""
+    try:
+        draft.rename(target)
+    except OSError:
+        if _is_whole(target):
+            return
+        damaged = target.with_name(f"draft-{uuid.uuid4().hex}")
+        target.rename(damaged)
+        draft.rename(target)
+        shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _convert(source: Path, target: Path, progress: Progress | None) -> None:
