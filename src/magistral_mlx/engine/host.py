@@ -127,6 +127,7 @@ class Host:
         def report(loading: Loading) -> None:
             self._emit(turn, loading)
 
+        report(Loading("Starting the engine"))  # what comes next, importing MLX, may take seconds
         self._gauges.forget()
         self._model = self._runtime.load(model, report)
         self._emit(turn, Ready(self._model))
