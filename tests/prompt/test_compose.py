@@ -211,15 +211,20 @@ def test_a_tool_result_without_its_call_is_refused(turns: list[Turn]) -> None:
     assert "answers no call" in refused(*turns).problem
 
 
-def test_a_missing_tool_result_is_refused(rendered: Composer) -> None:
-    with pytest.raises(PromptError, match="Not the same number of function calls and responses"):
-        rendered(
-            QUESTION,
-            AssistantTurn("", "", (Call("f", "{}"),)),
-            UserTurn("?"),
-            AssistantTurn("", "x"),
-            QUESTION,
-        )
+def test_a_result_that_is_still_missing_is_refused() -> None:
+    calls = (Call("f", "{}"), Call("g", "{}"))
+    error = refused(QUESTION, AssistantTurn("", "", calls), ToolTurn("g", "1"))
+    assert "2 tools were called, 1 gave results" in error.problem
+
+
+def test_calls_that_never_got_a_result_do_not_spoil_the_conversation(rendered: Composer) -> None:
+    calls = (Call("not a name!", "{}"), Call("dice", "{}"))
+    turns = [QUESTION, AssistantTurn("r", "a", calls), ToolTurn("dice", "4"), UserTurn("Well?")]
+    turns += [AssistantTurn("", "", calls), UserTurn("Still there?"), AssistantTurn("", "Yes."), QUESTION]
+    assert rendered(*turns, thinking=False) == (
+        "<s>[INST]Why?[/INST][THINK]r[/THINK]a[TOOL_CALLS]dice[ARGS]{}</s>[TOOL_RESULTS]4[/TOOL_RESULTS]"
+        "[INST]Well?\n\nStill there?[/INST]Yes.</s>[INST]Why?[/INST][THINK][/THINK]"
+    )
 
 
 def test_an_unreadable_picture_is_an_image_error() -> None:

@@ -314,9 +314,8 @@ def test_positions_that_do_not_equal_features_are_an_error_naming_both(
     from magistral_mlx.prompt.encoding import MessageEncoder
 
     encoder = MessageEncoder(tokenizer._tekken, geometry)
-    monkeypatch.setattr(
-        encoder, "_geometry", ImageGeometry(patch_size=28, spatial_merge_size=2, longest_edge=1540)
-    )
+    twice_as_coarse = ImageGeometry(patch_size=28, spatial_merge_size=2, longest_edge=1540)
+    monkeypatch.setattr(encoder._pictures, "_geometry", twice_as_coarse)
     with pytest.raises(PromptError, match="12 picture positions, the pictures 3 features"):
         encoder.encode([user([{"type": "image", "image": Image.new("RGB", (168, 56))}])], ())
 

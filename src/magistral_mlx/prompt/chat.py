@@ -87,7 +87,8 @@ def compose(
 
     Thinking: one system message of chunks text / thought / text, the user's own system text first, then a
     blank line, then the reasoning prompt. Not thinking: only the user's system text, and the answer is
-    opened with an empty closed thought. An assistant turn in which nothing was said is left out.
+    opened with an empty closed thought. An assistant turn in which nothing was said is left out, and so are
+    tool calls that never got a result, where the conversation went on without it.
 
     Args:
         turns: the conversation so far.

@@ -1,17 +1,14 @@
 """Messages to ids and pictures: mistral-common's own pipeline, with our loader in front of every picture.
 
 The pipeline is that of mistral-common's `MistralTokenizer.encode_chat_completion` (check, normalise,
-encode). Its image encoder alone is wrapped, so that pictures come through `load_image` with config.json's
-geometry, and mistral-common never opens a file or the network by itself.
+encode). Its image encoder alone is ours (`prompt.picture_encoder`), so that mistral-common never opens a
+file or the network by itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from mistral_common.exceptions import MistralCommonException
-from mistral_common.protocol.instruct.chunk import ImageChunk, ImageURLChunk
 from mistral_common.protocol.instruct.messages import BaseMessage
 
 # Both are generic over message classes, which their signatures leave open.
@@ -23,56 +20,41 @@ from mistral_common.protocol.instruct.validator import (
     get_validator,  # pyright: ignore[reportUnknownVariableType]
 )
 from mistral_common.tokens.tokenizers.base import Tokenized
-from mistral_common.tokens.tokenizers.image import ImageConfig, ImageEncoder, ImageEncoding, SpecialImageIDs
 from mistral_common.tokens.tokenizers.instruct import InstructTokenizerV13
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from pydantic import ValidationError
 
-from magistral_mlx.errors import ImageError, PromptError
+from magistral_mlx.errors import PromptError
 from magistral_mlx.prompt.chat import PreparedPrompt
 from magistral_mlx.prompt.images import ImageGeometry, PreparedImage
-from magistral_mlx.prompt.picture_files import load_image
-from magistral_mlx.prompt.urls import scheme_of, shown_url
+from magistral_mlx.prompt.picture_encoder import PictureEncoder, PictureRecorder
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from magistral_mlx.prompt.chat import Message
 
 ROLES = ("system", "user", "assistant", "tool")
-
-Pipeline: TypeAlias = Callable[[Mapping[str, object]], Tokenized]
-"""A request as a mapping (messages, tools) to ids and pictures; raises what mistral-common raises."""
-
-
-def _pipeline(tekken: Tekkenizer, image_encoder: ImageEncoder) -> Pipeline:
-    check = cast(Any, get_validator(tekken.version, ValidationMode.test))
-    normalise = cast(Any, get_normalizer(tekken.version))
-    instruct = InstructTokenizerV13(tekken, image_encoder=image_encoder)
-
-    def run(request: Mapping[str, object]) -> Tokenized:
-        checked = check.validate_request(cast(Any, ChatCompletionRequest.model_validate(request)))
-        return instruct.encode_instruct(normalise.from_chat_completion_request(checked))
-
-    return run
 
 
 class MessageEncoder:
     """Messages to ids for one tokenizer; as `prompt.chat.encode` describes it."""
 
     def __init__(self, tekken: Tekkenizer, geometry: ImageGeometry | None) -> None:
-        self._geometry = geometry
+        self._tekken = tekken
         self._image_id = tekken.get_special_token("[IMG]") if tekken.is_special("[IMG]") else None
-        self._run = _pipeline(tekken, _image_encoder(tekken, geometry))
+        self._pictures = PictureEncoder(tekken, geometry)
+        self._check = cast(Any, get_validator(tekken.version, ValidationMode.test))
+        self._normalise = cast(Any, get_normalizer(tekken.version))
+        # Built once here too, because it looks the control tokens of the chat format up.
+        InstructTokenizerV13(tekken)
 
     def encode(
         self, messages: "Sequence[Message]", tools: Sequence[Tool | Mapping[str, Any]]
     ) -> PreparedPrompt:
         _check_roles(messages)
+        pictures = PictureRecorder(self._pictures)
         try:
-            plain = [dict(message) if isinstance(message, Mapping) else message for message in messages]
-            encoded = self._run({"messages": plain, "tools": list(tools) or None})
+            encoded = self._encoded(messages, tools, pictures)
         except ValidationError as error:
             raise PromptError(*_explained(error)) from error
         # mistral-common checks what it is given by its own errors, by assertions and by ValueErrors, and
@@ -82,13 +64,21 @@ class MessageEncoder:
             raise PromptError(
                 f"The messages cannot be encoded: {problem}", "Correct the messages."
             ) from error
-        return self._prepared(encoded.tokens, encoded.images)
+        return self._prepared(encoded.tokens, tuple(pictures.prepared))
 
-    def _prepared(self, token_ids: list[int], pictures: "list[NDArray[np.float32]]") -> PreparedPrompt:
-        images: tuple[PreparedImage, ...] = ()
-        if self._geometry is not None:
-            prepare = partial(PreparedImage.from_pixels, geometry=self._geometry)
-            images = tuple(prepare(np.ascontiguousarray(pixels)) for pixels in pictures)
+    def _encoded(
+        self,
+        messages: "Sequence[Message]",
+        tools: Sequence[Tool | Mapping[str, Any]],
+        pictures: PictureRecorder,
+    ) -> Tokenized:
+        plain = [dict(message) if isinstance(message, Mapping) else message for message in messages]
+        request = {"messages": plain, "tools": list(tools) or None}
+        checked = self._check.validate_request(cast(Any, ChatCompletionRequest.model_validate(request)))
+        instruct = InstructTokenizerV13(self._tekken, image_encoder=pictures)
+        return instruct.encode_instruct(self._normalise.from_chat_completion_request(checked))
+
+    def _prepared(self, token_ids: list[int], images: tuple[PreparedImage, ...]) -> PreparedPrompt:
         prompt = PreparedPrompt(token_ids=tuple(token_ids), images=images)
         positions = token_ids.count(self._image_id) if self._image_id is not None else 0
         if positions != prompt.image_tokens:
@@ -97,48 +87,6 @@ class MessageEncoder:
                 "Report this: the tokenizer and the picture geometry of this model folder disagree.",
             )
         return prompt
-
-
-class _GuardedImageEncoder(ImageEncoder):
-    """mistral-common's image encoder behind our loader, with config.json's geometry."""
-
-    def __call__(self, content: ImageChunk | ImageURLChunk) -> ImageEncoding:
-        if isinstance(content, ImageChunk):
-            return super().__call__(ImageChunk(image=load_image(content.image)))
-        url = content.get_url()
-        if scheme_of(url) is None:
-            raise ImageError(
-                f"The image_url {shown_url(url)} is no URL",
-                "Give an http(s), data: or file: URL of the picture.",
-            )
-        return super().__call__(ImageChunk(image=load_image(url)))
-
-
-class _BlindImageEncoder(ImageEncoder):
-    """Stands where a checkpoint without vision has no encoder: pictures are refused, never ignored."""
-
-    def __call__(self, content: ImageChunk | ImageURLChunk) -> ImageEncoding:
-        raise ImageError(
-            "This model cannot see: its folder has no vision weights",
-            "Ask without pictures, or convert the model again from a source with its vision tower.",
-        )
-
-
-def _image_encoder(tekken: Tekkenizer, geometry: ImageGeometry | None) -> ImageEncoder:
-    if geometry is None:
-        return _BlindImageEncoder(ImageConfig(1, 1, 1), SpecialImageIDs(img=0, img_break=0, img_end=0))
-    return _GuardedImageEncoder(
-        ImageConfig(
-            image_patch_size=geometry.patch_size,
-            max_image_size=geometry.longest_edge,
-            spatial_merge_size=geometry.spatial_merge_size,
-        ),
-        SpecialImageIDs(
-            img=tekken.get_special_token("[IMG]"),
-            img_break=tekken.get_special_token("[IMG_BREAK]"),
-            img_end=tekken.get_special_token("[IMG_END]"),
-        ),
-    )
 
 
 def _check_roles(messages: "Sequence[Message]") -> None:

@@ -45,22 +45,50 @@ def system_messages(system: str | None, reasoning: ReasoningPrompt | None) -> "l
 
 
 def conversation_messages(turns: Sequence[Turn], *, keep_reasoning: bool) -> "list[ChatMessage]":
-    """The turns as messages; tool results are matched to their calls by name, in order."""
+    """The turns as messages; tool results are matched to their calls by name, in order.
+
+    A call that never got a result is left out where the conversation went on without it: the format does
+    not know such calls. So is an assistant turn of which nothing is left.
+    """
     messages: list[ChatMessage] = []
-    pending: list[tuple[str, str]] = []
-    for number, turn in enumerate(turns):
+    position = 0
+    while position < len(turns):
+        turn = turns[position]
+        position += 1
         match turn:
             case UserTurn():
                 messages.append(_user_message(turn))
             case AssistantTurn():
-                pending = [(call.name, f"call{number}x{index}") for index, call in enumerate(turn.tool_calls)]
-                message = _assistant_message(
-                    turn, [call_id for _, call_id in pending], keep_reasoning=keep_reasoning
+                results = _results_at(turns, position)
+                position += len(results)
+                if results and position == len(turns) and len(results) < len(turn.tool_calls):
+                    raise PromptError(
+                        f"{len(turn.tool_calls)} tools were called, {len(results)} gave results",
+                        "Give one result, by the same name, for each call.",
+                    )
+                messages += _assistant_messages(
+                    turn, results, f"call{position}", keep_reasoning=keep_reasoning
                 )
-                messages += [message] if message else []
             case ToolTurn():
-                messages.append(_tool_message(turn, pending))
+                raise _stray_result(turn)
     return messages
+
+
+def _results_at(turns: Sequence[Turn], start: int) -> list[ToolTurn]:
+    """The tool turns from `start` on, up to the next turn of another kind."""
+    results: list[ToolTurn] = []
+    for turn in turns[start:]:
+        if not isinstance(turn, ToolTurn):
+            break
+        results.append(turn)
+    return results
+
+
+def _stray_result(turn: ToolTurn) -> PromptError:
+    return PromptError(
+        f'The result of the tool "{sanitize_line(turn.name)[:80]}" answers no call of the turn before it',
+        "Give one result, by the same name, for each call.",
+    )
 
 
 def assistant_opening() -> "ChatMessage":
@@ -77,29 +105,39 @@ def _user_message(turn: UserTurn) -> UserMessage:
     return UserMessage(content=[*chunks, TextChunk(text=turn.text)] if turn.text else chunks)
 
 
-def _assistant_message(
-    turn: AssistantTurn, call_ids: list[str], *, keep_reasoning: bool
-) -> AssistantMessage | None:
+def _assistant_messages(
+    turn: AssistantTurn, results: Sequence[ToolTurn], group: str, *, keep_reasoning: bool
+) -> "list[ChatMessage]":
     chunks: list[ContentChunk] = []
     if turn.reasoning and keep_reasoning:
         chunks.append(ThinkChunk(thinking=turn.reasoning, closed=True))
     if turn.answer:
         chunks.append(TextChunk(text=turn.answer))
+    answered = _matched(turn, results)
     calls = [
-        ToolCall(id=call_id, function=FunctionCall(name=call.name, arguments=call.arguments))
-        for call_id, call in zip(call_ids, turn.tool_calls, strict=True)
+        ToolCall(id=f"{group}x{index}", function=FunctionCall(name=call.name, arguments=call.arguments))
+        for index, call in enumerate(turn.tool_calls)
+        if index in answered
     ]
     if not chunks and not calls:
-        return None
-    return AssistantMessage(content=chunks or None, tool_calls=calls or None)
+        return []
+    return [
+        AssistantMessage(content=chunks or None, tool_calls=calls or None),
+        *(
+            ToolMessage(content=result.content, tool_call_id=f"{group}x{index}", name=result.name)
+            for index, result in answered.items()
+        ),
+    ]
 
 
-def _tool_message(turn: ToolTurn, pending: list[tuple[str, str]]) -> ToolMessage:
-    for index, (name, call_id) in enumerate(pending):
-        if name == turn.name:
-            del pending[index]
-            return ToolMessage(content=turn.content, tool_call_id=call_id, name=turn.name)
-    raise PromptError(
-        f'The result of the tool "{sanitize_line(turn.name)}" answers no call of the turn before it',
-        "Give one result, by the same name, for each call.",
-    )
+def _matched(turn: AssistantTurn, results: Sequence[ToolTurn]) -> dict[int, ToolTurn]:
+    """Index of a call to its result: the first call of that name that has none yet."""
+    answered: dict[int, ToolTurn] = {}
+    for result in results:
+        for index, call in enumerate(turn.tool_calls):
+            if call.name == result.name and index not in answered:
+                answered[index] = result
+                break
+        else:
+            raise _stray_result(result)
+    return answered
