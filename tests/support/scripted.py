@@ -49,6 +49,7 @@ _DEFAULT_LOGIT = 0.4
 """What </s> gets after a token without follower, as a share of what a scripted follower gets."""
 _LENGTHS = (4, 5, 6, 3, 7, 8, 2, 9, 10, 11, 12, 1, 13, 14, 15, 16)
 """Bytes per token, the preferred first."""
+_MOST_TRIES = 20_000
 
 
 def write_scripted_checkpoint(
@@ -136,7 +137,9 @@ def _cut(text: bytes, used: set[bytes]) -> list[bytes]:
     pieces: list[bytes] = []
     choices: list[Iterator[bytes]] = [_candidates(text, 0)]
     position = 0
-    while position < len(text):
+    for _ in range(_MOST_TRIES):
+        if position == len(text):
+            return pieces
         piece = next((one for one in choices[-1] if one not in taken), None)
         if piece is not None:
             pieces.append(piece)
@@ -148,8 +151,8 @@ def _cut(text: bytes, used: set[bytes]) -> list[bytes]:
             taken.remove(pieces[-1])
             position -= len(pieces.pop())
         else:
-            raise ValueError(f"no way to cut {text[:40]!r} into different pieces; use loop_to for a loop")
-    return pieces
+            break
+    raise ValueError(f"found no way to cut {text[:40]!r} into different pieces; use loop_to for a loop")
 
 
 def _candidates(text: bytes, position: int) -> Iterator[bytes]:

@@ -58,7 +58,8 @@ class MagistralModel(nn.Module):
             )
         channels, height, width = pixels.shape
         step = vision.patch_size * self.config.spatial_merge_size
-        if channels != 3 or height % step or width % step or not 0 < max(height, width) <= vision.image_size:
+        sides = (height, width)
+        if channels != 3 or any(side % step or not 0 < side <= vision.image_size for side in sides):
             raise ImageError(
                 f"A picture of {channels} x {height} x {width} can't be encoded",
                 f"Prepare it as 3 channels and sides that are multiples of {step} up to {vision.image_size}.",
