@@ -157,6 +157,7 @@ def test_a_wide_terminal_shows_columns_with_the_picture_in_blocks(
     heading = next(line for line in shown.splitlines() if "Picture" in line)
     assert heading.index("Picture") < heading.index("Reasoning") < heading.index("Answer")
     assert "▀" in shown
+    assert f"\x1b[1m\n1. A sum: {_QUESTIONS[0].text}\x1b[0m\n" in shown
     assert "[red]␛[2J" in shown
     assert "\x1b[2J" not in shown
 
@@ -177,5 +178,5 @@ def test_half_blocks_show_two_pixels_in_one_character(tmp_path: Path) -> None:
     picture.paste((0, 0, 255), (0, 4, 8, 8))
     picture.save(tmp_path / "p.png")
     text = half_blocks(tmp_path / "p.png")
-    assert text.plain == "▀▀\n"
+    assert text.plain == "▀▀"
     assert str(text.spans[0].style) == "#ff0000 on #0000ff"

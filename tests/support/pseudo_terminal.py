@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ def run_on_a_terminal(
         AssertionError: the text did not appear, or the program did not end, within `seconds`.
     """
     master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(rows)}
+    termios.tcsetwinsize(slave, (rows, columns))
+    environment = {**os.environ, "TERM": "xterm-256color"}
     process = subprocess.Popen(
         program, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
     )

@@ -76,9 +76,14 @@ class Console:
             self.err.write(_ERASE_LINE)
             self.err.flush()
 
-    def strong(self, text: str) -> str:
-        """Return our own `text` in bold where stdout shows styles."""
-        return f"{_BOLD}{text}{_RESET}" if self._styled(self.out) else text
+    def heading(self, text: str) -> None:
+        """Write a line of the result, in bold where stdout shows styles."""
+        if not self._styled(self.out):
+            self.result(text + "\n")
+            return
+        with writing_output():
+            self.out.write(f"{_BOLD}{sanitize(text)}{_RESET}\n")
+            self.out.flush()
 
     def shows_colour(self) -> bool:
         """Whether colours may go to stdout."""

@@ -38,9 +38,9 @@ class PlainView:
 
     def begin(self, number: int, question: DemoQuestion, picture: Path | None) -> None:
         """Write the question."""
-        heading = self._console.strong(f"{number}. {question.title}: {question.text}")
-        where = f"\n   Picture: {picture}" if picture else ""
-        self._console.result(f"\n{heading}{where}\n")
+        self._console.heading(f"\n{number}. {question.title}: {question.text}")
+        if picture:
+            self._console.result(f"   Picture: {picture}\n")
         self._section = None
 
     def show(self, event: Event) -> None:
@@ -80,9 +80,7 @@ class ColumnsView:
 
         self._picture = half_blocks(picture) if picture else None
         self._reasoning = self._answer = ""
-        self._console.result(
-            "\n" + self._console.strong(f"{number}. {question.title}: {question.text}") + "\n"
-        )
+        self._console.heading(f"\n{number}. {question.title}: {question.text}")
         self._live = Live(self._columns(), console=self._rich, refresh_per_second=12)
         self._live.start()
 
@@ -102,7 +100,7 @@ class ColumnsView:
         """Close the columns and show the verdict."""
         if self._live:
             self._live.stop()
-        self._console.result(f"   {verdict}\n")
+        self._console.result(f"  {verdict}\n")
 
     def _columns(self) -> "Table":
         from rich.table import Table
@@ -111,7 +109,7 @@ class ColumnsView:
         columns = Table(box=None, expand=True, padding=(0, 2, 0, 2), header_style="dim")
         cells: list[Text] = []
         if self._picture is not None:
-            columns.add_column("Picture", no_wrap=True, width=self._picture.plain.find("\n"))
+            columns.add_column("Picture", no_wrap=True, width=len(self._picture.plain.splitlines()[0]))
             cells.append(self._picture)
         columns.add_column("Reasoning", ratio=1)
         columns.add_column("Answer", ratio=1)

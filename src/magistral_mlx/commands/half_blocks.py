@@ -12,15 +12,14 @@ SHRINK = 4
 
 
 def half_blocks(path: Path) -> Text:
-    """Return the picture at `path`, shrunk, as coloured lines that all end in a newline."""
+    """Return the picture at `path`, shrunk, as coloured lines of one length."""
     with Image.open(path) as image:
         small = image.convert("RGB").reduce(SHRINK)
     data = small.tobytes()
     colours = [Color.from_rgb(*data[start : start + 3]) for start in range(0, len(data), 3)]
     rows = [colours[start : start + small.width] for start in range(0, len(colours), small.width)]
-    text = Text()
+    lines: list[Text] = []
     for upper, lower in zip(rows[::2], rows[1::2], strict=False):
-        for above, below in zip(upper, lower, strict=True):
-            text.append("▀", Style(color=above, bgcolor=below))
-        text.append("\n")
-    return text
+        pairs = zip(upper, lower, strict=True)
+        lines.append(Text.assemble(*(("▀", Style(color=above, bgcolor=below)) for above, below in pairs)))
+    return Text("\n").join(lines)
