@@ -16,6 +16,7 @@ from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.recipe import Recipe, choose_recipe
 from magistral_mlx_convert.report import REPORT_FILE, ErrorReport, error_report
 from magistral_mlx_convert.shard_file import hash_file
+from magistral_mlx_convert.shard_writer import explain_os_error
 from magistral_mlx_convert.side_files import (
     INDEX_FILE,
     SideFiles,
@@ -26,7 +27,7 @@ from magistral_mlx_convert.side_files import (
 )
 from magistral_mlx_convert.sources.opening import open_source
 from magistral_mlx_convert.sources.source import Source
-from magistral_mlx_convert.stream import explain_os_error, stream
+from magistral_mlx_convert.stream import stream
 from magistral_mlx_convert.workplace import Workplace, open_workplace
 
 SAMPLED_ROWS = 64
