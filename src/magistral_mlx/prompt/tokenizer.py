@@ -1,9 +1,9 @@
 """Text to ids and ids to text, by mistral-common from the checkpoint's own tekken.json.
 
-This file, `prompt.messages` and `prompt.encoding` are all that touches mistral-common. Its parts are put
-together by hand instead of by `MistralTokenizer.from_file`, so that config.json decides the image geometry,
-pictures are read by our loader only, and nothing of the Hugging Face hub is imported. Importing this module
-takes about a second; loading the full tekken.json (131,072 ids) another one, so load it once.
+mistral-common's parts are put together by hand instead of by `MistralTokenizer.from_file`, so that
+config.json decides the image geometry, pictures are read by our loader only, and nothing of the Hugging
+Face hub is imported. Importing this module takes about a second; loading the full tekken.json (131,072 ids)
+another one, so load it once.
 """
 
 import codecs
