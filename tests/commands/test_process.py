@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-_MAIN = "import sys; from magistral_mlx.commands.main import main; sys.exit(main())"
+_MAIN = "import sys; from magistral_mlx.commands.start import start; sys.exit(start())"
 
 
 def _start(*arguments: str, code: str = _MAIN, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
@@ -51,3 +51,23 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, magistral_mlx; print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr)"
     _, errors = _start(code=code).communicate(timeout=60)
     assert errors.strip() == "[]"
+
+
+def test_after_ctrl_c_nothing_more_is_said() -> None:
+    code = """
+import atexit, sys
+from magistral_mlx.commands import main
+from magistral_mlx.commands.start import start
+
+def interrupted(*arguments, **options):
+    raise KeyboardInterrupt
+
+main.dispatch = interrupted
+atexit.register(lambda: print("a library that is unhappy about the end", file=sys.stdout))
+sys.exit(start())
+"""
+    process = _start(code=code)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output == ""
+    assert errors == "magistral: Stopped.\n"
