@@ -13,7 +13,7 @@ from PIL import Image
 import magistral_mlx as mm
 from magistral_mlx.generation.feature_store import FeatureStore
 from support.models import random_model, scripted
-from support.scripted import ARGS, END_THINK, EOS, THINK, TOOL_CALLS
+from support.scripted import ARGS, END_THINK, EOS, THINK, TOOL_CALLS, Script
 
 RED, BLUE = (Image.new("RGB", (84, 56), colour) for colour in ("red", "blue"))
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 9}
@@ -29,7 +29,7 @@ def chance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
     """Answers in whole words, which are encoded again as they were written."""
-    script = [THINK, b"Four", b" plus", b" three", END_THINK, b"Seven", b" indeed", EOS]
+    script: Script = [THINK, b"Four", b" plus", b" three", END_THINK, b"Seven", b" indeed", EOS]
     with scripted(tmp_path_factory.mktemp("words"), script) as model:
         yield model
 
@@ -202,7 +202,7 @@ def test_literal_tags_in_a_conversation(words: mm.Magistral) -> None:
 
 
 def test_a_tool_call_that_is_no_json_does_not_spoil_the_conversation(tmp_path: Path) -> None:
-    script = [THINK, b"Tools", END_THINK, b"Wait", TOOL_CALLS, b"weather", ARGS, b"{oops", EOS]
+    script: Script = [THINK, b"Tools", END_THINK, b"Wait", TOOL_CALLS, b"weather", ARGS, b"{oops", EOS]
     with scripted(tmp_path, script) as model:
         chat = model.conversation()
         reply = chat.ask("Weather?")

@@ -1,5 +1,7 @@
 """Sampling: greedy at 0, the nucleus by the card's order, a seed that repeats, global state left alone."""
 
+from typing import cast
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from magistral_mlx.generation.sampling import Sampling, make_sampler
 
 def draws(sampling: Sampling, logits: list[float], count: int) -> list[int]:
     sampler = make_sampler(sampling)
-    return [int(sampler(mx.array([logits])).item()) for _ in range(count)]
+    return [cast(int, sampler(mx.array([logits])).item()) for _ in range(count)]
 
 
 def test_defaults_are_the_model_card() -> None:
@@ -35,10 +37,11 @@ def test_any_whole_number_is_a_seed(seed: int) -> None:
 
 def test_global_random_state_is_left_alone() -> None:
     mx.random.seed(3)
-    before = np.array(mx.random.state[0])
+    (state,) = cast(list[mx.array], mx.random.state)
+    before = np.array(state)
     draws(Sampling(seed=1), [0.0, 1.0, 2.0], 5)
     draws(Sampling(), [0.0, 1.0, 2.0], 5)
-    assert np.array_equal(before, np.array(mx.random.state[0]))
+    assert np.array_equal(before, np.array(cast(list[mx.array], mx.random.state)[0]))
 
 
 def test_temperature_comes_before_top_p() -> None:

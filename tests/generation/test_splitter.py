@@ -142,11 +142,12 @@ def stretches(tokenizer: Tokenizer, ids: list[int], section: str) -> list[tuple[
             follows = "answer"
         elif section != "reasoning" and token_id in (THINK, TOOL_CALLS, EOS):
             follows = {THINK: "reasoning", TOOL_CALLS: "tool", EOS: ""}[token_id]
+        elif token_id == EOS:
+            follows = ""
         else:
-            follows = "" if token_id == EOS else None
-        if follows is not None:
-            found.append((section, text))
-            section, text = follows, ""
+            continue
+        found.append((section, text))
+        section, text = follows, ""
         if token_id == EOS:
             break
     return found
