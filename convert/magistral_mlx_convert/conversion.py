@@ -212,6 +212,10 @@ def _write_small_files(job: _Job, folder: Path, done: Progressed) -> None:
     files[CARD_FILE] = card.encode()
     if job.report:
         files[REPORT_FILE] = to_json(_report(errors))
+    # A run that was killed here may have left others, of a source that had them then.
+    for path in folder.iterdir():
+        if path.name not in done.finished:
+            path.unlink()
     for file, data in files.items():
         (folder / file).write_bytes(data)
     hashes = {file: (len(data), hash_file(folder / file)) for file, data in files.items()}

@@ -15,7 +15,7 @@ from magistral_mlx_convert.shard_file import ShardFile, sync_folder
 MARK_BYTES = 64 << 20
 """Progress is made durable at the first border between two parameters after so much output."""
 
-_QUEUED = 8
+_QUEUED = 4
 """Pieces that may wait for the disk; the rest of the pipeline waits then."""
 
 

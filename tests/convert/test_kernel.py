@@ -168,9 +168,18 @@ def test_the_largest_finite_values_pass(tmp_path: Path) -> None:
     assert stored.data[:4] == b"\x7f\x7f\x7f\xff"
 
 
-@given(st.binary(min_size=4, max_size=400).filter(lambda data: len(data) % 4 == 0))
-def test_a_buffer_is_the_memory_that_mlx_computes_on(data: bytes) -> None:
-    buffer = Buffer(400)
+@given(data=st.binary(min_size=4, max_size=400).filter(lambda data: len(data) % 4 == 0), share=st.booleans())
+def test_mlx_computes_on_what_is_in_a_buffer(data: bytes, share: bool) -> None:
+    buffer = Buffer(400, share=share)
     buffer.bytes[: len(data)] = data
     seen = buffer.rows("F32", (len(data) // 4,)).view(mx.uint8)
     assert bytes(memoryview(seen)) == data  # type: ignore[arg-type]  # the stubs lack the buffer protocol
+
+
+def test_this_mlx_shares_the_memory_of_its_arrays() -> None:
+    # without it conversion still works, but slower: an upgrade that changes this should not pass unseen
+    buffer = Buffer(8)
+    seen = buffer.rows("F32", (2,))
+    mx.eval(seen)
+    buffer.bytes[:] = np.array([1.5, -2.0], np.float32).tobytes()
+    assert seen.tolist() == [1.5, -2.0]
