@@ -1,7 +1,7 @@
 """What the app's tests share: the app on a scripted engine, and waiting for a condition."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
@@ -71,7 +71,7 @@ async def driven_app(
     size: tuple[int, int] = (140, 40),
     theme: str = "dark",
     ready: bool = True,
-) -> AsyncIterator[Driven]:
+) -> AsyncGenerator[Driven]:
     """The app on an engine that plays `turns`; waits until it is ready unless told otherwise."""
     engine = engine or ScriptedEngine(turns=turns, loading=LOADING)
     app = MagistralApp(engine, theme=theme)

@@ -7,7 +7,16 @@ from PIL import Image
 from textual import events
 from textual.widgets import Input
 
-from magistral_mlx.engine.protocol import Answer, EngineModel, Failed, Loading, Prefill, Progress, Ready, Reasoning
+from magistral_mlx.engine.protocol import (
+    Answer,
+    EngineModel,
+    Failed,
+    Loading,
+    Prefill,
+    Progress,
+    Ready,
+    Reasoning,
+)
 from magistral_mlx.generation.events import Ending
 from magistral_mlx.telemetry import Telemetry
 from magistral_mlx_tui.screens.help import HelpScreen
@@ -39,7 +48,9 @@ async def test_reasoning_and_answer_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(("size", "stacked"), [((120, 30), False), ((100, 30), True)])
-async def test_the_width_decides_the_layout_and_a_key_the_other_one(size: tuple[int, int], stacked: bool) -> None:
+async def test_the_width_decides_the_layout_and_a_key_the_other_one(
+    size: tuple[int, int], stacked: bool
+) -> None:
     async with driven_app([Answer("x", 1)], size=size) as app:
         await app.type("q")
         await app.until(lambda: app.answer.region.height > 0)
@@ -129,7 +140,11 @@ async def test_escape_stops_and_keeps_what_came() -> None:
 
 @pytest.mark.parametrize(
     ("ending", "words"),
-    [(Ending.CUT_IN_REASONING, "there is no answer"), (Ending.CUT_IN_ANSWER, "room in the answer"), (Ending.LOOP, "repeated")],
+    [
+        (Ending.CUT_IN_REASONING, "there is no answer"),
+        (Ending.CUT_IN_ANSWER, "room in the answer"),
+        (Ending.LOOP, "repeated"),
+    ],
 )
 async def test_endings_are_told_honestly(ending: Ending, words: str) -> None:
     async with driven_app([*_THOUGHT, done("", ending=ending)]) as app:
@@ -139,7 +154,8 @@ async def test_endings_are_told_honestly(ending: Ending, words: str) -> None:
 
 async def test_one_may_type_while_the_model_loads() -> None:
     engine = GatedEngine(
-        turns=[[Answer("at last", 2)]], loading=(Loading("Converting the miniature", 1, 4), Pause(0), Ready(MODEL))
+        turns=[[Answer("at last", 2)]],
+        loading=(Loading("Converting the miniature", 1, 4), Pause(0), Ready(MODEL)),
     )
     async with driven_app(engine=engine, ready=False) as app:
         await app.until(lambda: "Converting the miniature" in app.text_of("#welcome-state"))
@@ -172,7 +188,9 @@ async def test_the_miniature_is_named_in_a_banner_and_the_real_model_is_not() ->
 
 
 async def test_gauges_show_memory_speed_and_context() -> None:
-    telemetry = Telemetry(active_bytes=14 * _GB, cache_bytes=_GB, peak_bytes=16 * _GB, recommended_bytes=24 * _GB)
+    telemetry = Telemetry(
+        active_bytes=14 * _GB, cache_bytes=_GB, peak_bytes=16 * _GB, recommended_bytes=24 * _GB
+    )
     measured = Progress(telemetry, 31.2, 30.1, 0.84, 2114, 40960)
     async with driven_app([measured, Answer("x", 1), Stall()]) as app:
         await app.type("q")
@@ -276,7 +294,9 @@ async def test_earlier_turns_stay_above() -> None:
 
 
 async def test_a_refused_question_is_explained_and_the_app_goes_on() -> None:
-    async with driven_app([Failed("The prompt is too long", "Shorten it.", log="/logs/e.log")], [Answer("ok", 1)]) as app:
+    async with driven_app(
+        [Failed("The prompt is too long", "Shorten it.", log="/logs/e.log")], [Answer("ok", 1)]
+    ) as app:
         await app.type("q")
         await app.until_phase("failed")
         panel = app.text_of("#failure")
@@ -352,7 +372,7 @@ async def test_themes_by_key_and_by_name() -> None:
 
 
 async def test_the_answer_is_copied_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setenv("PATH", "")  # no pbcopy
     async with driven_app([Answer("It is **12**.", 5)]) as app:
         await app.pilot.press("ctrl+y")
         await app.until(lambda: "no answer to copy" in app.text_of("#status"))

@@ -15,11 +15,15 @@ def test_every_command_can_be_done_and_no_key_is_taken_twice() -> None:
     for command in COMMANDS:
         assert command.help.endswith(".")
         assert command.name in ("send", "newline") or callable(getattr(ChatScreen, f"action_{command.name}"))
-    assert [binding.id for binding in bindings()] == [name for name in names if name not in ("send", "newline")]
+    assert [binding.id for binding in bindings()] == [
+        name for name in names if name not in ("send", "newline")
+    ]
 
 
 def test_no_key_that_terminals_cannot_tell_apart() -> None:
-    assert not {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+[", "ctrl+left_square_bracket"} & {command.key for command in COMMANDS}
+    assert not {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+[", "ctrl+left_square_bracket"} & {
+        command.key for command in COMMANDS
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def started(*turns: list[Step], loading: tuple[object, ...] = LOADING) -> tuple[Controller, ScriptedEngine]:
+async def started(
+    *turns: list[Step], loading: tuple[object, ...] = LOADING
+) -> tuple[Controller, ScriptedEngine]:
     engine = ScriptedEngine(turns=turns, loading=loading)  # type: ignore[arg-type] - scripts of loading steps
     controller = Controller(engine, model="m")
     controller.start()
@@ -51,7 +53,9 @@ async def test_a_question_typed_while_loading_waits() -> None:
     await until(lambda: controller.loading.stage == "x")
     assert controller.submit(Question("early")) is True
     assert engine.requests == []
-    await until(lambda: controller.phase is Phase.READY and bool(controller.turns) and not controller.turns[0].running)
+    await until(
+        lambda: controller.phase is Phase.READY and bool(controller.turns) and not controller.turns[0].running
+    )
     assert [request.text for request in engine.requests] == ["early"]
     await controller.close()
 
@@ -156,7 +160,9 @@ async def test_measurements_reach_the_gauges() -> None:
 
 
 async def test_what_the_engine_says_is_made_harmless() -> None:
-    controller, _engine = await ready([Reasoning("\x1b[2J", 1), Answer("\x9b", 1), Failed("\x1b]0;x\x07", "\x1b", log="a\nb")])
+    controller, _engine = await ready(
+        [Reasoning("\x1b[2J", 1), Answer("\x9b", 1), Failed("\x1b]0;x\x07", "\x1b", log="a\nb")]
+    )
     controller.submit(Question("q"))
     await until(lambda: controller.phase is Phase.FAILED)
     turn, failure = controller.turns[0], controller.failure

@@ -9,7 +9,13 @@ from magistral_mlx.telemetry import Telemetry
 from magistral_mlx_tui.text import figures, gauges
 
 _GB = 2**30
-_MAC = Telemetry(active_bytes=14 * _GB, cache_bytes=_GB, peak_bytes=16 * _GB, recommended_bytes=24 * _GB, total_bytes=32 * _GB)
+_MAC = Telemetry(
+    active_bytes=14 * _GB,
+    cache_bytes=_GB,
+    peak_bytes=16 * _GB,
+    recommended_bytes=24 * _GB,
+    total_bytes=32 * _GB,
+)
 _SIZES = st.one_of(st.none(), st.integers(0, 200 * _GB))
 _SPEED = st.one_of(st.none(), st.floats(0, 5000))
 
@@ -20,14 +26,25 @@ def text_of(rows: gauges.Rows) -> list[str]:
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 kB"), (34 * 1024, "34 kB"), (412 * 2**20, "412 MB"), (24 * _GB, "24.0 GB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 kB"),
+        (34 * 1024, "34 kB"),
+        (412 * 2**20, "412 MB"),
+        (24 * _GB, "24.0 GB"),
+    ],
 )
 def test_bytes(count: int, shown: str) -> None:
     assert figures.format_bytes(count) == shown
 
 
 def test_seconds_and_speeds() -> None:
-    assert [figures.format_seconds(value) for value in (0.424, 12.34, 185.2)] == ["0.42 s", "12.3 s", "3 min 05 s"]
+    assert [figures.format_seconds(value) for value in (0.424, 12.34, 185.2)] == [
+        "0.42 s",
+        "12.3 s",
+        "3 min 05 s",
+    ]
     assert [figures.format_speed(value) for value in (0.0, 31.24, 241.7)] == ["0.0", "31.2", "242"]
 
 
@@ -74,7 +91,14 @@ def test_the_context_warns_in_words(used: int, word: str) -> None:
 
 
 @given(
-    st.builds(Telemetry, active_bytes=_SIZES, cache_bytes=_SIZES, peak_bytes=_SIZES, recommended_bytes=_SIZES, total_bytes=_SIZES),
+    st.builds(
+        Telemetry,
+        active_bytes=_SIZES,
+        cache_bytes=_SIZES,
+        peak_bytes=_SIZES,
+        recommended_bytes=_SIZES,
+        total_bytes=_SIZES,
+    ),
     _SPEED,
     _SPEED,
     _SPEED,
@@ -83,7 +107,13 @@ def test_the_context_warns_in_words(used: int, word: str) -> None:
     st.integers(12, 120),
 )
 def test_no_row_is_wider_than_its_place(
-    telemetry: Telemetry, speed: float | None, average: float | None, first: float | None, used: int, length: int, width: int
+    telemetry: Telemetry,
+    speed: float | None,
+    average: float | None,
+    first: float | None,
+    used: int,
+    length: int,
+    width: int,
 ) -> None:
     progress = Progress(telemetry, speed, average, first, used, length)
     for prefill in (None, Prefill(used, length)):

@@ -1,6 +1,7 @@
 """Light Markdown: what is marked is styled, nothing is lost, and pieces give what the whole gives."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,13 @@ from magistral_mlx_tui.text.lines import Line
 from magistral_mlx_tui.text.markdown import MarkdownDocument
 from magistral_mlx_tui.text.tables import lay_out_table, split_cells
 
+_MARKS = [
+    *("**", "*", "`", "```", "~~~", "# ", "## ", "- ", "1. ", "> ", "|", " | ", "|---|:--:|", "---"),
+    *("$", "\\(", "\\)", "\\[", "    ", "\t", " ", "word", "85", "x_1", "日本", "a | b"),
+]
 _MARKUP = st.lists(
     st.one_of(
-        st.sampled_from(
-            ["**", "*", "`", "```", "~~~", "\n", "\n", "# ", "## ", "- ", "1. ", "> ", "|", " | ", "|---|:--:|", "---"]
-            + ["$", "\\(", "\\)", "\\[", "    ", "\t", " ", "word", "85", "x_1", "日本", "a | b"]
-        ),
+        st.sampled_from(["\n", *_MARKS]),
         st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=8),
     ),
     max_size=40,
@@ -97,7 +99,14 @@ def test_a_longer_fence_holds_a_shorter_one() -> None:
 
 def test_a_table_is_aligned() -> None:
     lines = document("| bar | value |\n|:--|--:|\n| A | 12 |\n| C | **42** |\n\nend").lines
-    assert [line.text for line in lines] == ["bar │ value", "────┼──────", "A   │    12", "C   │    42", "", "end"]
+    assert [line.text for line in lines] == [
+        "bar │ value",
+        "────┼──────",
+        "A   │    12",
+        "C   │    42",
+        "",
+        "end",
+    ]
     assert [line.role for line in lines[:3]] == ["table_head", "marker", "table"]
 
 
@@ -125,7 +134,7 @@ def test_a_new_width_lays_tables_out_anew() -> None:
 @given(_MARKUP, st.lists(st.integers(0, 200)), st.integers(10, 80))
 def test_any_chunking_gives_the_same_lines(source: str, cuts: list[int], width: int) -> None:
     edges = sorted({0, len(source), *(cut for cut in cuts if cut < len(source))})
-    pieces = [source[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [source[start:end] for start, end in pairwise(edges)]
     streamed = MarkdownDocument(width=width)
     kept: list[Line] = []
     for piece in pieces:

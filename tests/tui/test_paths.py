@@ -73,7 +73,21 @@ def test_home_and_relative_paths(own_home: Path, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "What is 1/2?", "/no/such/file.png", "/", "~", "'", '"', "file://", "/" + "a" * 5000, "/a\0b", "\\"]
+    "text",
+    [
+        "",
+        "   ",
+        "What is 1/2?",
+        "/no/such/file.png",
+        "/",
+        "~",
+        "'",
+        '"',
+        "file://",
+        "/" + "a" * 5000,
+        "/a\0b",
+        "\\",
+    ],
 )
 def test_text_stays_text(text: str) -> None:
     assert dropped_files(text) == []

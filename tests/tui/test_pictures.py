@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,19 +70,21 @@ def test_a_hostile_name_is_harmless(tmp_path: Path) -> None:
     assert picture.name == "a␛]0;x␇�.png"
 
 
-@pytest.mark.parametrize(
-    ("make", "problem"),
-    [
-        (lambda path: None, "There is no file"),
-        (lambda path: path.mkdir(), "is not a file|cannot be read"),
-        (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_text("no picture"), "is not a picture"),
-        (os.mkfifo, "is not a file"),
-    ],
-)
-def test_what_is_not_a_picture_is_refused(tmp_path: Path, make: object, problem: str) -> None:
+_NOT_PICTURES: list[tuple[Callable[[Path], object], str]] = [
+    (lambda path: None, "There is no file"),
+    (lambda path: path.mkdir(), "is not a file|cannot be read"),
+    (lambda path: path.write_bytes(b""), "is empty"),
+    (lambda path: path.write_text("no picture"), "is not a picture"),
+    (os.mkfifo, "is not a file"),
+]
+
+
+@pytest.mark.parametrize(("make", "problem"), _NOT_PICTURES)
+def test_what_is_not_a_picture_is_refused(
+    tmp_path: Path, make: Callable[[Path], object], problem: str
+) -> None:
     path = tmp_path / "x.png"
-    make(path)  # type: ignore[operator]  # pyright: ignore[reportCallIssue] - the table holds plain functions of a path
+    make(path)
     with pytest.raises(ImageError, match=problem) as caught:
         keep_picture(path)
     assert caught.value.remedy
@@ -99,7 +102,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("MAGISTRAL_MLX_HOME", str(blocked))
-    with pytest.raises(ImageError, match="cannot be copied to .*MAGISTRAL_MLX_HOME"):
+    with pytest.raises(ImageError, match=r"cannot be copied to .*MAGISTRAL_MLX_HOME"):
         keep_picture(save(tmp_path / "a.png"))
 
 

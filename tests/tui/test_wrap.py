@@ -12,7 +12,10 @@ from magistral_mlx_tui.text.lines import Line
 
 _NARROW_TEXT = st.text(st.sampled_from("ab c  de.—∑│"), max_size=60)
 _ANY_TEXT = st.text(
-    st.one_of(st.sampled_from("ab c  日本語👩🚀❤\u200d\ufe0f\u0301é"), st.characters(exclude_categories=("Cc", "Cs"))),
+    st.one_of(
+        st.sampled_from("ab c  日本語👩🚀❤\u200d\ufe0f\u0301é"),
+        st.characters(exclude_categories=("Cc", "Cs")),
+    ),
     max_size=60,
 )
 _WIDTHS = st.integers(1, 30)
@@ -60,7 +63,9 @@ def test_both_paths_agree(text: str, width: int) -> None:
 
 
 @given(st.lists(st.lists(_ANY_TEXT, min_size=1, max_size=6), min_size=1, max_size=4), _WIDTHS, st.booleans())
-def test_growing_gives_what_wrapping_the_whole_gives(lines: list[list[str]], width: int, bullet: bool) -> None:
+def test_growing_gives_what_wrapping_the_whole_gives(
+    lines: list[list[str]], width: int, bullet: bool
+) -> None:
     lead, hang = ("• ", "  ") if bullet else ("", "")
     grown = Layout(width)
     for index, pieces in enumerate(lines):

@@ -1,16 +1,16 @@
 """The app: puts engine, controller and screens together."""
 
 from collections.abc import Iterable
-from pathlib import PurePath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.screen import Screen
+from textual.types import CSSPathType
 
 from magistral_mlx.engine.protocol import Engine
 from magistral_mlx_tui.commands import COMMANDS
 from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.screens.chat import ChatScreen
+from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
 
 
@@ -24,8 +24,14 @@ class MagistralApp(App[None]):
     """
 
     TITLE = "magistral"
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["screens/chat.tcss", "screens/dialogs.tcss"]
+    CSS_PATH: ClassVar[CSSPathType | None] = ["screens/chat.tcss", "screens/dialogs.tcss"]
     ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"),
+        (NARROW, "-medium"),
+        (WIDE, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (20, "-tall")]
 
     def __init__(self, engine: Engine, *, model: str | None = None, theme: str = "dark") -> None:
         super().__init__()
@@ -34,7 +40,7 @@ class MagistralApp(App[None]):
         self.theme = THEMES[theme]
         self.controller = Controller(engine, model=model)
 
-    def get_default_screen(self) -> Screen[object]:
+    def get_default_screen(self) -> Screen[None]:
         """The chat."""
         return ChatScreen(self.controller)
 
@@ -42,12 +48,14 @@ class MagistralApp(App[None]):
         """The first frame is on the screen: now the engine may start."""
         self.call_after_refresh(self.controller.start)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette holds the same commands as keys, slash commands and help."""
         if isinstance(screen, ChatScreen):
             for command in COMMANDS:
                 if command.slash:
-                    yield SystemCommand(command.title, command.help, getattr(screen, f"action_{command.name}"))
+                    yield SystemCommand(
+                        command.title, command.help, getattr(screen, f"action_{command.name}")
+                    )
 
     async def action_quit(self) -> None:
         """End the engine, then leave."""

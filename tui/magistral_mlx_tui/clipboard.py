@@ -2,14 +2,13 @@
 
 import shutil
 import subprocess
-from typing import Any
 
 from textual.app import App
 
 _PATIENCE_SECONDS = 2
 
 
-def copy_text(app: App[Any], text: str) -> str:
+def copy_text(app: App[None], text: str) -> str:
     """Copy `text`; returns what to tell people."""
     if program := shutil.which("pbcopy"):
         try:

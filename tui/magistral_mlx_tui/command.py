@@ -11,7 +11,9 @@ _THEMES = ("dark", "light", "ansi")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the app's options to `parser`."""
-    parser.add_argument("--model", metavar="M", help="name of an installed model, or a folder (default: the best)")
+    parser.add_argument(
+        "--model", metavar="M", help="name of an installed model, or a folder (default: the best)"
+    )
     parser.add_argument("--theme", choices=_THEMES, default="dark", help="colours (default: dark)")
 
 

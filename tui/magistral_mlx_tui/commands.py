@@ -13,8 +13,8 @@ Group = Literal["Asking", "Looking", "The app"]
 class Command:
     """One thing to do.
 
-    `name` is the action on the chat screen (`action_<name>`), the id in a key map, and (with dashes) the slash
-    command. `argument` names what stands behind the slash command, if anything.
+    `name` is the action on the chat screen (`action_<name>`), the id in a key map, and (with dashes) the
+    slash command. `argument` names what stands behind the slash command, if anything.
     """
 
     name: str
@@ -31,34 +31,88 @@ class Command:
     @property
     def usage(self) -> str:
         """The slash command as it is typed."""
-        return f"/{self.name.replace('_', '-')}{' ' + self.argument if self.argument else ''}" if self.slash else ""
+        return (
+            f"/{self.name.replace('_', '-')}{' ' + self.argument if self.argument else ''}"
+            if self.slash
+            else ""
+        )
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("send", "Send", "Send the question; it waits its turn while something runs.", "Asking",
-            "enter", slash=False),
-    Command("newline", "New line", "Begin a new line in the question (shift+enter where the terminal sends it).",
-            "Asking", "ctrl+j", slash=False),
-    Command("stop", "Stop", "Stop the answer and keep everything that came.", "Asking", "escape", "esc", footer=True),
-    Command("image", "Attach", "Attach a picture by its path. Dropping or pasting a path does the same.", "Asking",
-            "ctrl+o", footer=True, argument="PATH"),
-    Command("remove_image", "Remove picture", "Remove the last attached picture (or backspace in an empty prompt).", "Asking",
-            "f8"),
+    Command(
+        "send",
+        "Send",
+        "Send the question; it waits its turn while something runs.",
+        "Asking",
+        "enter",
+        slash=False,
+    ),
+    Command(
+        "newline",
+        "New line",
+        "Begin a new line in the question (shift+enter where the terminal sends it).",
+        "Asking",
+        "ctrl+j",
+        slash=False,
+    ),
+    Command(
+        "stop",
+        "Stop",
+        "Stop the answer and keep everything that came.",
+        "Asking",
+        "escape",
+        "esc",
+        footer=True,
+    ),
+    Command(
+        "image",
+        "Attach",
+        "Attach a picture by its path. Dropping or pasting a path does the same.",
+        "Asking",
+        "ctrl+o",
+        footer=True,
+        argument="PATH",
+    ),
+    Command(
+        "remove_image",
+        "Remove picture",
+        "Remove the last attached picture (or backspace in an empty prompt).",
+        "Asking",
+        "f8",
+    ),
     Command("new", "New", "Begin a new conversation.", "Asking", "ctrl+n", footer=True),
-    Command("copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y",
-            priority=True),
-    Command("reasoning", "Reasoning", "Hide or show the reasoning; on a narrow screen, switch between the panes.",
-            "Looking", "ctrl+t", footer=True),
+    Command(
+        "copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y", priority=True
+    ),
+    Command(
+        "reasoning",
+        "Reasoning",
+        "Hide or show the reasoning; on a narrow screen, switch between the panes.",
+        "Looking",
+        "ctrl+t",
+        footer=True,
+    ),
     Command("layout", "Layout", "Side by side or stacked.", "Looking", "f6", priority=True),
-    Command("page_up", "Scroll back", "Scroll both panes back.", "Looking", "pageup", slash=False,
-            priority=True),
-    Command("page_down", "Scroll on", "Scroll both panes on.", "Looking", "pagedown",
-            slash=False, priority=True),
-    Command("follow", "Follow", "Go to the end of both panes and follow it.", "Looking", "ctrl+end",
-            priority=True),
-    Command("theme", "Theme", "Next theme: dark, light, the terminal's own colours.", "Looking", "f9",
-            argument="[dark|light|ansi]"),
-    Command("restart", "Restart", "Start the engine again; what is on the screen stays.", "The app", "ctrl+r"),
+    Command(
+        "page_up", "Scroll back", "Scroll both panes back.", "Looking", "pageup", slash=False, priority=True
+    ),
+    Command(
+        "page_down", "Scroll on", "Scroll both panes on.", "Looking", "pagedown", slash=False, priority=True
+    ),
+    Command(
+        "follow", "Follow", "Go to the end of both panes and follow it.", "Looking", "ctrl+end", priority=True
+    ),
+    Command(
+        "theme",
+        "Theme",
+        "Next theme: dark, light, the terminal's own colours.",
+        "Looking",
+        "f9",
+        argument="[dark|light|ansi]",
+    ),
+    Command(
+        "restart", "Restart", "Start the engine again; what is on the screen stays.", "The app", "ctrl+r"
+    ),
     Command("help", "Help", "All keys and commands.", "The app", "f1", footer=True),
     Command("quit", "Quit", "End the engine and leave.", "The app", "ctrl+q", footer=True, priority=True),
 )

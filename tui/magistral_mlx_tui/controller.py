@@ -242,6 +242,7 @@ class Controller:
                     self._measure(event)
                 case Done():
                     turn.finish(event.reply)
+                    self.prefill = None
                     self.phase = Phase.STOPPED if event.reply.ending is Ending.STOPPED else Phase.READY
                 case Failed():
                     turn.fail()
@@ -267,6 +268,7 @@ class Controller:
 
     def _fail(self, event: Failed) -> None:
         log = sanitize_line(event.log) if event.log else None
+        self.prefill = None
         self.failure = Failure(sanitize(event.problem), sanitize(event.remedy), log, event.engine_lost)
         self.phase = Phase.FAILED
         self.stopping = False
@@ -283,12 +285,13 @@ class Controller:
             await work()
         except MagistralError as error:
             self._fail(Failed(error.problem, error.remedy))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the app must stay usable and say so
+        except Exception as error:
             logger.exception("background work failed")
-            self._fail(Failed(f"The app made a mistake: {type(error).__name__}: {error}", "Restart the engine."))
+            self._fail(
+                Failed(f"The app made a mistake: {type(error).__name__}: {error}", "Restart the engine.")
+            )
         else:
             return
         if self.turn is not None and self.turn.running:
             self.turn.fail()
         self.on_change()
-

@@ -6,7 +6,7 @@ from time import perf_counter
 SHORTEST, LONGEST = 0.040, 0.250
 """Seconds between two frames."""
 _REST = 4
-"""A frame is followed by a rest of this many times its own duration: drawing takes a fifth of a core at most."""
+"""A frame is followed by a rest of this many times its duration: drawing takes a fifth of a core at most."""
 
 
 class FrameClock:

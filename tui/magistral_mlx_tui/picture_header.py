@@ -78,9 +78,7 @@ def _brand(*brands: bytes) -> Callable[[bytes], bool]:
     return lambda data: data[4:8] == b"ftyp" and data[8:12] in brands
 
 
-_FORMATS: tuple[
-    tuple[Callable[[bytes], bool], str, str, Callable[[bytes], tuple[int, int] | None]], ...
-] = (
+_FORMATS: tuple[tuple[Callable[[bytes], bool], str, str, Callable[[bytes], tuple[int, int] | None]], ...] = (
     (_prefix(b"\x89PNG\r\n\x1a\n"), "PNG", ".png", _png_size),
     (_prefix(b"\xff\xd8\xff"), "JPEG", ".jpg", _jpeg_size),
     (_prefix(b"GIF87a", b"GIF89a"), "GIF", ".gif", _gif_size),

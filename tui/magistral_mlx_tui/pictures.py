@@ -76,7 +76,9 @@ def _read(source: Path, name: str) -> bytes:
         raise ImageError(f"There is no file {sanitize_line(str(source))}", "Check the path.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is not valid"
-        raise ImageError(f"{name} cannot be read ({reason})", "Check the path and its permissions.") from error
+        raise ImageError(
+            f"{name} cannot be read ({reason})", "Check the path and its permissions."
+        ) from error
     if not data:
         raise ImageError(f"{name} is empty", "Attach a picture file.")
     return data

@@ -9,11 +9,11 @@ from magistral_mlx_tui.pictures import Picture
 from magistral_mlx_tui.text.incoming import Incoming
 
 _ENDINGS = {
-    Ending.CUT_IN_REASONING: "It ran out of room while thinking: there is no answer. Ask for less, or allow more tokens.",
+    Ending.CUT_IN_REASONING: "It ran out of room while thinking: there is no answer. Ask for less at once.",
     Ending.CUT_IN_ANSWER: "It ran out of room in the answer. Ask it to go on.",
     Ending.STOPPED: "Stopped by you; everything until here is kept.",
     Ending.LOOP: "It repeated itself and was stopped. Ask in other words.",
-    Ending.OUT_OF_MEMORY: "The machine ran out of memory; everything until here is kept. Begin a new conversation.",
+    Ending.OUT_OF_MEMORY: "The machine ran out of memory; all of this is kept. Begin a new conversation.",
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from magistral_mlx.sanitize import sanitize
 from magistral_mlx_tui.panes.stream_pane import StreamPane
-from magistral_mlx_tui.text.figures import format_seconds
+from magistral_mlx_tui.text.figures import format_seconds, format_tokens
 from magistral_mlx_tui.text.lines import FixedDocument, Line
 from magistral_mlx_tui.text.markdown import MarkdownDocument
 from magistral_mlx_tui.turns import Turn
@@ -79,15 +79,17 @@ def question_lines(turn: Turn, *, first: bool) -> list[Line]:
         lines += [Line(turn.note, "warning"), Line("")]
     for number, part in enumerate(sanitize(turn.question.text).replace("\t", "    ").split("\n")):
         lines.append(Line(part, "question", lead="  " if number else "❯ ", hang="  "))
-    lines += [Line(picture.label, "attachment", lead="  ▣ ", hang="    ") for picture in turn.question.pictures]
+    lines += [
+        Line(picture.label, "attachment", lead="  ▣ ", hang="    ") for picture in turn.question.pictures
+    ]
     return [*lines, Line("")]
 
 
 def thought_words(turn: Turn) -> list[Line]:
     """What stands below a finished thought."""
     if not turn.reasoning_tokens:
-        return [Line("It answered without thinking." if turn.answer_tokens else "No reasoning came.", "hint")]
-    figures = f"thought for {format_seconds(turn.thinking_seconds)} · {turn.reasoning_tokens:,} tokens"
+        return [Line("It answered without thinking.", "hint")] if turn.answer_tokens else []
+    figures = f"thought for {format_seconds(turn.thinking_seconds)} · {format_tokens(turn.reasoning_tokens)}"
     return [Line(""), Line(figures, "hint")]
 
 

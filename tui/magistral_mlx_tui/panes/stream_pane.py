@@ -4,7 +4,8 @@ Only the rows on the screen are ever drawn, an append wraps the last row again (
 rows are kept until they change.
 """
 
-from typing import ClassVar
+from itertools import pairwise
+from typing import ClassVar, get_args
 
 from rich.segment import Segment
 from rich.style import Style
@@ -16,13 +17,9 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from magistral_mlx_tui.text.layout import Layout, Row
-from magistral_mlx_tui.text.lines import Document, Role
+from magistral_mlx_tui.text.lines import Document, Line, Role
 
-_ROLES: tuple[Role, ...] = (
-    *("heading", "quote", "code", "fence", "rule", "table", "table_head"),
-    *("bold", "italic", "inline_code", "math", "marker"),
-    *("question", "attachment", "note", "warning", "hint"),
-)
+_ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "text")
 _FULL_WIDTH: frozenset[Role] = frozenset({"question", "attachment", "code", "fence"})
 """Roles whose background reaches to the pane's edge."""
 _MOST_KEPT_STRIPS = 2000
@@ -118,9 +115,7 @@ class StreamPane(ScrollView, can_focus=True):
     def _changed(self, line: int) -> None:
         """The last document changed from its line `line` on."""
         follow = self._following
-        changed = self._layout.replace_from(
-            self._first_lines[-1] + line, self._documents[-1].lines[line:]
-        )
+        changed = self._layout.replace_from(self._first_lines[-1] + line, self._documents[-1].lines[line:])
         self._drop_strips(changed - 1)  # the row before may have carried the caret
         height = self._layout.height
         if height != self.virtual_size.height:
@@ -175,7 +170,8 @@ class StreamPane(ScrollView, can_focus=True):
     def _wrap_anew(self, width: int) -> None:
         top = self._layout.line_of_row(self.scroll_offset.y)
         self._layout_width = width
-        lines, self._first_lines = [], []
+        lines: list[Line] = []
+        self._first_lines = []
         for document in self._documents:
             document.set_width(width)
             self._first_lines.append(len(lines))
@@ -225,10 +221,14 @@ class StreamPane(ScrollView, can_focus=True):
         lead_style = base if line.role in _FULL_WIDTH else self._style("marker")
         segments = [Segment(row.lead, lead_style)] if row.lead else []
         spans = [span for span in line.spans if span.start < row.end and span.end > row.start]
-        edges = sorted({row.start, row.end, *(
-            edge for span in spans for edge in (span.start, span.end) if row.start < edge < row.end
-        )})
-        for start, end in zip(edges, edges[1:], strict=False):
+        edges = sorted(
+            {
+                row.start,
+                row.end,
+                *(edge for span in spans for edge in (span.start, span.end) if row.start < edge < row.end),
+            }
+        )
+        for start, end in pairwise(edges):
             style = base
             for span in spans:
                 if span.start <= start and span.end >= end:
@@ -258,7 +258,11 @@ class StreamPane(ScrollView, can_focus=True):
         for text, style, _control in segments:
             first = min(max(start - position, 0), len(text))
             last = min(max(end - position, first), len(text))
-            parts = ((text[:first], style), (text[first:last], (style or Style()) + marked), (text[last:], style))
+            parts = (
+                (text[:first], style),
+                (text[first:last], (style or Style()) + marked),
+                (text[last:], style),
+            )
             result += [Segment(part, look) for part, look in parts if part]
             position += len(text)
         return result

@@ -1,11 +1,11 @@
-"""The main screen: composes the parts, draws what the controller knows on a frame clock, obeys the commands."""
+"""The main screen: composes the parts, draws what the controller knows, obeys the commands."""
 
 import asyncio
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from textual import events, on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
@@ -22,6 +22,7 @@ from magistral_mlx_tui.panes.stream_pane import StreamPane
 from magistral_mlx_tui.pictures import Picture, keep_picture
 from magistral_mlx_tui.screens.help import HelpScreen
 from magistral_mlx_tui.screens.picture_path import PicturePathScreen
+from magistral_mlx_tui.text.figures import format_tokens
 from magistral_mlx_tui.text.paths import dropped_files, find_file
 from magistral_mlx_tui.themes import THEMES, next_theme
 from magistral_mlx_tui.turns import Question
@@ -31,16 +32,14 @@ from magistral_mlx_tui.widgets.notes import Attachments, FailurePanel, Miniature
 from magistral_mlx_tui.widgets.prompt import Prompt
 from magistral_mlx_tui.widgets.welcome import Welcome
 
-_NARROW = 80
-"""Columns; below it one pane is shown at a time."""
+NARROW, WIDE = 80, 120
+"""Columns: below the first one pane is shown at a time, from the second on both stand side by side."""
 
 
 class ChatScreen(Screen[None]):
     """Header, note, panes or welcome, attachments, status, prompt, gauges, footer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (_NARROW, "-medium"), (120, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (20, "-tall")]
 
     def __init__(self, controller: Controller) -> None:
         super().__init__()
@@ -76,6 +75,10 @@ class ChatScreen(Screen[None]):
         self.prompt.focus()
         self.controller.on_change = self._clock.request
         self._draw()
+
+    @property
+    def _host(self) -> App[None]:
+        return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] - Textual leaves it open
 
     @property
     def prompt(self) -> Prompt:
@@ -116,8 +119,8 @@ class ChatScreen(Screen[None]):
             feed.sync(self.controller.turns)
         self._reasoning.set_live(turn.running and phase in (Phase.READING, Phase.THINKING))
         self._answer.set_live(turn.running and phase is Phase.ANSWERING)
-        self._reasoning.set_status(f"{turn.reasoning_tokens:,} tokens" if turn.reasoning_tokens else "")
-        self._answer.set_status(f"{turn.answer_tokens:,} tokens" if turn.answer_tokens else "")
+        for pane, count in ((self._reasoning, turn.reasoning_tokens), (self._answer, turn.answer_tokens)):
+            pane.set_status(format_tokens(count) if count else "")
         if not self._switched_by_hand:
             self.set_class(phase in (Phase.READING, Phase.THINKING), "-show-reasoning")
 
@@ -206,7 +209,7 @@ class ChatScreen(Screen[None]):
             if typed and typed.strip():
                 self.attach(typed)
 
-        self.app.push_screen(PicturePathScreen(), take)
+        self._host.push_screen(PicturePathScreen(), take)
 
     def action_stop(self) -> None:
         """Stop the answer; questions that waited come back into the prompt."""
@@ -243,11 +246,11 @@ class ChatScreen(Screen[None]):
         if turn is None or not (text := "".join(turn.answer)):
             self.say("There is no answer to copy yet.")
             return
-        self.say(copy_text(self.app, text))
+        self.say(copy_text(self._host, text))
 
     def action_reasoning(self) -> None:
         """Hide or show the reasoning; where only one pane fits, switch."""
-        if self.size.width < _NARROW:
+        if self.size.width < NARROW:
             self._switched_by_hand = True
             self.toggle_class("-show-reasoning")
         else:
@@ -274,18 +277,18 @@ class ChatScreen(Screen[None]):
 
     def action_theme(self) -> None:
         """Next theme."""
-        self.app.theme = next_theme(self.app.theme)
+        self._host.theme = next_theme(self._host.theme)
 
     def _set_theme(self, name: str) -> None:
         if name in THEMES:
-            self.app.theme = THEMES[name]
+            self._host.theme = THEMES[name]
         else:
             self.say(f"There is no theme {name}; there are {', '.join(THEMES)}.")
 
     def action_help(self) -> None:
         """Show all keys and commands."""
-        self.app.push_screen(HelpScreen())
+        self._host.push_screen(HelpScreen())
 
     async def action_quit(self) -> None:
         """End the engine and leave."""
-        await self.app.action_quit()
+        await self._host.action_quit()

@@ -31,7 +31,9 @@ class PathSuggester(Suggester):
             return None
         folder = Path(head + slash).expanduser() if slash else Path()
         try:
-            names = [entry.name for entry, _number in zip(folder.iterdir(), range(_MOST_ENTRIES), strict=False)]
+            names = [
+                entry.name for entry, _number in zip(folder.iterdir(), range(_MOST_ENTRIES), strict=False)
+            ]
         except (OSError, ValueError):  # no such folder: nothing to suggest
             return None
         fitting = sorted(name for name in names if name.startswith(start) and name.isprintable())
@@ -50,7 +52,9 @@ class PicturePathScreen(ModalScreen[str | None]):
         """One input line and a hint."""
         with Vertical(id="box") as box:
             box.border_title = Content("Attach a picture")
-            yield Input(placeholder="~/Pictures/chart.png", suggester=PathSuggester(), compact=True, id="path")
+            yield Input(
+                placeholder="~/Pictures/chart.png", suggester=PathSuggester(), compact=True, id="path"
+            )
             yield PlainStatic("enter attaches · → completes · esc leaves", classes="hint")
 
     @on(Input.Submitted)

@@ -30,6 +30,11 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
+def format_tokens(count: int) -> str:
+    """A count of tokens with its noun."""
+    return f"{count:,} token{'' if count == 1 else 's'}"
+
+
 def bar(share: float, width: int) -> str:
     """`share` (0 to 1) of `width` cells filled, in eighths of a cell."""
     eighths = round(min(1.0, max(0.0, share)) * width * 8)

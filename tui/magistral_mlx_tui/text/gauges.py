@@ -1,4 +1,4 @@
-"""What the gauges say, as styled pieces of text for a given width; a figure that is not known is not shown."""
+"""What the gauges say, as styled pieces of text for a given width; what is not known is not shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,12 +45,18 @@ def memory_rows(telemetry: Telemetry, width: int) -> Rows:
     """Two rows: a bar of active and cached memory against its limit, and the figures."""
     limit = _limit(telemetry)
     active, cache, peak = telemetry.active_bytes, telemetry.cache_bytes, telemetry.peak_bytes
-    known = [(name, size) for name, size in (("active", active), ("cache", cache), ("peak", peak)) if size is not None]
+    known = [
+        (name, size)
+        for name, size in (("active", active), ("cache", cache), ("peak", peak))
+        if size is not None
+    ]
     if not known:
         return [[("not measured yet", _QUIET)], []]
     details = _spread([(f"{name} ", format_bytes(size)) for name, size in known], width)
     if len(details) < 2 * len(known):
-        details = _spread([(f"{name} ", format_bytes(size).partition(" ")[0]) for name, size in known], width, gap=1)
+        details = _spread(
+            [(f"{name} ", format_bytes(size).partition(" ")[0]) for name, size in known], width, gap=1
+        )
     if limit is None or active is None:
         return [details, []]
     share = active / limit.size
@@ -62,7 +68,7 @@ def memory_rows(telemetry: Telemetry, width: int) -> Rows:
 def _memory_bar(active: int, cache: int, peak: int, limit: int, width: int) -> list[Piece]:
     """Active, then cache in a lighter shade; a mark stands at the peak."""
     cells = [round(min(1.0, value / limit) * width) for value in (active, active + cache, peak)]
-    filled, cached, mark = max(cells[0], 1 if active else 0), cells[1], min(cells[2], width - 1)
+    filled, cached, mark = cells[0], cells[1], min(cells[2], width - 1)
     drawn: list[Piece] = []
     for cell in range(width):
         if cell == mark and peak and cell >= filled:
@@ -76,15 +82,21 @@ def _memory_bar(active: int, cache: int, peak: int, limit: int, width: int) -> l
 
 
 def speed_rows(progress: Progress, prefill: Prefill | None, speeds: Sequence[float], width: int) -> Rows:
-    """Two rows: tokens per second with their recent course, or how far reading is; average and first token."""
+    """Two rows: tokens per second with their course, or how far reading is; average and first token."""
     first: list[Piece] = []
     if prefill is not None and prefill.done < prefill.total:
         figure = f" read {prefill.done:,} / {prefill.total:,}"
-        first = [(bar(prefill.done / prefill.total, max(0, width - len(figure))), f"$secondary {_TRACK}"), (figure, "bold")]
+        first = [
+            (bar(prefill.done / prefill.total, max(0, width - len(figure))), f"$secondary {_TRACK}"),
+            (figure, "bold"),
+        ]
     elif progress.tokens_per_second is not None or speeds:
         now = progress.tokens_per_second
         figure = f" {format_speed(now)} tok/s" if now is not None else " idle"
-        first = [(sparkline(speeds, max(0, width - len(figure))), "$primary"), (figure, "bold" if now is not None else _QUIET)]
+        first = [
+            (sparkline(speeds, max(0, width - len(figure))), "$primary"),
+            (figure, "bold" if now is not None else _QUIET),
+        ]
     else:
         first = [("no answer yet", _QUIET)]
     known: list[tuple[str, str]] = []
@@ -111,7 +123,13 @@ def context_rows(progress: Progress, context_length: int | None, width: int) -> 
     return [drawn, _spread([("", f"{progress.context_used:,} / {length:,} tokens"), ("", word)], width)]
 
 
-def narrow_rows(progress: Progress, prefill: Prefill | None, speeds: Sequence[float], context_length: int | None, width: int) -> Rows:
+def narrow_rows(
+    progress: Progress,
+    prefill: Prefill | None,
+    speeds: Sequence[float],
+    context_length: int | None,
+    width: int,
+) -> Rows:
     """Everything in two rows for a narrow screen."""
     telemetry, limit = progress.telemetry, _limit(progress.telemetry)
     memory = format_bytes(telemetry.active_bytes) if telemetry.active_bytes is not None else "–"

@@ -26,7 +26,9 @@ class Incoming:
         """The harmless text for the next piece; a carriage return at its end waits for what follows."""
         piece = self._held_return + piece
         self._held_return = "\r" if piece.endswith("\r") else ""
-        return self._limit_marks(sanitize(piece[: len(piece) - len(self._held_return)]).translate(_SEPARATORS))
+        return self._limit_marks(
+            sanitize(piece[: len(piece) - len(self._held_return)]).translate(_SEPARATORS)
+        )
 
     def finish(self) -> str:
         """What was held back, when nothing follows."""

@@ -96,6 +96,4 @@ def _without(text: str, marks: list[tuple[int, int]], spans: list[Span]) -> tupl
             edge = next(edges, None)
         removed += end - start
         position = end
-    return "".join(shown), tuple(
-        Span(moved[span.start], moved[span.end], span.role) for span in spans
-    )
+    return "".join(shown), tuple(Span(moved[span.start], moved[span.end], span.role) for span in spans)

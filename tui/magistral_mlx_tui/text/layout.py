@@ -8,7 +8,6 @@ from rich.cells import cell_len
 from magistral_mlx_tui.text.lines import Line
 from magistral_mlx_tui.text.wrap import wrap_rows
 
-
 _NARROWEST_TEXT = 6
 """Cells that are left for text beside a bullet or a quote bar, at least."""
 

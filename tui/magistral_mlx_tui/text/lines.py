@@ -4,9 +4,23 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Role = Literal[
-    *("text", "heading", "quote", "code", "fence", "rule", "table", "table_head"),
-    *("bold", "italic", "inline_code", "math", "marker"),
-    *("question", "attachment", "note", "warning", "hint"),
+    "text",
+    "heading",
+    "quote",
+    "code",
+    "fence",
+    "rule",
+    "table",
+    "table_head",
+    "bold",
+    "italic",
+    "inline_code",
+    "math",
+    "marker",
+    "question",
+    "attachment",
+    "warning",
+    "hint",
 ]
 """What a piece of text is; a pane gives each role a style."""
 

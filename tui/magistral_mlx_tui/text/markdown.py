@@ -44,7 +44,11 @@ class MarkdownDocument:
     def __init__(self, *, width: int) -> None:
         self.lines: list[Line] = []
         self._width = width
-        self._reset()
+        self._sources: list[str] = []
+        self._tail = ""
+        self._settled = 0
+        self._fence: str | None = None
+        self._table: _Table | None = None
 
     def append(self, text: str) -> int:
         """Add text that arrived; returns the index of the first line that changed."""
@@ -70,17 +74,11 @@ class MarkdownDocument:
     def set_width(self, width: int) -> None:
         """Lay everything out anew for `width` cells."""
         if width != self._width:
-            sources, tail, self._width = self._sources, self._tail, width
-            self.lines = []
-            self._reset()
-            self.append("\n".join([*sources, tail]))
-
-    def _reset(self) -> None:
-        self._sources: list[str] = []
-        self._tail = ""
-        self._settled = 0
-        self._fence: str | None = None
-        self._table: _Table | None = None
+            source = "\n".join([*self._sources, self._tail])
+            self.lines, self._sources, self._tail = [], [], ""
+            self._settled, self._fence, self._table = 0, None, None
+            self._width = width
+            self.append(source)
 
     def _settle(self, source: str) -> int:
         """Take a finished source line; returns the first line that changed."""
@@ -97,12 +95,16 @@ class MarkdownDocument:
         return changed
 
     def _table_with(self, source: str) -> _Table | None:
-        """The table that `source` belongs to, if it goes on with one or makes the line before the head of one."""
+        """The table that `source` goes on with, or begins by being the dashes under a head."""
         if self._fence is not None or "|" not in source:
             return None
         if self._table is not None:
             table = self._table
-            return _Table(table.first_line, [*table.rows, source], table.separator) if table.takes(source) else None
+            return (
+                _Table(table.first_line, [*table.rows, source], table.separator)
+                if table.takes(source)
+                else None
+            )
         head = self._sources[-1] if self._sources else ""
         if "|" in head and is_separator(source) and len(split_cells(head)) == len(split_cells(source)):
             return _Table(len(self.lines) - 1, [head], source)

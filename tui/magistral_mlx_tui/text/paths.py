@@ -1,8 +1,8 @@
 """Which files a typed, pasted or dropped text means.
 
-Terminals write a dropped file in many ways: quoted, with escaped spaces, as file:// with percent escapes. macOS
-puts a narrow no-break space (U+202F) before AM and PM in the names of screenshots, which people type as a
-space and some terminals paste as one; and it may store accents decomposed.
+Terminals write a dropped file in many ways: quoted, with escaped spaces, as file:// with percent escapes.
+macOS puts a narrow no-break space (U+202F) before AM and PM in the names of screenshots, which people type
+as a space and some terminals paste as one; and it may store accents decomposed.
 """
 
 import re
@@ -100,7 +100,8 @@ def _same_but_for_spaces(path: Path) -> Path | None:
     if " " not in wanted or not path.parent.is_dir():
         return None
     return next(
-        (entry for entry in path.parent.iterdir() if _plain_name(entry.name) == wanted and entry.is_file()), None
+        (entry for entry in path.parent.iterdir() if _plain_name(entry.name) == wanted and entry.is_file()),
+        None,
     )
 
 

@@ -20,7 +20,8 @@ def split_cells(source: str) -> list[str]:
     body = source.strip()
     body = body[1:] if body.startswith("|") else body
     body = body[:-1] if body.endswith("|") and not body.endswith(r"\|") else body
-    cells, current, in_code = [], "", False
+    cells: list[str] = []
+    current, in_code = "", False
     for index, character in enumerate(body):
         if character == "|" and not in_code and not body[:index].endswith("\\"):
             cells.append(current.strip())
@@ -48,7 +49,9 @@ def lay_out_table(rows: Sequence[str], separator: str, *, width: int) -> list[Li
     widths = _fit([max(cell_len(row[column]) for row in cells) for column in range(count)], width)
     if widths is None:
         return _as_records(cells)
-    right = [mark.strip().endswith(":") and not mark.strip().startswith(":") for mark in split_cells(separator)]
+    right = [
+        mark.strip().endswith(":") and not mark.strip().startswith(":") for mark in split_cells(separator)
+    ]
     right += [False] * (count - len(right))
     lines = _table_row(cells[0], widths, right, head=True)
     lines.append(Line("─┼─".join("─" * cells_wide for cells_wide in widths), "marker"))
@@ -78,7 +81,10 @@ def _table_row(row: list[str], widths: list[int], right: list[bool], *, head: bo
     columns = [cut_rows(cell, cells) for cell, cells in zip(row, widths, strict=True)]
     lines: list[Line] = []
     for parts in zip_longest(*columns, fillvalue=""):
-        padded = [pad_cells(part, cells, right=side) for part, cells, side in zip(parts, widths, right, strict=False)]
+        padded = [
+            pad_cells(part, cells, right=side)
+            for part, cells, side in zip(parts, widths, right, strict=False)
+        ]
         text = _GAP.join(padded)
         bars = [index for index, character in enumerate(text) if character == "│"]
         spans = tuple(Span(index, index + 1, "marker") for index in bars)

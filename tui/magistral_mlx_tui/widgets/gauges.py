@@ -26,9 +26,13 @@ class Gauges(Horizontal):
         length = controller.model.context_length if controller.model else None
         short = self.query_one("#all-gauges", PlainStatic)
         if short.display:
-            short.show_rows(narrow_rows(progress, prefill, controller.speeds, length, short.content_size.width))
+            short.show_rows(
+                narrow_rows(progress, prefill, controller.speeds, length, short.content_size.width)
+            )
             return
-        memory, speed, context = (self.query_one(f"#{name}", PlainStatic) for name in ("memory", "speed", "context"))
+        memory, speed, context = (
+            self.query_one(f"#{name}", PlainStatic) for name in ("memory", "speed", "context")
+        )
         memory.border_title = Content(memory_title(progress.telemetry, memory.content_size.width - 4))
         memory.show_rows(memory_rows(progress.telemetry, memory.content_size.width))
         speed.show_rows(speed_rows(progress, prefill, controller.speeds, speed.content_size.width))

@@ -30,7 +30,11 @@ class Header(PlainStatic):
         word = "stopping" if stopping else phase.value
         brand = "▌magistral"
         state = f"{sign} {word} "
-        details = [part for part in (model.quantization, f"{model.context_length:,} tokens") if part] if model else []
+        details = (
+            [part for part in (model.quantization, f"{model.context_length:,} tokens") if part]
+            if model
+            else []
+        )
         room = self.size.width - len(brand) - len(state) - 3
         name = clip_cells(sanitize_line(model.name), max(0, room)) if model else ""
         rest = ""
@@ -40,7 +44,12 @@ class Header(PlainStatic):
         gap = " " * max(1, self.size.width - len(brand) - 2 - cell_len(name + rest) - len(state))
         self.show(
             Content.assemble(
-                (brand, "bold $primary"), "  ", (name, "bold"), (rest, "$foreground 60%"), gap, (state, f"bold {colour}")
+                (brand, "bold $primary"),
+                "  ",
+                (name, "bold"),
+                (rest, "$foreground 60%"),
+                gap,
+                (state, f"bold {colour}"),
             ),
             layout=False,
         )

@@ -70,7 +70,11 @@ def _progress(controller: Controller) -> list[tuple[str, str]]:
     if total <= 0:
         return [(f"{what}…", "$secondary")]
     share = done / total
-    return [(f"{what} ", "$secondary"), (bar(share, _PROGRESS_WIDTH), "$secondary on $panel"), (f" {share:.0%}", "bold")]
+    return [
+        (f"{what} ", "$secondary"),
+        (bar(share, _PROGRESS_WIDTH), "$secondary on $panel"),
+        (f" {share:.0%}", "bold"),
+    ]
 
 
 def _standing_words(controller: Controller) -> str:

@@ -11,7 +11,13 @@ from magistral_mlx_tui.text.gauges import Piece
 class PlainStatic(Static):
     """A Static whose text is text: brackets in it mean nothing."""
 
-    def __init__(self, text: str | Content = "", *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        text: str | Content = "",
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
+    ) -> None:
         super().__init__(text, markup=False, id=id, classes=classes)
         self._shown: str | Content = text
 
