@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from magistral_miniature.conversations import Picture, converse, render
+from magistral_miniature.conversations import Control, Picture, Piece, Text, converse, render
+from magistral_miniature.copying import copies
+from magistral_miniature.looking import marks
 from magistral_miniature.phrasing import Split
 from magistral_miniature.pool import token_grid
 from magistral_miniature.tokens import Encoder
@@ -29,12 +31,15 @@ class Batch:
         ids: [conversations, length].
         learned: whether the model is trained to predict each id.
         places: row and column of each [IMG] in its picture, [count, 2].
+        looks: for tokens read from a picture (head 0) or copied (head 1): conversation, head,
+            position of the token before, position of what is read, [count, 4].
         pictures: numbers of the pictures in the order of their [IMG] ids.
     """
 
     ids: np.ndarray
     learned: np.ndarray
     places: np.ndarray
+    looks: np.ndarray
     pictures: list[int]
 
 
@@ -60,7 +65,8 @@ def batches(
         yield from made
 
 
-_Sample = tuple[list[int], list[bool], list[int]]
+_Pairs = list[tuple[int, int]]
+_Sample = tuple[list[int], list[bool], list[int], _Pairs, _Pairs]
 
 
 def _sample(
@@ -73,15 +79,66 @@ def _sample(
     pieces = render(converse(rng, pick, split))
     numbers = [piece.number for piece in pieces if isinstance(piece, Picture)]
     ids, learned = encoder.pieces(pieces, {n: token_grid(pictures[n]) for n in numbers})
-    return ids, learned, numbers
+    looks = _looks(pieces, pictures, encoder)
+    return ids, learned, numbers, looks, _copied(pieces, pictures, encoder)
+
+
+def _looks(pieces: list[Piece], pictures: list[Grid | BarChart], encoder: Encoder) -> list[tuple[int, int]]:
+    """Pairs of (position before a word, position of the [IMG] token that the word is read from)."""
+    looks: list[tuple[int, int]] = []
+    position, first, columns, shown = 0, 0, 0, None
+    for piece in pieces:
+        if isinstance(piece, Picture):
+            shown, first = pictures[piece.number], position
+            columns = token_grid(shown)[1]
+        elif isinstance(piece, Text) and piece.learned and shown is not None:
+            places = encoder.places(piece.text)
+            for start, cell in marks(piece.text, shown):
+                row, column = divmod(cell, columns)
+                look = first + row * (columns + 1) + column
+                looks.append((position + places[start] - 1, look))
+        position += _length(piece, pictures, encoder)
+    return looks
+
+
+def _copied(pieces: list[Piece], pictures: list[Grid | BarChart], encoder: Encoder) -> list[tuple[int, int]]:
+    """Pairs of (position before a token that repeats an earlier one, position of that one)."""
+    pairs: list[tuple[int, int]] = []
+    turn: dict[str, tuple[int, Text]] = {}
+    position = 0
+    for piece in pieces:
+        if isinstance(piece, Control) and piece.name == "[INST]":
+            turn = {}
+        elif isinstance(piece, Text):
+            name = ("question", "thought", "answer")[min(len(turn), 2)]
+            turn[name] = (position, piece)
+        elif isinstance(piece, Control) and piece.name == "</s>" and len(turn) == 3:
+            starts = {n: (at, encoder.places(text.text)) for n, (at, text) in turn.items()}
+            if turn["thought"][1].learned:
+                texts = [turn[n][1].text for n in ("question", "thought", "answer")]
+                for (name, to), (other, source) in copies(*texts):
+                    key = starts[other][0] + starts[other][1][source]
+                    pairs.append((starts[name][0] + starts[name][1][to] - 1, key))
+        position += _length(piece, pictures, encoder)
+    return pairs
+
+
+def _length(piece: Piece, pictures: list[Grid | BarChart], encoder: Encoder) -> int:
+    if isinstance(piece, Picture):
+        rows, columns = token_grid(pictures[piece.number])
+        return rows * (columns + 1)
+    return len(encoder.text(piece.text)) if isinstance(piece, Text) else 1
 
 
 def _batch(pictures: list[Grid | BarChart], group: list[_Sample]) -> Batch:
-    length = max(len(ids) for ids, _, _ in group)
+    length = max(len(ids) for ids, *_ in group)
     ids = np.full((len(group), length), _PAD, np.int64)
     learned = np.zeros((len(group), length), bool)
     numbers: list[int] = []
-    for row, (tokens, flags, shown) in enumerate(group):
+    looks: list[tuple[int, int, int, int]] = []
+    for row, (tokens, flags, shown, seen, repeated) in enumerate(group):
+        looks += [(row, 0, query, key) for query, key in seen]
+        looks += [(row, 1, query, key) for query, key in repeated]
         ids[row, : len(tokens)] = tokens
         learned[row, : len(flags)] = flags
         numbers += shown
@@ -91,7 +148,8 @@ def _batch(pictures: list[Grid | BarChart], group: list[_Sample]) -> Batch:
         for row in range(token_grid(pictures[number])[0])
         for column in range(token_grid(pictures[number])[1])
     ]
-    return Batch(ids, learned, np.array(places, np.int64).reshape(-1, 2), numbers)
+    table = np.array(looks, np.int64).reshape(-1, 4)
+    return Batch(ids, learned, np.array(places, np.int64).reshape(-1, 2), table, numbers)
 
 
 def feed(

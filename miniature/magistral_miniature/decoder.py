@@ -49,15 +49,20 @@ class _Attention(nn.Module):
         query = rotate(query.permute(0, 2, 3, 1, 4), cosine, sine)
         return query, rotate(key.transpose(1, 2), cosine, sine), value.transpose(1, 2)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
-        """Mix values; bias [.., 1, length, key length] is added to the scaled scores."""
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix values; bias [.., 1, length, key length] is added to the scaled scores.
+
+        Returns:
+            The mix, and scores [batch, keys, length, key length] of the first query head of each.
+        """
         batch, keys, folded, length, size = query.shape
         flat = query.reshape(batch, keys, folded * length, size)
         scores = (flat @ key.transpose(-1, -2)).view(batch, keys, folded, length, -1)
-        weights = (scores.float() * size**-0.5 + bias).softmax(-1).to(value.dtype)
+        scores = scores.float() * size**-0.5 + bias
+        weights = scores.softmax(-1).to(value.dtype)
         mixed = weights.view(batch, keys, folded * length, -1) @ value
         mixed = mixed.view(batch, keys, folded, length, size).permute(0, 3, 1, 2, 4)
-        return self.o_proj(mixed.reshape(batch, length, keys * folded * size))
+        return self.o_proj(mixed.reshape(batch, length, keys * folded * size)), scores[:, :, 0]
 
 
 class _FeedForward(nn.Module):
@@ -79,10 +84,13 @@ class _Layer(nn.Module):
         self.post_attention_layernorm = _Norm(shape.hidden, shape.norm_epsilon)
         self.mlp = _FeedForward(shape)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, cosine: Tensor, sine: Tensor, bias: Tensor, look: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         query, key, value = self.self_attn.project(self.input_layernorm(x), cosine, sine)
-        x = x + self.self_attn.attend(query, key, value, bias)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        mixed, scores = self.self_attn.attend(query, key, value, bias)
+        x = x + mixed
+        return x + self.mlp(self.post_attention_layernorm(x)), scores if look else None
 
     def step(
         self, x: Tensor, cosine: Tensor, sine: Tensor, bias: Tensor, past: tuple[Tensor, Tensor]
@@ -90,7 +98,7 @@ class _Layer(nn.Module):
         """The same with keys and values of earlier positions in front."""
         query, key, value = self.self_attn.project(self.input_layernorm(x), cosine, sine)
         key, value = torch.cat((past[0], key), 2), torch.cat((past[1], value), 2)
-        x = x + self.self_attn.attend(query, key, value, bias)
+        x = x + self.self_attn.attend(query, key, value, bias)[0]
         return x + self.mlp(self.post_attention_layernorm(x)), (key, value)
 
 
@@ -108,6 +116,9 @@ class Decoder(nn.Module):
     IMAGE = 10
     """Id of [IMG], whose embeddings are replaced by features."""
 
+    LOOKING = 3
+    """The layer whose first query heads learn where to look and what to copy."""
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -117,7 +128,7 @@ class Decoder(nn.Module):
             if parameter.ndim == 2:
                 deep = name.endswith(("o_proj.weight", "down_proj.weight"))
                 width = 0.0 if deep else 0.02 if "lm_head" in name else parameter.shape[1] ** -0.5
-                nn.init.normal_(parameter, std=0.5 if "embed" in name else width)
+                nn.init.normal_(parameter, std=1.0 if "embed" in name else width)
 
     def embed(self, ids: Tensor, features: Tensor) -> Tensor:
         """Embed ids [batch, length]; features [count, hidden] fill the [IMG] places in order."""
@@ -133,17 +144,23 @@ class Decoder(nn.Module):
         angles = torch.cat((angles, angles), dim=-1)
         return angles.cos(), angles.sin()
 
-    def forward(self, ids: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return normed states [batch, length, hidden] and the states after the second layer."""
+    def forward(self, ids: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the model.
+
+        Returns:
+            Normed states [batch, length, hidden]; the states before layer `LOOKING`; the scores of
+            that layer's first query heads [batch, key heads, length, length].
+        """
         x = self.embed(ids, features)
         cosine, sine = self.positions(0, ids.shape[1])
         bias = causal_bias(ids.shape[1])
-        early = x
+        early = scores = x
         for number, layer in enumerate(self.model.layers):
-            x = layer(x, cosine, sine, bias)
-            if number == 1:
+            if number == self.LOOKING:
                 early = x
-        return self.model.norm(x), early
+            x, seen = layer(x, cosine, sine, bias, number == self.LOOKING)
+            scores = scores if seen is None else seen
+        return self.model.norm(x), early, scores
 
 
 def causal_bias(length: int) -> Tensor:

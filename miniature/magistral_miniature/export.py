@@ -70,7 +70,7 @@ def check(eye: Eye, decoder: Decoder, folder: Path) -> float:
     row = [CONTROL["[IMG]"]] * 5
     ids = [1, 3, *row, 12, *row, 12, *row, 13, *(rng.randrange(64, SHAPE.vocabulary) for _ in range(60))]
     tokens = torch.tensor([ids])
-    states, _ = decoder(tokens, eye(image)[0])
+    states, _, _ = decoder(tokens, eye(image)[0])
     mine = decoder.lm_head(states)
     sizes = torch.tensor([[84, 140]])
     other = theirs(input_ids=tokens, pixel_values=image, image_sizes=sizes).logits

@@ -77,7 +77,7 @@ def frozen_eye(path: Path) -> Eye:
     """Load a trained eye with its weights rounded to bfloat16, as they are published."""
     eye = Eye(SHAPE)
     eye.load_state_dict(torch.load(path))
-    eye.multi_modal_projector.linear_2.weight.data /= 16  # to the scale of token embeddings
+    eye.multi_modal_projector.linear_2.weight.data /= 8  # to the scale of token embeddings
     for parameter in eye.parameters():
         parameter.data = parameter.data.bfloat16().float()
         parameter.requires_grad = False

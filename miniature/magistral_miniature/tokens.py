@@ -167,6 +167,16 @@ class Encoder:
                 parts.append(self._inner.decode_single_token_bytes(number - self._offset))
         return b"".join(parts).decode("utf-8", "replace")
 
+    def places(self, text: str) -> dict[int, int]:
+        """Return for each character at which a token begins the number of that token."""
+        found: dict[int, int] = {}
+        begin = 0
+        for number, token in enumerate(self._inner.encode_ordinary(text)):
+            found[begin] = number
+            piece = self._inner.decode_single_token_bytes(token)
+            begin += sum(byte & 0xC0 != 0x80 for byte in piece)
+        return found
+
     def pieces(self, pieces: list[Piece], sizes: dict[int, tuple[int, int]]) -> tuple[list[int], list[bool]]:
         """Encode a conversation; `sizes` gives rows and columns of each picture's tokens.
 

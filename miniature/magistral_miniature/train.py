@@ -30,8 +30,8 @@ from magistral_miniature.tokens import Encoder
 
 __all__ = ["main"]
 
-_MUON_RATE, _ADAM_RATE = 0.02, 3e-3
-_PLACES_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.25, 0.6, 0.5
+_MUON_RATE, _MUON_DECAY, _ADAM_RATE = 0.01, 0.4, 3e-3
+_HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.7, 0.65, 0.45
 
 
 @dataclass
@@ -46,6 +46,9 @@ class Run:
     step: int = 0
     tokens: int = 0
     losses: list[float] = field(default_factory=list)
+    place_hits: list[float] = field(default_factory=list)
+    look_hits: list[float] = field(default_factory=list)
+    copy_hits: list[float] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; a crash leaves the earlier one whole."""
@@ -78,26 +81,45 @@ def start() -> Run:
     adam = torch.optim.AdamW(
         [*rest, *places.parameters()], lr=_ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0
     )
-    muon = Muon(matrices, lr=_MUON_RATE, decay=0.02)
+    muon = Muon(matrices, lr=_MUON_RATE, decay=_MUON_DECAY)
     return Run(decoder, places, copy.deepcopy(decoder), [muon, adam])
 
 
 def loss_of(run: Run, batch: Batch, pool: Pool, done: float) -> Tensor:
-    """Cross-entropy of the learned tokens; early on also of each [IMG] token's row and column."""
+    """Cross-entropy of the learned tokens, and until late the two helping losses."""
     ids, learned = torch.from_numpy(batch.ids), torch.from_numpy(batch.learned)
     features = pool.of(batch.pictures)
-    features = features + 0.02 * features.std() * torch.randn_like(features) if len(features) else features
+    features = features + 0.01 * torch.randn_like(features)
     with torch.autocast("cpu", torch.bfloat16):
-        states, early = run.decoder(ids, features)
-        chosen = states[:, :-1][learned[:, 1:]]
-        logits = run.decoder.lm_head(chosen)
+        states, early, scores = run.decoder(ids, features)
+        logits = run.decoder.lm_head(states[:, :-1][learned[:, 1:]])
     loss = functional.cross_entropy(logits.float(), ids[:, 1:][learned[:, 1:]])
-    if done < _PLACES_UNTIL and len(batch.places):
-        guesses = run.places(early[ids == Decoder.IMAGE])
-        places = torch.from_numpy(batch.places)
-        for axis in (0, 1):
-            guess = guesses[:, axis * 6 : axis * 6 + 6]
-            loss = loss + 0.1 * functional.cross_entropy(guess, places[:, axis])
+    run.losses.append(loss.item())
+    if done < _HELP_UNTIL:
+        loss = loss + 0.3 * look_loss(run, batch, scores)
+        if len(batch.places):
+            loss = loss + 0.3 * place_loss(run, batch, early[ids == Decoder.IMAGE])
+    return loss
+
+
+def place_loss(run: Run, batch: Batch, states: Tensor) -> Tensor:
+    """Row and column of each [IMG] token must be readable from its state before the looking layer."""
+    guesses, places = run.places(states.float()), torch.from_numpy(batch.places)
+    run.place_hits.append((guesses[:, :6].argmax(1) == places[:, 0]).float().mean().item())
+    rows = functional.cross_entropy(guesses[:, :6], places[:, 0])
+    return rows + functional.cross_entropy(guesses[:, 6:], places[:, 1])
+
+
+def look_loss(run: Run, batch: Batch, scores: Tensor) -> Tensor:
+    """One head must attend to the cell that the next word is read from, one to what is copied."""
+    looks = torch.from_numpy(batch.looks)
+    loss = scores.new_zeros(())
+    for head, hits in ((0, run.look_hits), (1, run.copy_hits)):
+        rows, _, queries, keys = looks[looks[:, 1] == head].unbind(1)
+        if len(rows):
+            chosen = scores[rows, head, queries]
+            hits.append((chosen.argmax(1) == keys).float().mean().item())
+            loss = loss + functional.cross_entropy(chosen, keys)
     return loss
 
 
@@ -120,7 +142,21 @@ def update(run: Run, batch: Batch, pool: Pool, done: float) -> None:
         torch._foreach_lerp_(mine, theirs, 1 - min(0.998, run.step / (run.step + 10)))
     run.step += 1
     run.tokens += batch.ids.size
-    run.losses.append(loss.item())
+
+
+def report_losses(run: Run) -> None:
+    """Print means since the last report: loss, and how often place and look-up were right."""
+    parts = []
+    for name, values in (
+        ("loss", run.losses),
+        ("place", run.place_hits),
+        ("look", run.look_hits),
+        ("copy", run.copy_hits),
+    ):
+        parts += [f"{name} {sum(values) / len(values):.4f}"] if values else []
+        values.clear()
+    pace = f"{run.tokens / run.seconds:.0f} tokens/s"
+    print(f"{run.step} {run.seconds:.0f}s {' '.join(parts)} {pace}", flush=True)
 
 
 def report(run: Run, held_out: Pool, encoder: Encoder, cases: int) -> None:
@@ -155,10 +191,7 @@ def main() -> None:
         update(run, queue.get(), pool, run.seconds / total)
         run.seconds, last = run.seconds + time.time() - last, time.time()
         if run.step % 50 == 0:
-            mean = sum(run.losses) / len(run.losses)
-            pace = f"{run.tokens / run.seconds:.0f} tokens/s, {queue.qsize()} waiting"
-            print(f"{run.step} {run.seconds:.0f}s loss {mean:.4f} {pace}", flush=True)
-            run.losses.clear()
+            report_losses(run)
         if time.time() - saved > 180:
             run.save(options.to)
             saved = time.time()

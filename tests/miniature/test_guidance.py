@@ -1,0 +1,60 @@
+"""What training is told about looking and copying agrees with the texts themselves."""
+
+import random
+
+from magistral_miniature import charts, grids
+from magistral_miniature.arithmetic import arithmetic
+from magistral_miniature.copying import copies
+from magistral_miniature.looking import marks
+from magistral_miniature.words import NUMBERS
+from magistral_mlx.miniature.pictures import random_chart, random_grid
+
+
+def word_at(text: str, place: int) -> str:
+    return text[place:].split(maxsplit=1)[0].rstrip(".,;:?")
+
+
+def test_copied_characters_are_equal() -> None:
+    rng = random.Random(1)
+    for _ in range(300):
+        turn = arithmetic(rng, "train")
+        texts = {"question": turn.question, "thought": turn.thought, "answer": turn.answer}
+        pairs = copies(turn.question, turn.thought, turn.answer)
+        assert len(pairs) > 15
+        for (name, to), (other, source) in pairs:
+            assert texts[name][to] == texts[other][source]
+
+
+def test_the_best_bar_is_copied_from_this_line_or_the_one_before() -> None:
+    rng = random.Random(2)
+    for _ in range(100):
+        turn = charts.extreme_bar(rng, random_chart(rng), "train")
+        texts = {"thought": turn.thought, "answer": turn.answer}
+        for (name, to), (other, source) in copies(turn.question, turn.thought, turn.answer):
+            assert word_at(texts[name], to).strip("*") == word_at(texts[other], source)
+
+
+def test_words_are_read_from_the_cells_that_hold_them() -> None:
+    rng = random.Random(3)
+    for _ in range(100):
+        grid = random_grid(rng)
+        cells = [f"{c.colour} {c.shape}" if c else "empty cell" for row in grid.cells for c in row]
+        for turn in (grids.count_cells(rng, grid, "train"), grids.describe_grid(rng, grid, "train")):
+            for text in (turn.thought, turn.answer):
+                for place, cell in marks(text, grid):
+                    word = word_at(text, place)
+                    assert word in cells[cell] or word in ("a", "an") or word.isdigit()
+
+
+def test_letters_and_values_are_read_from_the_axis_under_their_bar() -> None:
+    rng = random.Random(4)
+    for _ in range(100):
+        chart = random_chart(rng)
+        axis = 5 * len(chart.labels)
+        turns = (charts.read_bar, charts.extreme_bar, charts.describe_chart)
+        for turn in (ask(rng, chart, "train") for ask in turns):
+            for text in (turn.thought, turn.answer):
+                for place, cell in marks(text, chart):
+                    label, value = chart.labels[cell - axis], chart.values[cell - axis]
+                    shown = {label, str(value), NUMBERS[value], str(len(chart.labels)), "yes", "no"}
+                    assert word_at(text, place).strip("*") in shown
