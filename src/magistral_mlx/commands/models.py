@@ -46,9 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         console.result(json.dumps(listing, ensure_ascii=False, indent=2) + "\n")
     else:
         console.result(_table(models))
-        console.note(
-            f"Models are folders in {places.models_directory()}; --model also takes any other folder."
-        )
+        console.note(f"Installed models are the folders in {places.models_directory()}.")
     return 0
 
 
