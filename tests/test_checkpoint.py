@@ -172,7 +172,18 @@ def test_a_weight_file_cut_off_or_grown_is_named(folder: Path, cut: int) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["../out.safetensors", "/etc/x.safetensors", "a\\b.safetensors", "x.bin", "", 3, None]
+    "name",
+    [
+        "../out.safetensors",
+        "/etc/x.safetensors",
+        "a\\b.safetensors",
+        "x.bin",
+        "\x1b[31m.safetensors",
+        "a\n.safetensors",
+        "",
+        3,
+        None,
+    ],
 )
 def test_the_index_can_name_plain_weight_files_only(folder: Path, name: object) -> None:
     edit_json(folder / INDEX, lambda index: index["weight_map"].update({EMBEDDING: name}))

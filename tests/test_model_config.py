@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from magistral_mlx.checkpoint import Quantization, parse_config
 from magistral_mlx.errors import CheckpointError
@@ -192,6 +194,7 @@ def test_rope_theta_must_be_a_sane_number(value: object) -> None:
         ("quantization", {"bits": True, "group_size": 64}, "quantization.bits must be"),
         ("quantization", {"bits": 4, "group_size": 64, "mode": "gptq"}, "quantization.mode must be"),
         ("quantization", {"bits": 8, "group_size": 32, "mode": "mxfp4"}, "quantization.bits must be 4"),
+        ("quantization", {"bits": 4, "group_size": 64, "\x1b[31m": True}, "impossible module '\\x1b[31m'"),
         ("quantization", {"bits": 4, "group_size": 64, "a.b": 3}, "quantization.a.b must be an object"),
         ("quantization", {"bits": 4, "group_size": 64, "a.b": {"bits": 4}}, "a.b.group_size is missing"),
     ],
@@ -202,6 +205,38 @@ def test_what_would_compute_something_else_is_refused(path: str, value: object, 
     assert told in refusal.value.problem
     assert refusal.value.problem.startswith("config.json: ")
     assert refusal.value.remedy
+
+
+PATHS = [
+    *tiny_config(),
+    *(f"{section}.{key}" for section in ("text_config", "vision_config") for key in tiny_config()[section]),
+    *(
+        "dtype",
+        "quantization",
+        "tie_word_embeddings",
+        "text_config.rope_parameters",
+        "vision_config.head_dim",
+    ),
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8) | st.just("bits"), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(path=st.sampled_from(PATHS), value=JSON)
+def test_any_value_of_any_key_is_read_or_refused(path: str, value: object) -> None:
+    """Whatever stands in the file: a config or a CheckpointError in one line, never another exception."""
+    try:
+        parse_config(changed(path, value))
+    except CheckpointError as refusal:
+        told = str(refusal)
+        assert len(told) < 400
+        assert told.isprintable()
 
 
 def test_quantization_with_exceptions() -> None:

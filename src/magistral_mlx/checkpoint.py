@@ -6,6 +6,7 @@ or the tensor. Hugging Face folders and other sources belong to `magistral conve
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ MANIFEST_FILE = "magistral-mlx.json"
 MAX_TEXT_BYTES = 32_000_000
 """More than any index or manifest of a real checkpoint; a larger file is not one."""
 
+_WEIGHT_FILE = re.compile(r"[\w.+=@ -]{1,200}\.safetensors")
 _FLOATS = ("F32", "F16", "BF16")
 _CONVERT = "Convert it first: magistral convert {source} --to NEW_FOLDER"
 _AGAIN = "The folder is incomplete or mixed up; convert or download it again."
@@ -177,7 +179,7 @@ def _single_file(directory: Path) -> tuple[_Stored, ...]:
 
 def _plain_name(directory: Path, value: object) -> str:
     # The index is outside text: a path in it could point anywhere on the disk.
-    if not isinstance(value, str) or not value.endswith(".safetensors") or set(value) & set("/\\\0"):
+    if not isinstance(value, str) or not _WEIGHT_FILE.fullmatch(value):
         raise CheckpointError(
             f"{directory / INDEX_FILE}: {value!r:.80} is not the name of a weight file", _AGAIN
         )

@@ -27,6 +27,7 @@ PIXTRAL_NORM_EPS = 1e-5
 
 _LARGEST = 2**31 - 1
 _MOST_LAYERS = 1000
+_LONGEST_PATH = 200
 _REMEDY = "Use an unchanged Magistral Small checkpoint, or convert it again."
 
 
@@ -208,7 +209,7 @@ def _dtype(top: "_Section") -> str | None:
     if not named:
         return None
     if len(named) > 1 or not named <= set(DTYPES):
-        raise top.error("dtype", f"must be one of {', '.join(DTYPES)}, not {' and '.join(sorted(named))}")
+        raise top.error("dtype", f"must be one of {', '.join(DTYPES)}, not {sorted(named)!r:.80}")
     return named.pop()
 
 
@@ -232,6 +233,8 @@ def _quantization(top: "_Section") -> Quantization | None:
     for path, value in table.values.items():
         if path in ("bits", "group_size", "mode"):
             continue
+        if not path.isprintable() or len(path) > _LONGEST_PATH:
+            raise top.error("quantization", f"names the impossible module {path!r:.80}")
         if isinstance(value, bool):
             overrides[path] = whole if value else None
         else:

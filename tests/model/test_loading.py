@@ -9,7 +9,7 @@ import pytest
 from mlx.utils import tree_flatten
 
 from magistral_mlx.checkpoint import open_checkpoint
-from magistral_mlx.errors import CheckpointError
+from magistral_mlx.errors import CheckpointError, MemoryLimitError
 from magistral_mlx.model import loading
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
@@ -107,6 +107,19 @@ def test_a_file_cut_since_opening_is_named(tmp_path: Path) -> None:
     with checkpoint.weight_files[0].open("r+b") as file:
         file.truncate(100)
     with pytest.raises(CheckpointError, match=r"model-00001-of-00001\.safetensors can't be loaded"):
+        load_model(checkpoint)
+
+
+def test_too_little_memory_is_not_taken_for_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = open_checkpoint(write_converted(tmp_path / "small"))
+
+    def full(*_: object) -> None:
+        raise RuntimeError("[metal::malloc] Unable to allocate 13000000000 bytes.")
+
+    monkeypatch.setattr(loading.mx, "eval", full)
+    with pytest.raises(MemoryLimitError, match="small does not fit into this machine's memory"):
         load_model(checkpoint)
 
 

@@ -14,7 +14,8 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from magistral_mlx.checkpoint import Checkpoint
-from magistral_mlx.errors import CheckpointError
+from magistral_mlx.errors import CheckpointError, MemoryLimitError
+from magistral_mlx.memory import is_out_of_memory
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.model_config import Quantization
 
@@ -41,6 +42,7 @@ def load_model(
 
     Raises:
         CheckpointError: a file changed or vanished since it was opened.
+        MemoryLimitError: MLX could not get the memory for the weights.
     """
     dtype = dtype or default_dtype()
     sizes = {file: _size(file) for file in checkpoint.weight_files}
@@ -87,7 +89,12 @@ def _load_file(file: Path, dtype: mx.Dtype) -> dict[str, mx.array]:
         }
         lazy.clear()
         mx.eval(cast_arrays)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
+        if is_out_of_memory(error):
+            raise MemoryLimitError(
+                f"{file.parent.name} does not fit into this machine's memory",
+                "Close other programs, or use a model of fewer bits.",
+            ) from error
         raise CheckpointError(f"{file} can't be loaded: {error}", "Convert or download it again.") from error
     return cast_arrays
 
