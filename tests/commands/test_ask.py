@@ -195,6 +195,23 @@ def test_a_terminal_gets_progress_colour_and_no_foreign_commands(
     assert "\x1b[2mh\x1b[0m" in err.getvalue()
 
 
+def test_the_figures_are_for_people_only(
+    model: ScriptedModel, terminal: tuple[io.StringIO, io.StringIO]
+) -> None:
+    assert _ask("hello") == 0
+    assert terminal[1].getvalue().endswith("9 tokens at 45.2 tokens/s, the first one after 0.00 s\n\x1b[0m")
+
+
+def test_it_is_said_when_the_miniature_stands_in(
+    model: ScriptedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.is_miniature = True
+    _ask("hello", "--json", "--model", "miniature")
+    assert "miniature" not in capsys.readouterr().err
+    _ask("hello", "--json")
+    assert "the bundled miniature answers" in capsys.readouterr().err
+
+
 def test_no_color_is_respected(
     model: ScriptedModel, terminal: tuple[io.StringIO, io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,4 +225,5 @@ def test_a_dumb_terminal_gets_no_control_characters(
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert _ask("hello", "--hide-reasoning") == 0
-    assert terminal[1].getvalue() == ""
+    assert "\x1b" not in terminal[1].getvalue() + terminal[0].getvalue()
+    assert "\r" not in terminal[1].getvalue()

@@ -52,6 +52,7 @@ class ScriptedModel:
 
     reply: Reply
     name: str = "scripted"
+    is_miniature: bool = False
     questions: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     on_event: Callable[[Event], None] = lambda event: None
 

@@ -15,7 +15,7 @@ from magistral_mlx.commands.console import Console
 from magistral_mlx.commands.following import follow, load_model
 from magistral_mlx.commands.numbers import fraction, natural_number, non_negative, whole_number
 from magistral_mlx.errors import PromptError, UsageError
-from magistral_mlx.generation.events import Ending
+from magistral_mlx.generation.events import Ending, Stats
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +32,9 @@ _REMARKS = {
     Ending.OUT_OF_MEMORY: "The memory ran out; this is what was produced until then. Use fewer or smaller "
     "pictures or a shorter prompt, or close other programs.",
 }
+_MINIATURE_ANSWERS = (
+    "No model is installed, so the bundled miniature answers; `magistral demo` says how to get the real one."
+)
 _EXIT_CODES = {Ending.STOPPED: 130, Ending.OUT_OF_MEMORY: 1}
 
 
@@ -63,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     # Pictures are read before the model is loaded: a wrong path is told at once.
     images = _pictures(arguments.image)
     model = load_model(arguments.model, console=console)
+    if model.is_miniature and arguments.model is None:
+        console.note(_MINIATURE_ANSWERS)
     events = model.stream(
         question,
         images=images,
@@ -80,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.json:
         console.result(json.dumps(reply.to_json(model.name), ensure_ascii=False) + "\n")
+    else:
+        console.remark(_figures(reply.stats))
     if reply.ending in _REMARKS:
         console.note(_REMARKS[reply.ending])
     return _EXIT_CODES.get(reply.ending, 0)
@@ -109,3 +116,11 @@ def _pictures(sources: list[str]) -> "list[Image.Image]":
     from magistral_mlx.prompt.images import load_image
 
     return [load_image(source) for source in sources]
+
+
+def _figures(stats: Stats) -> str:
+    tokens = stats.reasoning_tokens + stats.answer_tokens
+    return (
+        f"{tokens} tokens at {stats.decode_tokens_per_second:.1f} tokens/s, "
+        f"the first one after {stats.time_to_first_token:.2f} s"
+    )

@@ -64,6 +64,11 @@ class Console:
         self.err.write(sanitize_line(line) + "\n")
         self.err.flush()
 
+    def remark(self, line: str) -> None:
+        """Write a line that only a person at a terminal wants, dimmed, to stderr."""
+        if self.err.isatty():
+            self.aside(sanitize_line(line) + "\n")
+
     def progress(self, line: str) -> None:
         """Show a passing line on stderr in place of the last one; nothing unless it is a terminal."""
         if self._moves(self.err):
