@@ -4,16 +4,17 @@
     python -m tui.make_picture --model DIR           on a converted folder, for real
     python -m tui.make_picture --size 100x30 --theme light --to FILE
 
-Run it in the folder `tests`. The bundled miniature is DIR "miniature". The picture is taken while the second answer is being written.
+Run it in the folder `tests`; `--model miniature` is the bundled model. The picture is taken while the second
+answer is being written. A scripted picture says so where the model's name stands.
 """
 
 import argparse
 import asyncio
 import math
+import random
 import tempfile
 from pathlib import Path
 
-from PIL import Image, ImageDraw
 from textual.pilot import Pilot
 
 from magistral_mlx.engine.protocol import (
@@ -25,6 +26,7 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
+from magistral_mlx.miniature.pictures import BarChart, draw
 from magistral_mlx.telemetry import Telemetry
 from magistral_mlx_tui.app import MagistralApp
 from magistral_mlx_tui.controller import Phase
@@ -40,8 +42,9 @@ _MAC = Telemetry(
     recommended_bytes=24 * _GB,
     total_bytes=32 * _GB,
 )
-_MODEL = EngineModel("Magistral-Small-2509-4bit", "/models/m", False, 40960, "4-bit affine, group 64", True)
-QUESTIONS = ("What is 347 + 285?", "Which bar is the tallest, and what is its value?")
+_MODEL = EngineModel("scripted, no model", "", False, 40960, None, True)
+QUESTIONS = ("What is 347 + 285?", "Which bar is the tallest?")
+_CHART = BarChart(("A", "B", "C", "D"), (3, 7, 9, 8))
 _FIRST_THOUGHT = (
     "I add 347 and 285 digit by digit.\n\n"
     "- Ones: 7 + 5 = **12**, write 2, carry 1.\n"
@@ -49,16 +52,15 @@ _FIRST_THOUGHT = (
     "- Hundreds: 3 + 2 + 1 = **6**.\n\nCheck: \\(632 - 285 = 347\\). That is right."
 )
 _SECOND_THOUGHT = (
-    "The picture is a bar chart with four bars, lettered A to D. I compare their tops with the axis.\n\n"
-    "- A ends at 12, the lowest.\n- B ends a little under 30, at 28.\n"
-    "- C reaches 42, clearly above the line at 40.\n- D ends at 37.\n\n"
-    "So the tallest is C. Its top stands between 40 and 50, nearer to 40: 42. "
-    "D comes second, so I should mention by how much C is taller: 42 - 37 = 5."
+    "The picture is a bar chart with four bars, lettered A to D. I compare their tops with the lines.\n\n"
+    "- A ends at 3, the lowest.\n- B stands at 7.\n- C reaches 9, one line under the top.\n- D ends at 8.\n\n"
+    "So the tallest is C, with 9. D comes second, so I should mention by how much C is taller: 9 - 8 = 1."
 )
 _SECOND_ANSWER = (
-    "The tallest bar is **C**, with a value of **42**.\n\n"
-    "| bar | value | |\n|:--|--:|:--|\n| A | 12 | shortest |\n| B | 28 | |\n| C | 42 | **tallest** |\n| D | 37 | |\n\n"
-    "It stands `42 - 37 = 5` above the second, D."
+    "The tallest bar is **C**, with a value of **9**.\n\n"
+    "| bar | value | |\n|:--|--:|:--|\n| A | 3 | shortest |\n| B | 7 | |\n"
+    "| C | 9 | **tallest** |\n| D | 8 | |\n\n"
+    "It stands `9 - 8 = 1` above the second, D."
 )
 
 
@@ -79,21 +81,12 @@ def scripted() -> ScriptedEngine:
     return ScriptedEngine(turns=[first, second], loading=(Ready(_MODEL),))
 
 
-def draw_chart(path: Path) -> None:
-    """A small bar chart to attach."""
-    image = Image.new("RGB", (448, 336), "white")
-    draw = ImageDraw.Draw(image)
-    for number, value in enumerate((12, 28, 42, 37)):
-        draw.rectangle((50 + 100 * number, 300 - 6 * value, 110 + 100 * number, 300), fill="#3366cc")
-    image.save(path)
-
-
 async def picture(engine: Engine, *, model: str | None, size: tuple[int, int], theme: str) -> str:
     """The app as an SVG while it answers the second question."""
     app = MagistralApp(engine, model=model, theme=theme)
     with tempfile.TemporaryDirectory() as folder:
         chart = Path(folder) / "chart.png"
-        draw_chart(chart)
+        draw(_CHART, random.Random(4)).save(chart)
         async with app.run_test(size=size) as pilot:
             screen = app.screen
             assert isinstance(screen, ChatScreen)

@@ -46,7 +46,7 @@ async def test_hostile_text_is_shown_everywhere_and_obeyed_nowhere(tmp_path: Pat
             *(str(widget.render()) for widget in app.screen.query("PlainStatic")),
         ]
         for text in everything:
-            assert not any(ord(mark) < 0x20 and mark != "\n" or 0x7F <= ord(mark) < 0xA0 for mark in text)
+            assert not any((ord(mark) < 0x20 and mark != "\n") or 0x7F <= ord(mark) < 0xA0 for mark in text)
         for literal in _LITERAL:
             assert literal in app.answer.plain_text.replace("\n", "")
             assert literal in app.text_of("#failure")
