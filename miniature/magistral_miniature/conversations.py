@@ -132,14 +132,14 @@ GRID_TASKS: Mapping[_Grids, float] = {
 }
 CHART_TASKS: Mapping[_Charts, float] = {
     describe_chart: 9,
-    extreme_bar: 18,
+    extreme_bar: 26,
     read_bar: 14,
     count_bars: 1,
     not_a_grid: 1.5,
     chart_other: 1.5,
 }
 TEXT_TASKS: Mapping[_Texts, float] = {
-    arithmetic: 24,
+    arithmetic: 45,
     identity: 2.5,
     small_talk: 1.5,
     other_numbers: 2.5,
@@ -172,7 +172,7 @@ def converse(
     turns: list[Turn] = []
     pictures: list[int | None] = []
     shown: Grid | BarChart | None = None
-    visual = rng.random() < 0.7
+    visual = rng.random() < 0.62
     for position in range(length):
         number = None
         if visual and (shown is None or rng.random() < 0.15) and rng.random() < 0.95:

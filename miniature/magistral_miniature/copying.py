@@ -47,7 +47,7 @@ def _from_right(to: list[Place], source: list[Place]) -> Iterator[Copy]:
 
 def _in_arithmetic(header: re.Match[str], question: str, thought: str, answer: str) -> Iterator[Copy]:
     left, right = (_span("thought", header, group) for group in (1, 2))
-    asked = [match for match in _NUMBER.finditer(question)][:2]
+    asked = list(_NUMBER.finditer(question))[:2]
     if len(asked) == 2:
         if int(asked[0][0]) != int(header[1]):
             asked.reverse()

@@ -30,8 +30,8 @@ from magistral_miniature.tokens import Encoder
 
 __all__ = ["main"]
 
-_MUON_RATE, _MUON_DECAY, _ADAM_RATE = 0.01, 0.4, 3e-3
-_HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.7, 0.65, 0.45
+_MUON_RATE, _MUON_DECAY, _ADAM_RATE = 0.01, 0.4, 1.5e-3
+_HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.7, 0.65, 0.3
 
 
 @dataclass
