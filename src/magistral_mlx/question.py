@@ -12,6 +12,8 @@ from magistral_mlx.prompt.chat import Turn, UserTurn, compose, encode
 from magistral_mlx.prompt.images import load_image
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from magistral_mlx.generation.answering import Answering
     from magistral_mlx.generation.loaded_model import LoadedModel
     from magistral_mlx.generation.prompt_cache import PromptCache
@@ -19,20 +21,32 @@ if TYPE_CHECKING:
 
 
 def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> UserTurn:
-    """A checked question. Its pictures are read now: a file that changes later changes nothing.
-
-    A single picture without a list around it is taken as what is meant.
+    """A checked question.
 
     Raises:
         UsageError: the text is no text.
         PromptError: neither text nor picture.
+        ImageError, NetworkError: as `read_pictures`.
+    """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise UsageError(f"The question is of type {type(text).__name__}", "Give a string.")
+    pictures = read_pictures(images, sees=sees)
+    if not text.strip() and not pictures:
+        raise PromptError("The question is empty", "Write a question.")
+    return UserTurn(text, pictures)
+
+
+def read_pictures(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
+    """The pictures, read now: a file that changes later changes nothing.
+
+    A single picture without a list around it is taken as what is meant.
+
+    Raises:
         ImageError: a picture cannot be read, or the model cannot see.
         NetworkError: a picture's URL does not answer.
     """
     from PIL import Image
 
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
-        raise UsageError(f"The question is of type {type(text).__name__}", "Give a string.")
     single = isinstance(images, str | bytes | os.PathLike | Image.Image)  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
     sources = [cast("ImageSource", images)] if single else list(images)
     if sources and not sees:
@@ -40,9 +54,7 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
             "This model cannot see: its folder has no vision weights",
             "Ask without pictures, or use a model with its vision tower.",
         )
-    if not text.strip() and not sources:
-        raise PromptError("The question is empty", "Write a question.")
-    return UserTurn(text, tuple(load_image(source) for source in sources))
+    return tuple(load_image(source) for source in sources)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from magistral_mlx.generation.events import Reply
 from magistral_mlx.model_config import Quantization
 from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.prompt.chat import encode
-from magistral_mlx.question import Question, user_turn
+from magistral_mlx.question import Question, read_pictures, user_turn
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -148,7 +148,7 @@ class Magistral:
         Raises:
             PromptError: an id outside the vocabulary, or [IMG] positions that the pictures do not fill.
         """
-        pictures = user_turn("", images, sees=self.sees).images if images else ()
+        pictures = read_pictures(images, sees=self.sees)
 
         def work() -> "mx.array":
             from magistral_mlx.generation.parity import prompt_logits
