@@ -29,6 +29,9 @@ def _fall_silent() -> None:
     """
     import signal
 
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    def leave(_number: int, _frame: object) -> None:
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, leave)
     sys.stdout.flush()
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - pathlib is not imported; it stays open
