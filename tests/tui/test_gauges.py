@@ -64,6 +64,12 @@ def test_memory_against_what_the_machine_recommends() -> None:
     assert gauges.memory_title(_MAC, 40) == "Memory of 24.0 GB recommended"
 
 
+def test_units_are_left_out_only_where_they_are_the_same() -> None:
+    assert text_of(gauges.memory_rows(_MAC, 32))[1] == "active 14.0 cache 1.0 peak 16.0"
+    mixed = Telemetry(active_bytes=4 * 2**20, cache_bytes=73 * 2**10, peak_bytes=5 * 2**20, total_bytes=_GB)
+    assert text_of(gauges.memory_rows(mixed, 32))[1] == "active 4.0 MB  cache 73 kB"
+
+
 def test_memory_without_a_recommendation_is_measured_against_all_of_it_and_says_so() -> None:
     telemetry = Telemetry(active_bytes=2 * _GB, total_bytes=16 * _GB)
     assert gauges.memory_title(telemetry, 40) == "Memory of 16.0 GB RAM"

@@ -70,7 +70,7 @@ def test_nothing_heavy_is_imported_before_the_first_paint(source: str) -> None:
 
 def test_without_a_terminal_it_says_what_to_do() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "magistral_mlx.commands.main", "app"],
+        [*python("from magistral_mlx.commands.main import main; raise SystemExit(main())"), "app"],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

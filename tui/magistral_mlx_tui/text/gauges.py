@@ -52,11 +52,11 @@ def memory_rows(telemetry: Telemetry, width: int) -> Rows:
     ]
     if not known:
         return [[("not measured yet", _QUIET)], []]
-    details = _spread([(f"{name} ", format_bytes(size)) for name, size in known], width)
-    if len(details) < 2 * len(known):
-        details = _spread(
-            [(f"{name} ", format_bytes(size).partition(" ")[0]) for name, size in known], width, gap=1
-        )
+    figures = [(f"{name} ", format_bytes(size)) for name, size in known]
+    details = _spread(figures, width)
+    one_unit = len({figure.partition(" ")[2] for _name, figure in figures}) == 1
+    if len(details) < 2 * len(known) and one_unit:  # the title has the unit
+        details = _spread([(name, figure.partition(" ")[0]) for name, figure in figures], width, gap=1)
     if limit is None or active is None:
         return [details, []]
     share = active / limit.size

@@ -90,7 +90,7 @@ def _standing_words(controller: Controller) -> str:
     cached = f" ({stats.cached_tokens:,} remembered)" if stats.cached_tokens else ""
     wrote = f"{turn.reasoning_tokens + turn.answer_tokens:,} written"
     first = f"first token after {format_seconds(stats.time_to_first_token)}"
-    return f"{read}{cached} · {wrote} · {first}   ctrl+y copies the answer"
+    return f"ctrl+y copies the answer   {read}{cached} · {wrote} · {first}"
 
 
 class FailurePanel(PlainStatic, can_focus=True):
