@@ -5,7 +5,8 @@
 
 Repeats are interleaved, so that a machine that slows down slows all three. Ours is the whole way of a
 question (`Magistral.ask` and `.stream`: events, limits, loop detection, text); theirs are the bare
-`generate_step` loops without text. Prints medians and ratios to mlx-lm; nothing is asserted.
+`generate_step` loops without text. Prints medians and ratios to mlx-lm, and the
+processor time of a whole run, which other programs on the machine disturb least; nothing is asserted.
 """
 
 import argparse
@@ -97,14 +98,16 @@ def measure(folder: Path, text: str, tokens: int, repeats: int) -> None:
         "ours, stream": by_stream,
     }
     rates: dict[str, list[float]] = {name: [] for name in contestants}
-    for name, run in contestants.items():
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for run in contestants.values():
         run()  # warm up
-        assert name
     for turn in range(repeats):
         names = list(contestants)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            began = time.process_time()
             rates[name].append(contestants[name]())
-    show(folder, rates, prompt_tokens=len(ids), tokens=tokens)
+            seconds[name].append(time.process_time() - began)
+    show(folder, rates, seconds, prompt_tokens=len(ids), tokens=tokens)
 
 
 def rate(steps: Iterator[tuple[Any, Any]]) -> float:
@@ -121,17 +124,24 @@ def rate_of(reply: mm.Reply) -> float:
     return reply.stats.decode_tokens_per_second
 
 
-def show(folder: Path, rates: dict[str, list[float]], *, prompt_tokens: int, tokens: int) -> None:
+def show(
+    folder: Path,
+    rates: dict[str, list[float]],
+    seconds: dict[str, list[float]],
+    *,
+    prompt_tokens: int,
+    tokens: int,
+) -> None:
     """Medians, spread, and the ratio to mlx-lm: of medians, and the median of each turn's ratio."""
     print(f"{folder.name} on {mx.default_device()}, prompt {prompt_tokens} tokens, {tokens} generated")
-    print(f"{'':14}{'median tok/s':>14}{'min':>9}{'max':>9}{'ratio':>8}{'per turn':>10}")
+    print(f"{'':14}{'median tok/s':>14}{'min':>9}{'max':>9}{'ratio':>8}{'per turn':>10}{'cpu s':>8}")
     base = rates["mlx-lm"]
     for name, each in rates.items():
         ratio = statistics.median(each) / statistics.median(base)
         turns = statistics.median(a / b for a, b in zip(each, base, strict=True))
         print(
             f"{name:14}{statistics.median(each):14.1f}{min(each):9.1f}{max(each):9.1f}"
-            f"{ratio:8.3f}{turns:10.3f}"
+            f"{ratio:8.3f}{turns:10.3f}{statistics.median(seconds[name]):8.3f}"
         )
 
 
