@@ -13,6 +13,10 @@ from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
 
+# Classes that the stylesheets go by, and from how many columns and rows on a screen has them.
+_BY_WIDTH = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
+_BY_HEIGHT = [(0, "-short"), (20, "-tall")]
+
 
 class MagistralApp(App[None]):
     """Reasoning and answer side by side.
@@ -26,12 +30,8 @@ class MagistralApp(App[None]):
     TITLE = "magistral"
     CSS_PATH: ClassVar[CSSPathType | None] = ["screens/chat.tcss", "screens/dialogs.tcss"]
     ENABLE_COMMAND_PALETTE = True
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (NARROW, "-medium"),
-        (WIDE, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (20, "-tall")]
+    HORIZONTAL_BREAKPOINTS = _BY_WIDTH
+    VERTICAL_BREAKPOINTS = _BY_HEIGHT
 
     def __init__(self, engine: Engine, *, model: str | None = None, theme: str = "dark") -> None:
         super().__init__()
