@@ -93,10 +93,10 @@ def _looks(pieces: list[Piece], pictures: list[Grid | BarChart], encoder: Encode
             columns = token_grid(shown)[1]
         elif isinstance(piece, Text) and piece.learned and shown is not None:
             places = encoder.places(piece.text)
-            for start, cell in marks(piece.text, shown):
-                row, column = divmod(cell, columns)
-                look = first + row * (columns + 1) + column
-                looks.append((position + places[start] - 1, look))
+            for mark in marks(piece.text, shown):
+                row, column = divmod(mark.cell, columns)
+                look = first + row * (columns + 1) + column + mark.after
+                looks.append((position + places[mark.place] - 1, look))
         position += _length(piece, pictures, encoder)
     return looks
 

@@ -30,6 +30,42 @@ _OPENINGS = (
     "OK, ",
     "And now: ",
     "Answer this: ",
+    "Let me ask you something. ",
+    "Here is my question: ",
+    "One question: ",
+    "Another question. ",
+    "Good morning. ",
+    "Good evening, ",
+    "Excuse me, ",
+    "Sorry, ",
+    "Well, ",
+    "So, ",
+    "Alright: ",
+    "Please answer: ",
+    "Please help me. ",
+    "Can you help me? ",
+    "I have a question. ",
+    "I need your help. ",
+    "My teacher asks: ",
+    "My son wants to know: ",
+    "Homework: ",
+    "Task: ",
+    "Question: ",
+    "Q: ",
+    "User: ",
+    "Take your time. ",
+    "Pay attention. ",
+    "Try this one. ",
+    "Try again: ",
+    "First of all, ",
+    "Just one thing: ",
+    "Work slowly. ",
+    "Reason first. ",
+    "Think first. ",
+    "Concentrate. ",
+    "I wonder: ",
+    "Could you tell me: ",
+    "Can you answer this? ",
 )
 _PICTURE_OPENINGS = (
     "Look at the picture. ",
@@ -42,6 +78,22 @@ _PICTURE_OPENINGS = (
     "From the image: ",
     "Take a look at this. ",
     "Study the image. ",
+    "Here is an image. ",
+    "This is a picture. ",
+    "I drew this. ",
+    "I made this picture. ",
+    "Have a look at the image. ",
+    "In the image: ",
+    "In the picture you see, ",
+    "Using the picture, answer: ",
+    "Based on the image: ",
+    "Consider the picture. ",
+    "With the picture in mind: ",
+    "You see a picture. ",
+    "Examine the picture carefully. ",
+    "Look closely. ",
+    "Look again. ",
+    "For this image: ",
 )
 _CLOSINGS = (
     " Thanks!",
@@ -51,7 +103,29 @@ _CLOSINGS = (
     " Answer briefly.",
     " Be careful.",
     " Explain your reasoning.",
+    " Take care.",
+    " Take your time.",
+    " Do it carefully.",
+    " Do not guess.",
+    " I need it soon.",
+    " I need to be sure.",
+    " It is important.",
+    " Check your work.",
+    " Show your work.",
+    " Tell me.",
+    " Help me.",
+    " Can you do that?",
+    " Just answer.",
+    " Be quick.",
+    " Be exact.",
+    " Think about it.",
+    " Thanks in advance.",
+    " Cheers!",
+    " I am curious.",
+    " What do you say?",
+    " Go!",
 )
+_SMALL_WORDS = ("the", "a", "an", "is", "of", "in", "do", "does", "please", "me", "this", "there")
 
 
 def templates_of(templates: Sequence[str], split: Split) -> list[str]:
@@ -81,6 +155,8 @@ def phrase(
         if text[-1] not in ".?!=":
             text += "."
         text += rng.choice(templates_of(_CLOSINGS, split))
+    if split == "train" and rng.random() < 0.1:
+        text = _without_a_word(rng, text)
     chance = rng.random()
     if chance < 0.12:
         text = text.rstrip("?.")
@@ -89,3 +165,12 @@ def phrase(
     elif chance < 0.28:
         text = text.lower().rstrip("?.")
     return text
+
+
+def _without_a_word(rng: random.Random, text: str) -> str:
+    """Leave out one small word, as hasty people do."""
+    words = text.split(" ")
+    small = [i for i, word in enumerate(words) if word.lower() in _SMALL_WORDS]
+    if small:
+        del words[rng.choice(small)]
+    return " ".join(words)

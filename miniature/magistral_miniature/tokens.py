@@ -168,13 +168,14 @@ class Encoder:
         return b"".join(parts).decode("utf-8", "replace")
 
     def places(self, text: str) -> dict[int, int]:
-        """Return for each character at which a token begins the number of that token."""
+        """Return the number of the token that begins at a character; the end of the text counts too."""
         found: dict[int, int] = {}
         begin = 0
         for number, token in enumerate(self._inner.encode_ordinary(text)):
             found[begin] = number
             piece = self._inner.decode_single_token_bytes(token)
             begin += sum(byte & 0xC0 != 0x80 for byte in piece)
+        found[len(text)] = len(found)
         return found
 
     def pieces(self, pieces: list[Piece], sizes: dict[int, tuple[int, int]]) -> tuple[list[int], list[bool]]:

@@ -41,9 +41,10 @@ def test_words_are_read_from_the_cells_that_hold_them() -> None:
         cells = [f"{c.colour} {c.shape}" if c else "empty cell" for row in grid.cells for c in row]
         for turn in (grids.count_cells(rng, grid, "train"), grids.describe_grid(rng, grid, "train")):
             for text in (turn.thought, turn.answer):
-                for place, cell in marks(text, grid):
-                    word = word_at(text, place)
-                    assert word in cells[cell] or word in ("a", "an") or word.isdigit()
+                for mark in marks(text, grid):
+                    if not mark.after:
+                        word = word_at(text, mark.place)
+                        assert word in cells[mark.cell] or word in ("a", "an") or word.isdigit()
 
 
 def test_letters_and_values_are_read_from_the_axis_under_their_bar() -> None:
@@ -54,7 +55,8 @@ def test_letters_and_values_are_read_from_the_axis_under_their_bar() -> None:
         turns = (charts.read_bar, charts.extreme_bar, charts.describe_chart)
         for turn in (ask(rng, chart, "train") for ask in turns):
             for text in (turn.thought, turn.answer):
-                for place, cell in marks(text, chart):
-                    label, value = chart.labels[cell - axis], chart.values[cell - axis]
+                for mark in (mark for mark in marks(text, chart) if not mark.after):
+                    bar = mark.cell - axis
+                    label, value = chart.labels[bar], chart.values[bar]
                     shown = {label, str(value), NUMBERS[value], str(len(chart.labels)), "yes", "no"}
-                    assert word_at(text, place).strip("*") in shown
+                    assert word_at(text, mark.place).strip("*") in shown
