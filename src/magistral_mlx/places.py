@@ -9,7 +9,11 @@ import platformdirs
 def data_directory() -> Path:
     """The folder for everything the program keeps; `MAGISTRAL_MLX_HOME` overrides it."""
     override = os.environ.get("MAGISTRAL_MLX_HOME")
-    return Path(override).expanduser() if override else platformdirs.user_data_path("magistral-mlx", appauthor=False)
+    return (
+        Path(override).expanduser()
+        if override
+        else platformdirs.user_data_path("magistral-mlx", appauthor=False)
+    )
 
 
 def models_directory() -> Path:

@@ -14,7 +14,7 @@ from magistral_mlx import installed
 from magistral_mlx.answer_stream import AnswerStream
 from magistral_mlx.ask_options import AskOptions, CheckedOptions
 from magistral_mlx.conversation import Conversation
-from magistral_mlx.errors import CheckpointError, MemoryLimitError, UsageError
+from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Reply
 from magistral_mlx.model_config import Quantization
 from magistral_mlx.owner_thread import owner_thread
@@ -194,22 +194,12 @@ class Magistral:
 
 
 def _load(model: "str | os.PathLike[str] | None", progress: installed.Progress | None) -> "LoadedModel":
+    from magistral_mlx.allocator import limit_allocator_cache
     from magistral_mlx.generation.loaded_model import open_model
-    from magistral_mlx.memory import is_out_of_memory, limit_allocator_cache
 
     directory = installed.resolve(model, progress=progress)
     limit_allocator_cache()
-    try:
-        return open_model(directory, progress=progress and partial(progress, "Loading the weights"))
-    except (RuntimeError, MemoryError, CheckpointError) as error:
-        # The loader reports whatever MLX says as a damaged file.
-        cause = error.__cause__ if isinstance(error, CheckpointError) else error
-        if not isinstance(cause, Exception) or not is_out_of_memory(cause):
-            raise
-        raise MemoryLimitError(
-            f"{directory.name} does not fit into this machine's memory",
-            "Close other programs, or use a model of fewer bits.",
-        ) from error
+    return open_model(directory, progress=progress and partial(progress, "Loading the weights"))
 
 
 def _in_words(quantization: Quantization | None) -> str | None:

@@ -147,7 +147,7 @@ def _greeting(model: "Magistral", seed: int) -> str:
 def _summary(outcomes: Sequence[Outcome]) -> str:
     import statistics
 
-    from magistral_mlx.memory_plan import gib
+    from magistral_mlx.memory import gib
 
     stats = [outcome.reply.stats for outcome in outcomes]
     right = sum(outcome.right for outcome in outcomes)

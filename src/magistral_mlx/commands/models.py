@@ -95,7 +95,7 @@ def _table(models: Sequence[ListedModel]) -> str:
 
 
 def _row(model: ListedModel) -> tuple[str, str, str, str, str]:
-    from magistral_mlx.memory_plan import gib
+    from magistral_mlx.memory import gib
 
     if model.problem:
         return model.name, "-", f"not usable: {model.problem}", "-", model.path

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 
+from magistral_mlx.allocator import is_out_of_memory
 from magistral_mlx.errors import ContextOverflow
 from magistral_mlx.generation.control import Control, Limits, answer_reserve
 from magistral_mlx.generation.decoding import PromptReader, decode, prefill
@@ -24,7 +25,6 @@ from magistral_mlx.generation.loaded_model import LoadedModel
 from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
 from magistral_mlx.generation.sampling import Sampling, make_sampler
 from magistral_mlx.generation.splitter import EventSplitter, Piece
-from magistral_mlx.memory import is_out_of_memory
 from magistral_mlx.prompt.chat import PreparedPrompt
 from magistral_mlx.prompt.tokenizer import SpecialIds
 

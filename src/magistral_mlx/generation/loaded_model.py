@@ -7,7 +7,7 @@ from pathlib import Path
 from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
 from magistral_mlx.errors import CheckpointError
 from magistral_mlx.generation.feature_store import FeatureStore
-from magistral_mlx.memory_plan import check_before_loading
+from magistral_mlx.memory import check_before_loading
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.images import ImageGeometry
