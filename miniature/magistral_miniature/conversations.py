@@ -124,11 +124,11 @@ _Task = TypeVar("_Task")
 
 GRID_TASKS: Mapping[_Grids, float] = {
     describe_grid: 12,
-    count_cells: 26,
+    count_cells: 28,
     read_cell: 12,
     grid_size: 1.5,
     not_a_chart: 1.5,
-    grid_other: 1.5,
+    grid_other: 0.8,
 }
 CHART_TASKS: Mapping[_Charts, float] = {
     describe_chart: 9,
@@ -136,15 +136,15 @@ CHART_TASKS: Mapping[_Charts, float] = {
     read_bar: 14,
     count_bars: 1,
     not_a_grid: 1.5,
-    chart_other: 1.5,
+    chart_other: 0.8,
 }
 TEXT_TASKS: Mapping[_Texts, float] = {
     arithmetic: 45,
     identity: 2.5,
     small_talk: 1.5,
-    other_numbers: 2.5,
-    no_picture: 2.5,
-    unknown: 6,
+    other_numbers: 5,
+    no_picture: 3,
+    unknown: 8,
 }
 
 

@@ -20,7 +20,7 @@ _ADDED = re.compile(r"(?:Ones|Tens|Hundreds): (\d) \+ (\d) \+ (\d) = (\d)(\d)")
 _TAKEN = re.compile(r"(?:Ones|Tens|Hundreds): (\d) - (\d) - (\d) = (\d), borrow (\d)")
 _RESULT = re.compile(r"So (?:minus |plus )?(\d+) is -?(\d+)\.")
 _BEST = re.compile(r"^\d( [A-Z])( [a-z]+), best( [A-Z])( [a-z]+)", re.MULTILINE)
-_CELL = re.compile(r"^\d,\d( \w+)( \w+)\?", re.MULTILINE)
+_CELL = re.compile(r"^\d,\d( \w+)( \w+)\?(?: \w+ \w+( yes| no))?", re.MULTILINE)
 _BAR = re.compile(r"^\d( [A-Z])\?", re.MULTILINE)
 _NUMBER = re.compile(r"\d+")
 
@@ -72,6 +72,8 @@ def _in_arithmetic(header: re.Match[str], question: str, thought: str, answer: s
     for place, line in enumerate(lines):
         yield ("thought", line.start(1)), left[2 - place]
         yield ("thought", line.start(2)), right[2 - place]
+        for group in (4, 5):  # results depend on what was carried
+            yield ("thought", line.start(group)), ("thought", line.start(3))
         if place:
             carried = lines[place - 1].start(5 if ordered else 4)
             yield ("thought", line.start(3)), ("thought", carried)
@@ -102,6 +104,8 @@ def _of_targets(thought: str) -> Iterator[Copy]:
     for before, line in zip([start, *cells], cells, strict=False) if start else ():
         for group in (1, 2):
             yield ("thought", line.start(group)), ("thought", before.start(group))
+        if line[3]:  # the verdict depends on the colour that is looked for
+            yield ("thought", line.start(3)), ("thought", line.start(1))
     bars = list(_BAR.finditer(thought))
     first = re.match(r"Look for( [A-Z])\.", thought)
     for before, line in zip([first, *bars], bars, strict=False) if first else ():

@@ -75,11 +75,11 @@ def _target(rng: random.Random, grid: Grid) -> tuple[str, str]:
         if rng.random() < 0.15:
             shape = rng.choice(SHAPES)
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.08:
         return colour, "shape"
-    if kind < 0.24:
+    if kind < 0.16:
         return "any", shape
-    return (colour, shape) if kind < 0.96 else ("any", "shape")
+    return (colour, shape) if kind < 0.97 else ("any", "shape")
 
 
 def count_cells(rng: random.Random, grid: Grid, split: Split) -> Turn:

@@ -33,7 +33,7 @@ _SIZE = re.compile(
     r"Grid, (\d) rows?, (\d) columns?\.|grid (?:with|of shapes with|has) (\d) rows? and (\d) columns?"
 )
 _BARS = re.compile(r"Chart, (\d) bars\.|chart (?:with|has) (?:\*\*)?(\d)(?:\*\*)? bars")
-_CELL_LINE = re.compile(r"^(\d),(\d)(?: \w+ \w+\?)?( \w+)( \w+)", re.MULTILINE)
+_CELL_LINE = re.compile(r"^(\d),(\d)(?: \w+ \w+\?)?( \w+)( \w+)( yes| no)?", re.MULTILINE)
 _BAR_LINE = re.compile(r"^(\d)(?: \w\?)?( [A-Z])(?: yes| no)?( [a-z]+)", re.MULTILINE)
 _ROW = re.compile(r"row (\d) holds(.*?)[;.]")
 _ITEM = re.compile(r"( an?)( \w+)( \w+)")
@@ -58,8 +58,9 @@ def _in_grid(text: str, grid: Grid) -> Iterator[Mark]:
         if before is not None:
             for place in (match.start() - 1, match.start(1), match.start(2)):
                 yield Mark(place, before, after=True)
-        for group in (3, 4):
-            yield Mark(match.start(group), cell)
+        for group in (3, 4, 5):
+            if match[group]:
+                yield Mark(match.start(group), cell)
         before = cell
     if before == grid.rows * grid.columns - 1:
         yield Mark(len(text), before, after=True)
