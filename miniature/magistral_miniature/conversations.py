@@ -124,16 +124,16 @@ _Task = TypeVar("_Task")
 
 GRID_TASKS: Mapping[_Grids, float] = {
     describe_grid: 12,
-    count_cells: 28,
-    read_cell: 12,
+    count_cells: 52,
+    read_cell: 9,
     grid_size: 1.5,
     not_a_chart: 1.5,
     grid_other: 0.8,
 }
 CHART_TASKS: Mapping[_Charts, float] = {
     describe_chart: 9,
-    extreme_bar: 26,
-    read_bar: 14,
+    extreme_bar: 15,
+    read_bar: 10,
     count_bars: 1,
     not_a_grid: 1.5,
     chart_other: 0.8,
