@@ -123,20 +123,20 @@ _Texts = Callable[[random.Random, Split], Turn]
 _Task = TypeVar("_Task")
 
 GRID_TASKS: Mapping[_Grids, float] = {
-    describe_grid: 12,
+    describe_grid: 20,
     count_cells: 52,
-    read_cell: 9,
+    read_cell: 13,
     grid_size: 1.5,
     not_a_chart: 1.5,
-    grid_other: 0.8,
+    grid_other: 0.4,
 }
 CHART_TASKS: Mapping[_Charts, float] = {
-    describe_chart: 9,
+    describe_chart: 12,
     extreme_bar: 15,
     read_bar: 10,
     count_bars: 1,
     not_a_grid: 1.5,
-    chart_other: 0.8,
+    chart_other: 0.4,
 }
 TEXT_TASKS: Mapping[_Texts, float] = {
     arithmetic: 45,

@@ -135,6 +135,22 @@ DESCRIBE = (
     "Say what you see.",
     "Say in one sentence what the image shows.",
     "Go through the picture and say what is there.",
+    "Describe the image for a person who cannot see.",
+    "Describe it so that a blind man can follow.",
+    "Describe this image for my blind father.",
+    "Tell a blind person what the image shows.",
+    "Say what is shown.",
+    "Say what is in this image.",
+    "Say it in words: what does the picture show?",
+    "Say in words what you see here.",
+    "Tell me in one sentence what you see.",
+    "In one sentence, what do you see?",
+    "In words, what is this?",
+    "What would you call this?",
+    "What does one see here?",
+    "What do we see in the picture?",
+    "What are we looking at?",
+    "What have we here?",
 )
 
 DESCRIBE_GRID = (
