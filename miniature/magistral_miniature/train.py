@@ -31,7 +31,7 @@ from magistral_miniature.tokens import Encoder
 __all__ = ["main"]
 
 _MUON_RATE, _MUON_DECAY, _ADAM_RATE = 0.01, 0.4, 1.5e-3
-_HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.88, 0.65, 0.3
+_HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.9, 0.65, 0.3
 
 
 @dataclass

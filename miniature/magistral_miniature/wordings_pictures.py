@@ -291,6 +291,21 @@ COUNT = (
     "How many {things} exist in the image?",
     "How many {things} are on the picture?",
     "Look at the grid and count the {things}.",
+    "{things}, how many?",
+    "{things}?",
+    "{things} in the picture: how many are there?",
+    "{things}: what is their number?",
+    "{things}: count them.",
+    "{things}, please count them.",
+    "{things} - how many do you see?",
+    "Any {things}? How many?",
+    "How many shapes are {things}?",
+    "How many of the cells are {things}?",
+    "How many of these shapes are {things}?",
+    "How many of them are {things}?",
+    "Of all the shapes, how many are {things}?",
+    "Among the shapes, how many {things} are there?",
+    "{things}: tell me the number.",
 )
 
 CELL = (
