@@ -41,12 +41,12 @@ def arithmetic(rng: random.Random, split: Split) -> Turn:
     if rng.random() < 0.6 and left < right:
         left, right = right, left
     kind = rng.random()
-    if kind < 0.2:
+    if kind < 0.12:
         question = phrase(rng, DIFFERENCE, split, slots={"a": left, "b": right})
         thought = subtract_thought(left, right, signed=False)
         answer = f"The difference between {left} and {right} is **{abs(left - right)}**"
         return Turn("difference", question, thought, answer)
-    wordings = MORE_THAN if kind < 0.32 and left >= right else SUBTRACTION
+    wordings = MORE_THAN if kind < 0.24 and left >= right else SUBTRACTION
     question = phrase(rng, wordings, split, slots={"a": left, "b": right})
     answer = f"{left} - {right} = **{left - right}**"
     return Turn("subtract", question, subtract_thought(left, right, signed=True), answer)

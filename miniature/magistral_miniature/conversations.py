@@ -125,13 +125,13 @@ _Task = TypeVar("_Task")
 GRID_TASKS: Mapping[_Grids, float] = {
     describe_grid: 20,
     count_cells: 52,
-    read_cell: 30,
+    read_cell: 13,
     grid_size: 1.5,
     not_a_chart: 1.5,
     grid_other: 0.4,
 }
 CHART_TASKS: Mapping[_Charts, float] = {
-    describe_chart: 18,
+    describe_chart: 12,
     extreme_bar: 15,
     read_bar: 10,
     count_bars: 1,
@@ -139,8 +139,8 @@ CHART_TASKS: Mapping[_Charts, float] = {
     chart_other: 0.4,
 }
 TEXT_TASKS: Mapping[_Texts, float] = {
-    arithmetic: 40,
-    identity: 6,
+    arithmetic: 45,
+    identity: 2.5,
     small_talk: 1.5,
     other_numbers: 5,
     no_picture: 3,

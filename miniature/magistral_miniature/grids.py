@@ -120,7 +120,7 @@ def _cardinal(rng: random.Random, number: int) -> str:
 def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask what is at a row and a column, at times outside of the grid."""
     row, column = rng.randint(1, grid.rows), rng.randint(1, grid.columns)
-    if rng.random() < 0.25:
+    if rng.random() < 0.1:
         row, column = rng.randint(1, 7), rng.randint(1, 7)
     slots: dict[str, object] = {
         "r": _cardinal(rng, row),

@@ -139,9 +139,7 @@ def update(run: Run, batch: Batch, pool: Pool, done: float) -> None:
         optimizer.zero_grad()
     with torch.no_grad():
         mine, theirs = list(run.average.parameters()), list(run.decoder.parameters())
-        torch._foreach_lerp_(
-            mine, theirs, 1 - min(0.998 if done < 0.85 else 0.99, run.step / (run.step + 10))
-        )
+        torch._foreach_lerp_(mine, theirs, 1 - min(0.998, run.step / (run.step + 10)))
     run.step += 1
     run.tokens += batch.ids.size
 

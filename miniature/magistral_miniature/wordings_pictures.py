@@ -151,12 +151,6 @@ DESCRIBE = (
     "What do we see in the picture?",
     "What are we looking at?",
     "What have we here?",
-    "What do you observe?",
-    "What do you recognise?",
-    "What do you find in the picture?",
-    "What do you spot in the image?",
-    "Give me the data.",
-    "Give me the contents of the picture.",
 )
 
 DESCRIBE_GRID = (
@@ -381,24 +375,6 @@ CELL = (
     "What does the {cth} cell in row {r} hold?",
     "What is at position {c} in row {r}?",
     "I want to know what is at row {r}, column {c}.",
-    "What is the {cth} shape in the {rth} row?",
-    "Which is the {cth} cell in the {rth} row?",
-    "Tell me the {cth} thing in the {rth} row.",
-    "What is the {cth} item in row {r}?",
-    "What is the {cth} item of the {rth} row?",
-    "Name the {cth} thing of the {rth} row.",
-    "What is the {cth} object in the {rth} row?",
-    "The {cth} thing in the {rth} row?",
-    "In row {r}, what is the {cth} thing?",
-    "In the {rth} row, what is the {cth} thing?",
-    "Column {c}, row {r}: what is there?",
-    "Column {c} of row {r}?",
-    "Give me column {c} of row {r}.",
-    "Which shape is the {cth} one in the {rth} row?",
-    "Which thing is the {cth} in row {r}?",
-    "Give me the {cth} cell of the {rth} row.",
-    "What can you see as the {cth} thing of the {rth} row?",
-    "What is the {cth} one in the {rth} row?",
 )
 
 SIZE = (

@@ -40,16 +40,6 @@ IDENTITY = (
     "Describe yourself.",
     "Are you a small model?",
     "Say who you are.",
-    "Who taught you?",
-    "Who built you?",
-    "Who created you?",
-    "Who developed you?",
-    "Where do you come from?",
-    "How were you trained?",
-    "Are you Claude?",
-    "Are you Gemini?",
-    "Are you Mistral?",
-    "Are you GPT?",
 )
 
 ABILITIES = (
@@ -75,13 +65,6 @@ ABILITIES = (
     "What are you for?",
     "How do I use you?",
     "Which tasks can you solve?",
-    "What are you made for?",
-    "What do you do well?",
-    "What are your strengths?",
-    "What are you best at?",
-    "What are you bad at?",
-    "What are you trained for?",
-    "What were you trained to do?",
 )
 
 GREETINGS = (
