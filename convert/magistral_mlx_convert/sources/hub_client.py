@@ -15,7 +15,7 @@ from typing import Any
 from huggingface_hub import errors, logging, snapshot_download
 from tqdm import tqdm
 
-HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
+HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it comes by a re-export
 """What the library's HTTP client raises: httpx or httpx2, by version; `errors` alone knows which."""
 
 
