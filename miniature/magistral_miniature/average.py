@@ -1,6 +1,6 @@
 """The mean of several checkpoints' averaged weights, as a checkpoint that `evaluate` and `export` take.
 
-    python -m magistral_miniature.average runs/decoder.pt runs/longer.pt --to runs/mean.pt
+python -m magistral_miniature.average runs/decoder.pt runs/longer.pt --to runs/mean.pt
 """
 
 import argparse
