@@ -30,6 +30,9 @@ class AnswerStream(Iterator[Event]):
                 ...
     """
 
+    _over = True
+    """Until `__init__` has run to its end, which Ctrl-C may prevent, there is nothing to leave."""
+
     def __init__(self, question: Question) -> None:
         self._question = question
         self._owner = owner_thread()
@@ -39,8 +42,8 @@ class AnswerStream(Iterator[Event]):
         self._answering: Answering | None = None
         self._cache: PromptCache | None = None
         self._events: Generator[Event, None, None] | None = None
-        self._over = False
         self._reply: Reply | None = None
+        self._over = False
 
     def __iter__(self) -> "AnswerStream":
         return self
