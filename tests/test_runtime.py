@@ -204,6 +204,13 @@ def test_stop_strings(model: mm.Magistral, stop: str | Sequence[str], answer: st
     assert (reply.reasoning, reply.answer, reply.ending) == (THOUGHT, answer, mm.Ending.COMPLETE)
 
 
+@pytest.fixture
+def one_event_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick machine would else have written the whole reply before its first piece is read."""
+    monkeypatch.setattr("magistral_mlx.answer_stream._PULL_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("one_event_at_a_time")
 def test_stopping_half_way_keeps_what_there_is(model: mm.Magistral) -> None:
     with model.stream("?") as stream:
         for event in stream:
@@ -297,6 +304,7 @@ def out_of_memory(*_: object, **__: object) -> mx.array:
     raise RuntimeError("[malloc] Unable to allocate 17179869184 bytes.")
 
 
+@pytest.mark.usefixtures("one_event_at_a_time")
 def test_running_out_of_memory_keeps_what_there_is(
     model: mm.Magistral, monkeypatch: pytest.MonkeyPatch
 ) -> None:
