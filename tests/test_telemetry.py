@@ -1,14 +1,13 @@
 """Telemetry: an absent sensor is None, never zero; gauges load nothing themselves."""
 
-import ctypes
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from magistral_mlx.telemetry import (
-    MacFootprint,
     MlxMemory,
     SystemMemory,
     Telemetry,
@@ -81,24 +80,24 @@ def test_without_metal_nothing_is_recommended() -> None:
     assert recommended_working_set({"max_recommended_working_set_size": 22 * 2**30}) == 22 * 2**30
 
 
-def test_the_mac_footprint_is_read_at_its_place_in_the_struct() -> None:
-    def proc_pid_rusage(process: int, flavor: int, buffer: object) -> int:
-        assert (process > 0, flavor) == (True, 0)
-        # rusage_info_v0: a uuid of 16 bytes, then eleven 64-bit counters; phys_footprint is the eighth.
-        counters = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_uint64))  # type: ignore[arg-type]  # a byref
-        counters[2 + 7] = 123_456_789
-        return 0
-
-    assert MacFootprint(proc_pid_rusage).read() == Telemetry(footprint_bytes=123_456_789)
+def test_swap_is_told_with_what_it_grew_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter([5000, 7000, 4000])
+    monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(used=next(used)))
+    probe = SystemMemory()
+    readings = [probe.read() for _ in range(3)]
+    assert [reading.swap_bytes for reading in readings] == [5000, 7000, 4000]
+    assert [reading.swap_grown_bytes for reading in readings] == [0, 2000, -1000]
 
 
-def test_a_mac_that_refuses_its_footprint_has_none() -> None:
-    assert MacFootprint(lambda process, flavor, buffer: -1).read() == Telemetry()
+def test_memory_is_known_where_swap_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise FileNotFoundError("/proc/vmstat")
 
-
-@pytest.mark.skipif(sys.platform == "darwin", reason="only a Mac has proc_pid_rusage")
-def test_elsewhere_there_is_no_mac_footprint() -> None:
-    assert MacFootprint().read() == Telemetry()
+    monkeypatch.setattr(psutil, "swap_memory", refuse)
+    reading = SystemMemory().read()
+    assert reading.total_bytes
+    assert reading.swap_bytes is None
+    assert reading.swap_grown_bytes is None
 
 
 def test_gauges_load_nothing() -> None:

@@ -1,22 +1,39 @@
-"""What is in use right now: one sample of memory figures, taken by probes that may each be absent.
+"""What is in use right now: one sample of the machine's figures, taken by probes that may each be absent.
 
-A sensor that does not exist or fails gives None, never zero. Importing this loads neither MLX nor psutil.
+A sensor that does not exist or fails gives None, never zero. Importing this loads neither MLX nor psutil. The
+sensors that only a Mac has are in `mac_sensors.py`.
 """
 
-import ctypes
 import logging
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol
 
 _log = logging.getLogger(__name__)
 
 
+class MemoryPressure(StrEnum):
+    """How short of memory the whole machine is, by macOS's own measure."""
+
+    NORMAL = "normal"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class ThermalState(StrEnum):
+    """`NSProcessInfo.thermalState`; from SERIOUS on macOS slows the chip down."""
+
+    NOMINAL = "nominal"
+    FAIR = "fair"
+    SERIOUS = "serious"
+    CRITICAL = "critical"
+
+
 @dataclass(frozen=True)
 class Telemetry:
-    """One sample; all figures in bytes, None where this machine has no such sensor."""
+    """One sample; None where this machine has no such sensor."""
 
     active_bytes: int | None = None
     """Held by MLX arrays."""
@@ -32,6 +49,17 @@ class Telemetry:
     """What other programs and caches would give up without swapping."""
     total_bytes: int | None = None
     """The machine's memory."""
+    swap_bytes: int | None = None
+    """Swap in use on the whole machine."""
+    swap_grown_bytes: int | None = None
+    """How much more swap is in use than at the first sample; negative when it was given back."""
+    pressure: MemoryPressure | None = None
+    gpu_busy: float | None = None
+    """Share of the time that the GPU works, whoever uses it: 0 to 1."""
+    thermal: ThermalState | None = None
+    gpu_watts: float | None = None
+    system_watts: float | None = None
+    """Of the whole machine, screen included."""
 
 
 class Probe(Protocol):
@@ -48,7 +76,7 @@ def sample(probes: Sequence[Probe]) -> Telemetry:
     A probe that fails is absent this time: a gauge must never end what it watches.
     """
     readings = [_reading(probe) for probe in probes]
-    figures: dict[str, int | None] = {}
+    figures: dict[str, Any] = {}
     for field in fields(Telemetry):
         known = (getattr(reading, field.name) for reading in readings)
         figures[field.name] = next((value for value in known if value is not None), None)
@@ -65,8 +93,11 @@ def _reading(probe: Probe) -> Telemetry:
 
 def probes_of_this_machine() -> tuple[Probe, ...]:
     """The probes for the process that calls this."""
-    footprint = (MacFootprint(),) if sys.platform == "darwin" else ()
-    return (MlxMemory(), *footprint, SystemMemory())
+    if sys.platform == "darwin":
+        from magistral_mlx.mac_sensors import mac_probes
+
+        return (MlxMemory(), *mac_probes(), SystemMemory())
+    return (MlxMemory(), SystemMemory())
 
 
 class MlxMemory:
@@ -96,7 +127,10 @@ def recommended_working_set(device_info: "dict[str, str | int]") -> int | None:
 
 
 class SystemMemory:
-    """Total and available memory of the machine, and the resident set of this process, from psutil."""
+    """Memory and swap of the machine, and the resident set of this process, from psutil."""
+
+    def __init__(self) -> None:
+        self._swap_before: int | None = None
 
     def read(self) -> Telemetry:
         import psutil
@@ -106,42 +140,21 @@ class SystemMemory:
             resident = psutil.Process().memory_info().rss
         except (psutil.Error, OSError):
             return Telemetry()
-        return Telemetry(footprint_bytes=resident, available_bytes=memory.available, total_bytes=memory.total)
+        swap = self._swap()
+        if self._swap_before is None:
+            self._swap_before = swap
+        return Telemetry(
+            footprint_bytes=resident,
+            available_bytes=memory.available,
+            total_bytes=memory.total,
+            swap_bytes=swap,
+            swap_grown_bytes=None if swap is None or self._swap_before is None else swap - self._swap_before,
+        )
 
+    def _swap(self) -> int | None:
+        import psutil
 
-class _RusageInfoV0(ctypes.Structure):
-    """`struct rusage_info_v0` of <sys/resource.h> on macOS."""
-
-    _fields_ = (
-        ("uuid", ctypes.c_uint8 * 16),
-        ("user_time", ctypes.c_uint64),
-        ("system_time", ctypes.c_uint64),
-        ("pkg_idle_wkups", ctypes.c_uint64),
-        ("interrupt_wkups", ctypes.c_uint64),
-        ("pageins", ctypes.c_uint64),
-        ("wired_size", ctypes.c_uint64),
-        ("resident_size", ctypes.c_uint64),
-        ("phys_footprint", ctypes.c_uint64),
-        ("proc_start_abstime", ctypes.c_uint64),
-        ("proc_exit_abstime", ctypes.c_uint64),
-    )
-
-
-class MacFootprint:
-    """This process's physical footprint, as Activity Monitor shows it; resident sets miss Metal memory.
-
-    Reads `proc_pid_rusage` (libproc). Gives None where that function is missing or refuses.
-
-    Args:
-        proc_pid_rusage: takes (process id, flavor, pointer to the struct) and returns 0 on success.
-    """
-
-    def __init__(self, proc_pid_rusage: "Callable[[int, int, object], int] | None" = None) -> None:
-        self._read = proc_pid_rusage or getattr(ctypes.CDLL(None), "proc_pid_rusage", None)
-
-    def read(self) -> Telemetry:
-        usage = _RusageInfoV0()
-        flavor = 0  # RUSAGE_INFO_V0
-        if self._read is None or self._read(os.getpid(), flavor, ctypes.byref(usage)) != 0:
-            return Telemetry()
-        return Telemetry(footprint_bytes=usage.phys_footprint)
+        try:
+            return psutil.swap_memory().used
+        except (psutil.Error, OSError, RuntimeError):  # some containers show no /proc/vmstat
+            return None

@@ -35,6 +35,9 @@ from magistral_mlx.telemetry import Telemetry
 
 MESSAGES = (Start, Ask, Stop, NewConversation, Close, Loading, Ready, Prefill, Reasoning, Answer, Progress)
 
+# Registered first: what hypothesis has once resolved it keeps.
+finite = st.floats(allow_nan=False, allow_infinity=False)
+st.register_type_strategy(float, finite)
 messages: st.SearchStrategy[Message] = st.one_of(
     *(st.from_type(message) for message in (*MESSAGES, Failed)),
     st.builds(
@@ -49,8 +52,6 @@ messages: st.SearchStrategy[Message] = st.one_of(
         ),
     ),
 )
-finite = st.floats(allow_nan=False, allow_infinity=False)
-st.register_type_strategy(float, finite)
 
 
 @given(message=messages, turn=st.integers(0, 2**31))
