@@ -4,11 +4,15 @@ import argparse
 import shlex
 import sys
 
+from magistral_mlx_convert.recipe_table import RECIPE_TABLE
+
 SUMMARY = "convert a checkpoint to MLX (4 bits by default)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `magistral convert`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _recipes()
     parser.add_argument(
         "source", metavar="SOURCE", help="a folder in Hugging Face format, or a hub id owner/name"
     )
@@ -20,8 +24,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--group-size", type=int, metavar="N", help="weights that share a scale: 32, 64 (default), 128"
     )
     parser.add_argument("--mode", help="affine (default), mxfp4, mxfp8 or nvfp4")
+    parser.add_argument("--recipe", metavar="NAME", help="instead of the three, one of the recipes below")
     parser.add_argument(
-        "--recipe", metavar="NAME", help="instead of the three: 4bit, 4bit-g32, 8bit, mxfp4, ..."
+        "--vision-bits",
+        type=int,
+        metavar="N",
+        help="quantize the vision tower and the projector too; they are kept without it",
     )
     parser.add_argument(
         "--dtype", default="bfloat16", help="of what is not quantized: bfloat16, float16 or float32"
@@ -37,6 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help="measure the error of every weight, into report.json"
     )
+
+
+def _recipes() -> str:
+    rows = [f"  {each.name:<10} {each.gb:5.1f}  {each.what}" for each in RECIPE_TABLE]
+    return "\n".join(["recipes, with the size of Magistral Small in GB:", *rows])
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
                 mode=arguments.mode,
                 recipe=arguments.recipe,
                 dtype=arguments.dtype,
+                vision_bits=arguments.vision_bits,
                 revision=arguments.revision,
                 tokenizer=arguments.tokenizer,
                 resume=arguments.resume,

@@ -47,6 +47,7 @@ def convert(
     mode: str | None = None,
     recipe: str | None = None,
     dtype: str = "bfloat16",
+    vision_bits: int | None = None,
     revision: str | None = None,
     tokenizer: str | Path | None = None,
     name: str | None = None,
@@ -67,6 +68,7 @@ def convert(
         mode: `affine` (default), `mxfp4`, `mxfp8` or `nvfp4`.
         recipe: a named recipe instead of the three numbers.
         dtype: `bfloat16`, `float16` or `float32`, of everything that is not quantized.
+        vision_bits: bits of the vision tower and the projector, which are not quantized without it.
         revision: branch, tag or commit of a hub id.
         tokenizer: a `tekken.json` for a source that lacks one.
         name: what faces call the model; the source's name and the recipe without it.
@@ -85,7 +87,9 @@ def convert(
         NetworkError: the hub did not answer.
     """
     tell = progress or _ignore
-    chosen = choose_recipe(recipe, bits=bits, group_size=group_size, mode=mode, dtype=dtype)
+    chosen = choose_recipe(
+        recipe, bits=bits, group_size=group_size, mode=mode, dtype=dtype, vision_bits=vision_bits
+    )
     with open_workplace(Path(to)) as workplace:
         opened = open_source(source, revision=revision, progress=tell)
         try:

@@ -112,7 +112,7 @@ def make_plan(config: ModelConfig, weights: WeightMap, recipe: Recipe) -> Plan:
     groups: list[list[Unit]] = []
     filled = 0
     for parameter in weights.parameters:
-        unit = _unit(parameter, recipe)
+        unit = _unit(parameter, recipe, config)
         if not groups or filled + unit.output_bytes > SHARD_BYTES:
             groups.append([])
             filled = 0
@@ -125,8 +125,8 @@ def make_plan(config: ModelConfig, weights: WeightMap, recipe: Recipe) -> Plan:
     return Plan(config=config, recipe=recipe, shards=shards)
 
 
-def _unit(parameter: Parameter, recipe: Recipe) -> Unit:
-    packing = recipe.packing_of(parameter)
+def _unit(parameter: Parameter, recipe: Recipe, config: ModelConfig) -> Unit:
+    packing = recipe.packing_of(parameter, config)
     dtype = SAFETENSORS_DTYPE[recipe.dtype]
     if packing is None:
         kept = OutputTensor(name=parameter.name, dtype=dtype, shape=parameter.shape)

@@ -1,20 +1,23 @@
-"""How each parameter is stored: named recipes, each one predicate with its reasons.
+"""How each parameter is stored: named recipes, and what numbers on a command line amount to.
 
 The default quantizes every matrix of the text model, embedding and head included, to 4 bits in groups of 64.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.model_config import DTYPES, QUANTIZATION_MODES, Quantization
-from magistral_mlx_convert.mapping import Parameter
+from magistral_mlx_convert.packing_rules import (
+    Rule,
+    every_text_matrix,
+    keep_everything,
+    more_for_the_sensitive,
+    with_vision,
+)
 
 UNQUANTIZED_BITS = 16
 """`bits` that means: keep all weights, in the wanted dtype."""
-
-Predicate = Callable[[Parameter], Quantization | None]
-"""Parameter -> its packing, or None where it stays in the recipe's dtype."""
 
 
 @dataclass(frozen=True)
@@ -24,38 +27,33 @@ class Recipe:
     name: str
     dtype: str
     whole: Quantization | None
-    packing_of: Predicate
+    packing_of: Rule
 
 
-UNIFORM: dict[str, Quantization] = {
-    "4bit": Quantization(bits=4, group_size=64, mode="affine"),
-    "4bit-g32": Quantization(bits=4, group_size=32, mode="affine"),
-    "8bit": Quantization(bits=8, group_size=64, mode="affine"),
-    "6bit": Quantization(bits=6, group_size=64, mode="affine"),
-    "5bit": Quantization(bits=5, group_size=64, mode="affine"),
-    "3bit": Quantization(bits=3, group_size=64, mode="affine"),
+def _affine(bits: int, group_size: int = 64) -> Quantization:
+    return Quantization(bits=bits, group_size=group_size, mode="affine")
+
+
+UNIFORM: Mapping[str, Quantization] = {
+    "4bit": _affine(4),
+    "4bit-g32": _affine(4, 32),
+    "8bit": _affine(8),
+    "6bit": _affine(6),
+    "5bit": _affine(5),
+    "3bit": _affine(3),
     "mxfp4": Quantization(bits=4, group_size=32, mode="mxfp4"),
     "mxfp8": Quantization(bits=8, group_size=32, mode="mxfp8"),
     "nvfp4": Quantization(bits=4, group_size=16, mode="nvfp4"),
 }
 """Recipes with one packing for the whole text model."""
 
+MIXED: Mapping[str, tuple[Quantization, Quantization]] = {
+    "mixed-4-6": (_affine(4), _affine(6)),
+    "mixed-4-8": (_affine(4), _affine(8)),
+}
+"""Recipes with more bits where errors hurt most: (most matrices, the sensitive ones)."""
 
-def text_matrices(packing: Quantization) -> Predicate:
-    """Quantizes every matrix of the text model to `packing`."""
-
-    def packing_of(parameter: Parameter) -> Quantization | None:
-        if len(parameter.shape) != 2:
-            return None  # norms and the patch convolution: no packed kernel, and 0.01 % of the bytes
-        if not parameter.name.startswith("language_model."):
-            return None  # tower and projector: 0.63 GB saved would blur every picture
-        return packing  # lm_head too: in bf16 it costs 7 % of decode speed and 0.97 GB
-
-    return packing_of
-
-
-def _nothing(_: Parameter) -> Quantization | None:
-    return None
+NAMES: tuple[str, ...] = (*UNIFORM, *MIXED)
 
 
 def choose_recipe(
@@ -65,39 +63,67 @@ def choose_recipe(
     group_size: int | None = None,
     mode: str | None = None,
     dtype: str = "bfloat16",
+    vision_bits: int | None = None,
 ) -> Recipe:
     """The recipe that a name or numbers ask for; without both, `4bit`.
 
     Args:
-        name: a key of `UNIFORM`; then no number may be given.
+        name: one of `NAMES`; then no number may be given.
         bits: 2, 3, 4, 5, 6 or 8, as the mode allows; 16 keeps the weights unquantized.
         group_size: weights that share one scale; without it, 64 or what the mode fixes.
         mode: `affine` (default), `mxfp4`, `mxfp8` or `nvfp4`.
         dtype: of everything that is not quantized, and of scales and biases.
+        vision_bits: affine bits, in groups of 64, of the vision tower and the projector, which are kept
+            without it.
 
     Raises:
         UsageError: the arguments contradict each other or ask for what the kernels lack.
     """
     if dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r} is not known", f"Use one of {', '.join(DTYPES)}.")
+    text = _text_recipe(name, bits=bits, group_size=group_size, mode=mode, dtype=dtype)
+    if vision_bits in (None, UNQUANTIZED_BITS):
+        return text
+    if text.whole is None:
+        raise UsageError("16 bits keep the vision tower too", "Leave --vision-bits out.")
+    packing = _packing(vision_bits, None, "affine")
+    return Recipe(
+        name=f"{text.name}-vision{packing.bits}",
+        dtype=dtype,
+        whole=text.whole,
+        packing_of=with_vision(text.packing_of, packing),
+    )
+
+
+def _text_recipe(
+    name: str | None, *, bits: int | None, group_size: int | None, mode: str | None, dtype: str
+) -> Recipe:
     if name is not None:
         if (bits, group_size, mode) != (None, None, None):
             raise UsageError(
                 f"recipe {name!r} already fixes bits, group size and mode", "Give one or the other."
             )
-        if name not in UNIFORM:
-            raise UsageError(f"recipe {name!r} is not known", f"Use one of {', '.join(UNIFORM)}.")
-        return Recipe(name=name, dtype=dtype, whole=UNIFORM[name], packing_of=text_matrices(UNIFORM[name]))
+        return _named(name, dtype)
     if bits == UNQUANTIZED_BITS:
         if group_size is not None or mode is not None:
             raise UsageError(
                 "16 bits are not quantized, so that they have no group size or mode", "Leave them out."
             )
-        return Recipe(name=dtype, dtype=dtype, whole=None, packing_of=_nothing)
+        return Recipe(name=dtype, dtype=dtype, whole=None, packing_of=keep_everything)
     packing = _packing(bits, group_size, mode or "affine")
     named = next((known for known, value in UNIFORM.items() if value == packing), None)
     name = named or f"{packing.bits}bit-g{packing.group_size}"
-    return Recipe(name=name, dtype=dtype, whole=packing, packing_of=text_matrices(packing))
+    return Recipe(name=name, dtype=dtype, whole=packing, packing_of=every_text_matrix(packing))
+
+
+def _named(name: str, dtype: str) -> Recipe:
+    if name in UNIFORM:
+        packing = UNIFORM[name]
+        return Recipe(name=name, dtype=dtype, whole=packing, packing_of=every_text_matrix(packing))
+    if name in MIXED:
+        low, high = MIXED[name]
+        return Recipe(name=name, dtype=dtype, whole=low, packing_of=more_for_the_sensitive(low, high))
+    raise UsageError(f"recipe {name!r} is not known", f"Use one of {', '.join(NAMES)}.")
 
 
 def _packing(bits: int | None, group_size: int | None, mode: str) -> Quantization:

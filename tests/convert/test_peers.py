@@ -10,7 +10,10 @@ import mlx_vlm.utils
 import pytest
 from mlx_vlm.quant_utils import quantize_model
 
+from magistral_mlx.checkpoint import open_checkpoint
+from magistral_mlx.model.loading import load_model
 from magistral_mlx_convert import convert
+from magistral_mlx_convert.recipe import NAMES
 from support.random_checkpoint import tiny_config, write_source
 
 Weights = dict[str, mx.array]
@@ -73,7 +76,14 @@ def test_our_bytes_are_theirs(tmp_path: Path, peer: Callable[..., Weights], pack
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"bits": 16, "dtype": "float32"}, {"recipe": "nvfp4"}, {"recipe": "3bit"}], ids=str
+    "arguments",
+    [
+        {"bits": 16, "dtype": "float32"},
+        *({"recipe": name} for name in NAMES),
+        {"recipe": "mixed-4-8", "vision_bits": 6},
+        {"recipe": "mxfp4", "vision_bits": 8},
+    ],
+    ids=lambda arguments: "-".join(map(str, arguments.values())),
 )
 def test_both_load_our_folder_and_agree(tmp_path: Path, arguments: dict[str, Any]) -> None:
     source = write_source(tmp_path / "hf", config=tiny_config(style=5))
@@ -86,6 +96,8 @@ def test_both_load_our_folder_and_agree(tmp_path: Path, arguments: dict[str, Any
     assert mx.array_equal(by_mlx_lm, by_mlx_vlm)
     assert mx.all(mx.isfinite(by_mlx_lm.astype(mx.float32)))
     assert mx.std(by_mlx_lm.astype(mx.float32)).item() > 0.1
+    ours = load_model(open_checkpoint(folder))(ids)
+    assert mx.allclose(ours, by_mlx_lm.astype(mx.float32), atol=0.1)
 
 
 def test_mlx_vlm_sees_with_our_folder_what_it_sees_with_the_source(tmp_path: Path) -> None:

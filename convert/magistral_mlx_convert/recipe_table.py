@@ -1,0 +1,38 @@
+"""The recipes as people choose among them: what each is for, and what it makes of Magistral Small.
+
+The sizes are constants, so that `--help` computes nothing; a test holds them against the plan of the whole
+model. Importing this file costs nothing.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RecipeLine:
+    """`gb`: weights of Magistral Small 1.2 in units of 1e9 bytes, vision tower and projector in bfloat16."""
+
+    name: str
+    gb: float
+    what: str
+
+
+RECIPE_TABLE: tuple[RecipeLine, ...] = (
+    RecipeLine("4bit", 14.1, "the default: affine, groups of 64"),
+    RecipeLine("4bit-g32", 15.6, "groups of 32: a tenth less error for 10 % more"),
+    RecipeLine("mixed-4-6", 15.3, "4 bits; 6 for embedding, head and the most sensitive layers"),
+    RecipeLine("mixed-4-8", 16.5, "the same with 8 bits"),
+    RecipeLine("3bit", 11.2, "for little memory; twice the error of 4bit"),
+    RecipeLine("5bit", 17.1, "half the error of 4bit"),
+    RecipeLine("6bit", 20.0, "a quarter of the error of 4bit"),
+    RecipeLine("8bit", 25.9, "a tenth of the error of 4bit"),
+    RecipeLine("mxfp4", 13.4, "4-bit floats, groups of 32: a quarter more error than 4bit"),
+    RecipeLine("nvfp4", 14.1, "4-bit floats, groups of 16: the error of 4bit"),
+    RecipeLine("mxfp8", 25.2, "8-bit floats, groups of 32: three times the error of 8bit"),
+)
+"""What `magistral convert --help` and docs/recipes.md show."""
+
+
+def recipe_table() -> str:
+    """`RECIPE_TABLE` in Markdown, as docs/recipes.md shows it."""
+    rows = [f"| `{each.name}` | {each.gb:.1f} | {each.what} |" for each in RECIPE_TABLE]
+    return "\n".join(["| recipe | GB | what it is for |", "|---|---|---|", *rows, ""])
