@@ -96,8 +96,8 @@ def test_both_load_our_folder_and_agree(tmp_path: Path, arguments: dict[str, Any
     assert mx.array_equal(by_mlx_lm, by_mlx_vlm)
     assert mx.all(mx.isfinite(by_mlx_lm.astype(mx.float32)))
     assert mx.std(by_mlx_lm.astype(mx.float32)).item() > 0.1
-    ours = load_model(open_checkpoint(folder))(ids)
-    assert mx.allclose(ours, by_mlx_lm.astype(mx.float32), atol=0.1)
+    ours = load_model(open_checkpoint(folder), dtype=by_mlx_lm.dtype)(ids)
+    assert mx.array_equal(ours, by_mlx_lm)
 
 
 def test_mlx_vlm_sees_with_our_folder_what_it_sees_with_the_source(tmp_path: Path) -> None:
