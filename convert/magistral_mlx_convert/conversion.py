@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.manifest import sealed
 from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx_convert import journal
 from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
@@ -226,14 +227,16 @@ def _write_small_files(job: _Job, folder: Path, done: Progressed) -> None:
     hashes |= {file: (shard.nbytes, shard.sha256) for file, shard in done.finished.items()}
     (folder / MANIFEST_FILE).write_bytes(
         to_json(
-            manifest(
-                job.plan,
-                name=job.name,
-                provenance=provenance,
-                dropped=job.weights.dropped,
-                errors=errors,
-                measured_rows=job.measured_rows,
-                files=hashes,
+            sealed(
+                manifest(
+                    job.plan,
+                    name=job.name,
+                    provenance=provenance,
+                    dropped=job.weights.dropped,
+                    errors=errors,
+                    measured_rows=job.measured_rows,
+                    files=hashes,
+                )
             )
         )
     )

@@ -1,12 +1,15 @@
 """`magistral models`: the bundled miniature, what is installed, and what is broken."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from magistral_mlx import places
 from magistral_mlx.commands import main as command
-from support.random_checkpoint import tiny_config, write_converted
+from magistral_mlx.errors import CheckpointError, UsageError
+from magistral_mlx_convert import convert
+from support.random_checkpoint import tiny_config, write_converted, write_source
 
 
 def _models(*arguments: str) -> int:
@@ -54,3 +57,39 @@ def test_a_broken_folder_is_listed_with_its_problem(capsys: pytest.CaptureFixtur
     assert line.startswith("broken ")
     assert "not usable" in line
     assert "config.json" in line
+
+
+def _converted(name: str) -> Path:
+    source = write_source(places.models_directory().parent / "hf")
+    places.models_directory().mkdir(parents=True, exist_ok=True)
+    return convert(source, places.models_directory() / name)
+
+
+def test_verify_says_that_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _converted("mine")
+    for model in ("mine", str(folder)):
+        assert _models("verify", model) == 0
+        assert f"files in {folder} are as they were written" in capsys.readouterr().out
+    assert _models("verify", "mine", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["bad"] == []
+
+
+def test_verify_names_each_bad_file(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _converted("mine")
+    (folder / "tekken.json").unlink()
+    (folder / "config.json").write_bytes(b"{}")
+    with pytest.raises(CheckpointError, match=r"2 of \d files"):
+        _models("verify", "mine")
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["BAD", "config.json"],
+        ["BAD", "tekken.json"],
+    ]
+    with pytest.raises(CheckpointError):
+        _models("verify", "mine", "--json")
+    bad = json.loads(capsys.readouterr().out)["bad"]
+    assert bad[1] == {"name": "tekken.json", "problem": "is missing"}
+
+
+def test_verify_without_a_folder_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="DIR"):
+        _models("verify")

@@ -1,19 +1,20 @@
-"""`magistral models`: what `--model` can name on this computer."""
+"""`magistral models`: what `--model` can name on this computer; `verify` checks one of them."""
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from magistral_mlx.commands import models_verify
 from magistral_mlx.commands.console import Console
 from magistral_mlx.errors import CheckpointError
 
 if TYPE_CHECKING:
     from magistral_mlx.model_config import Quantization
 
-SUMMARY = "list the installed models"
+SUMMARY = "list the installed models, or check one of them"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,22 @@ class ListedModel:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `magistral models`."""
+    """Add the arguments of `magistral models` and of its subcommands."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    actions = parser.add_subparsers(metavar="[ACTION]", help="instead of the list:")
+    for name, action in {"verify": models_verify}.items():
+        one = actions.add_parser(name, help=action.SUMMARY, description=action.SUMMARY, allow_abbrev=False)
+        action.configure(one)
+        one.set_defaults(action=action.run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the bundled miniature and every folder in the models directory."""
+    """List the bundled miniature and every folder in the models directory, or run the subcommand."""
+    action: Callable[[argparse.Namespace], int] | None = getattr(arguments, "action", None)
+    return _list(arguments) if action is None else action(arguments)
+
+
+def _list(arguments: argparse.Namespace) -> int:
     from magistral_mlx import installed, places
 
     models = [_bundled(), *(_describe(each.name, each.path) for each in installed.installed_models())]
