@@ -25,8 +25,11 @@ class Conversation:
     turn, while a stream that is not read to its end keeps the conversation until it is closed.
     """
 
-    def __init__(self, model: "Callable[[], LoadedModel]", *, system: str | None, sees: bool) -> None:
+    def __init__(
+        self, model: "Callable[[], LoadedModel]", *, system: str | None, sees: bool, kv_bits: int = 16
+    ) -> None:
         self._model = model
+        self._kv_bits = kv_bits
         self._system = system
         self._sees = sees
         self._turns: tuple[Turn, ...] = ()
@@ -69,9 +72,19 @@ class Conversation:
             )
         )
 
+    @property
+    def kv_bits(self) -> int:
+        """The width of the KV cache: 16 (the model's own dtype), 8 or 4."""
+        return self._kv_bits if self._cache is None else self._cache.kv_bits
+
+    @property
+    def kv_bytes(self) -> int:
+        """Memory of the KV cache, spare room included."""
+        return 0 if self._cache is None else self._cache.nbytes
+
     def forget_cache(self) -> None:
         """Frees the KV cache; the turns stay, and the next question reads them anew. On the owner thread."""
-        self._cache = None
+        self._kv_bits, self._cache = self.kv_bits, None
 
     def _take_cache(self) -> "PromptCache":
         from magistral_mlx.generation.prompt_cache import PromptCache
@@ -81,7 +94,7 @@ class Conversation:
                 "This conversation is still answering", "Read its stream to the end, or close it."
             )
         if self._cache is None:
-            self._cache = PromptCache(self._model().model)
+            self._cache = PromptCache(self._model().model, kv_bits=self._kv_bits)
         self._busy = True
         return self._cache
 

@@ -76,6 +76,8 @@ class Question:
     """The cache to use until `give_back`; raises UsageError if another question still uses it."""
     give_back: "Callable[[PromptCache, Reply | None], None]"
     """Takes the cache back, with the reply unless there was an error."""
+    kv_bits: int | None = None
+    """The width of the KV cache when the options name none; None: as the cache is."""
 
     def begin(self, *, stopping: Callable[[], bool], asked_at: float) -> "tuple[Answering, PromptCache]":
         """Composes and encodes the prompt.
@@ -89,6 +91,9 @@ class Question:
         loaded, options = self.model(), self.options
         cache = self.take_cache()
         try:
+            kv_bits = options.kv_bits or self.kv_bits
+            if kv_bits is not None:
+                cache.use_bits(kv_bits)
             messages = compose(
                 (*self.history(), self.turn),
                 system=self.system,

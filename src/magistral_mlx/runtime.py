@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from magistral_mlx import installed
 from magistral_mlx.answer_stream import AnswerStream
-from magistral_mlx.ask_options import AskOptions, CheckedOptions
+from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits
 from magistral_mlx.conversation import Conversation
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Reply
@@ -33,20 +33,27 @@ __all__ = ["AnswerStream", "AskOptions", "Conversation", "Magistral", "load"]
 
 
 def load(
-    model: "str | os.PathLike[str] | None" = None, *, progress: installed.Progress | None = None
+    model: "str | os.PathLike[str] | None" = None,
+    *,
+    kv_bits: int = 16,
+    progress: installed.Progress | None = None,
 ) -> "Magistral":
     """Loads a model.
 
     Args:
         model: "miniature", a converted folder, or the name of an installed model. None: the best installed
             one, or the miniature if none is.
+        kv_bits: width of the KV caches unless a conversation or a question says otherwise: 16 (the model's
+            own dtype), 8 or 4; see `AskOptions`.
         progress: told how far it is; called on another thread.
 
     Raises:
+        UsageError: kv_bits is impossible.
         CheckpointError: there is no such model, or its folder is not whole.
         MemoryLimitError: it does not fit this machine.
     """
-    return Magistral(owner_thread().call(lambda: _load(model, progress)))
+    check_kv_bits(kv_bits)
+    return Magistral(owner_thread().call(lambda: _load(model, progress)), kv_bits=kv_bits)
 
 
 class Magistral:
@@ -56,8 +63,9 @@ class Magistral:
     question about the same picture does not read the picture again.
     """
 
-    def __init__(self, loaded: "LoadedModel") -> None:
+    def __init__(self, loaded: "LoadedModel", *, kv_bits: int = 16) -> None:
         checkpoint = loaded.checkpoint
+        self._kv_bits = kv_bits
         self._loaded: LoadedModel | None = loaded
         self._idle_cache: PromptCache | None = None
         self._conversations: weakref.WeakSet[Conversation] = weakref.WeakSet()
@@ -89,7 +97,7 @@ class Magistral:
             images: paths, http(s) URLs, bytes of picture files, or PIL images; they stand before the text.
             system: the user's own system text; the model's reasoning prompt is added to it.
             options: see `AskOptions`: thinking, thinking_budget, max_tokens, temperature, top_p, seed, stop,
-                schema, tools.
+                schema, tools, kv_bits.
 
         Raises:
             UsageError: an option is impossible, or the model was closed.
@@ -116,12 +124,24 @@ class Magistral:
                 history=tuple,
                 take_cache=self._take_cache,
                 give_back=lambda cache, _: self._give_back(cache),
+                kv_bits=self._kv_bits,
             )
         )
 
-    def conversation(self, *, system: str | None = None) -> Conversation:
-        """Opens a conversation, in which each question continues what was said."""
-        conversation = Conversation(self._require, system=system, sees=self.sees)
+    def conversation(self, *, system: str | None = None, kv_bits: int | None = None) -> Conversation:
+        """Opens a conversation, in which each question continues what was said.
+
+        Args:
+            system: the user's own system text; the model's reasoning prompt is added to it.
+            kv_bits: width of its KV cache; None: as the model was loaded with.
+
+        Raises:
+            UsageError: kv_bits is impossible.
+        """
+        check_kv_bits(kv_bits)
+        conversation = Conversation(
+            self._require, system=system, sees=self.sees, kv_bits=kv_bits or self._kv_bits
+        )
         self._conversations.add(conversation)
         return conversation
 
@@ -178,7 +198,7 @@ class Magistral:
         from magistral_mlx.generation.prompt_cache import PromptCache
 
         cache, self._idle_cache = self._idle_cache, None
-        return cache or PromptCache(self._require().model)
+        return cache or PromptCache(self._require().model, kv_bits=self._kv_bits)
 
     def _give_back(self, cache: "PromptCache") -> None:
         if self._loaded is not None:

@@ -65,7 +65,7 @@ def test_json_is_one_object_with_the_contracts_names(
 def test_every_flag_reaches_the_model(model: ScriptedModel, tmp_path: Path) -> None:
     picture = tmp_path / "one.png"
     Image.new("RGB", (28, 56), "red").save(picture)
-    flags = "--system S --thinking-budget 5 --max-tokens 9 --temperature 0 --top-p 0.5 --seed 3"
+    flags = "--system S --thinking-budget 5 --max-tokens 9 --temperature 0 --top-p 0.5 --seed 3 --kv-bits 8"
     assert _ask("hello", "--image", str(picture), "--image", str(picture), *flags.split()) == 0
     (text, options), *_ = model.questions
     images = options.pop("images")
@@ -80,6 +80,7 @@ def test_every_flag_reaches_the_model(model: ScriptedModel, tmp_path: Path) -> N
         "temperature": 0.0,
         "top_p": 0.5,
         "seed": 3,
+        "kv_bits": 8,
     }
 
 
@@ -102,6 +103,7 @@ def test_the_question_can_come_on_stdin(model: ScriptedModel, monkeypatch: pytes
         (["hello", "--temperature", "-1"], 2, "--temperature"),
         (["hello", "--top-p", "2"], 2, "--top-p"),
         (["hello", "--seed", "x"], 2, "--seed"),
+        (["hello", "--kv-bits", "5"], 2, "--kv-bits"),
         (["hello", "world"], 2, "world"),
         (["  "], 1, "empty"),
         (["hello", "--image", "no/such.png"], 1, "no/such.png"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from magistral_mlx.errors import CheckpointError, PromptError
 from magistral_mlx.generation.feature_store import FeatureStore
 from magistral_mlx.generation.prompt_cache import Key, PromptCache, position_keys
-from magistral_mlx.model.decoder import KVCache
+from magistral_mlx.model.kv_cache import KVCache, LayerCache
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.model_config import parse_config
 from magistral_mlx.prompt.chat import PreparedPrompt
@@ -26,7 +26,7 @@ GEOMETRY = ImageGeometry(patch_size=14, spatial_merge_size=2, longest_edge=1540)
 class Layers:
     """A model as far as the cache knows it."""
 
-    def make_cache(self) -> list[KVCache]:
+    def make_cache(self, *, bits: int = 16) -> list[LayerCache]:
         return [KVCache(), KVCache()]
 
 

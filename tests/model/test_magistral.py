@@ -7,7 +7,7 @@ import pytest
 from mlx.utils import tree_flatten
 
 from magistral_mlx.errors import PromptError
-from magistral_mlx.model.decoder import KVCache
+from magistral_mlx.model.kv_cache import KVCache
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.model_config import parse_config
 from magistral_mlx.parameters import parameter_shapes

@@ -8,9 +8,9 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_lm.generate import generate_step
-from mlx_lm.models import llama
+from mlx_lm.models import base, llama
 from mlx_lm.models import mistral3 as text_only
-from mlx_lm.models.cache import KVCache
+from mlx_lm.models.cache import KVCache, QuantizedKVCache
 from mlx_vlm.models import mistral3
 from mlx_vlm.models.pixtral import vision as pixtral
 from mlx_vlm.models.pixtral.config import VisionConfig
@@ -100,6 +100,36 @@ def test_the_cache_counts_trims_and_tells_its_state() -> None:
     assert mx.array_equal(fetched, mx.concatenate([keys[:, :, :3], keys[:, :, :1]], axis=2))
     assert cache.nbytes == 2 * 2 * 256 * 8 * 4
     assert cache.trim(100) == 4
+
+
+def test_the_packed_cache_counts_trims_and_tells_its_state() -> None:
+    cache = QuantizedKVCache(group_size=32, bits=8)
+    assert cache.empty()
+    keys = mx.random.normal((1, 2, 5, 32))
+    cache.update_and_fetch(keys, keys)
+    assert cache.trim(2) == 2
+    packed_keys, _ = cache.update_and_fetch(keys[:, :, :1], keys[:, :, :1])
+    assert (cache.offset, len(packed_keys), cache.make_mask(1, return_array=False, window_size=None)) == (
+        4,
+        3,
+        None,
+    )
+    unpacked = mx.dequantize(*packed_keys, group_size=32, bits=8)
+    expected = mx.concatenate([keys[:, :, :3], keys[:, :, :1]], axis=2)
+    assert mx.abs(unpacked - expected).max().item() < 0.05
+    packed = KVCache()
+    packed.update_and_fetch(keys, keys)
+    assert packed.to_quantized(group_size=32, bits=4).offset == 5
+
+
+def test_attention_takes_a_cache_with_bits_for_packed_and_one_without_for_not() -> None:
+    queries = mx.random.normal((1, 4, 3, 32))
+    keys = mx.random.normal((1, 2, 3, 32))
+    cache = QuantizedKVCache(group_size=32, bits=8)
+    packed = cache.update_and_fetch(keys, keys)
+    plain = base.scaled_dot_product_attention(queries, keys, keys, None, scale=1.0, mask="causal")
+    quantized = base.scaled_dot_product_attention(queries * 1, *packed, cache, scale=1.0, mask="causal")
+    assert mx.abs(plain - quantized).max().item() < 0.1
 
 
 def test_generate_step_takes_what_the_benchmarks_and_the_peers_tests_give() -> None:

@@ -53,6 +53,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--temperature", type=non_negative, default=0.7, metavar="T", help="0 is greedy (default 0.7)")
     add("--top-p", type=fraction, default=0.95, metavar="P", help="nucleus sampling (default 0.95)")
     add("--seed", type=whole_number, metavar="N", help="makes the answer repeatable")
+    add(
+        "--kv-bits",
+        type=int,
+        choices=(16, 8, 4),
+        metavar="B",
+        help="width of the KV cache: 16, 8 (half the memory) or 4 bits (default 16)",
+    )
     add("--hide-reasoning", action="store_true", help="do not stream the reasoning to stderr")
     add("--json", action="store_true", help="print one JSON object with reasoning, answer and figures")
 
@@ -78,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         temperature=arguments.temperature,
         top_p=arguments.top_p,
         seed=arguments.seed,
+        kv_bits=arguments.kv_bits,
     )
     streams = not arguments.json
     reply = follow(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from magistral_mlx.model.decoder import KVCache
+from magistral_mlx.model.kv_cache import LayerCache
 
 
 def evaluate(*arrays: mx.array) -> None:
@@ -20,17 +20,17 @@ def start_evaluating(array: mx.array) -> None:
     mx.async_eval(array)
 
 
-def evaluate_layers(layers: Sequence[KVCache]) -> None:
+def evaluate_layers(layers: Sequence[LayerCache]) -> None:
     """Computes everything that was written to a KV cache."""
     mx.eval([layer.state for layer in layers])
 
 
-def trim_layers(layers: Sequence[KVCache], length: int) -> None:
+def trim_layers(layers: Sequence[LayerCache], length: int) -> None:
     """Forgets everything after the first `length` positions; shorter layers stay as they are."""
     for layer in layers:
         layer.trim(max(layer.offset - length, 0))
 
 
-def layers_bytes(layers: Sequence[KVCache]) -> int:
+def layers_bytes(layers: Sequence[LayerCache]) -> int:
     """Memory of keys and values, spare room included."""
-    return sum(int(layer.nbytes) for layer in layers)
+    return sum(0 if layer.empty() else layer.nbytes for layer in layers)

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from magistral_mlx.errors import PromptError
 from magistral_mlx.generation.evaluation import layers_bytes, trim_layers
-from magistral_mlx.model.decoder import KVCache
+from magistral_mlx.model.kv_cache import LayerCache, pack_layers
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.chat import PreparedPrompt
 
@@ -42,12 +42,16 @@ class PromptCache:
 
     The record and the cache always have the same length, wherever a reply was stopped. `layers` goes to the
     model; whoever runs the model reports with `extend` what was fed.
+
+    Args:
+        kv_bits: the width of keys and values: 16 (the model's own dtype), 8 or 4.
     """
 
-    def __init__(self, model: MagistralModel) -> None:
+    def __init__(self, model: MagistralModel, *, kv_bits: int = 16) -> None:
         self._model = model
         self._keys: list[Key] = []
-        self.layers: list[KVCache] = model.make_cache()
+        self._kv_bits = kv_bits
+        self.layers: list[LayerCache] = model.make_cache(bits=kv_bits)
 
     def __len__(self) -> int:
         """Tokens held."""
@@ -57,6 +61,22 @@ class PromptCache:
     def nbytes(self) -> int:
         """Memory of keys and values, spare room included."""
         return layers_bytes(self.layers)
+
+    @property
+    def kv_bits(self) -> int:
+        """The width of keys and values: 16 (the model's own dtype), 8 or 4."""
+        return self._kv_bits
+
+    def use_bits(self, kv_bits: int) -> None:
+        """Goes on in another width. From 16 bits what is there is packed; else it has to be read again."""
+        if kv_bits == self._kv_bits:
+            return
+        packs = self._kv_bits == 16
+        self._kv_bits = kv_bits
+        if packs:
+            pack_layers(self.layers, head_dim=self._model.config.text.head_dim, bits=kv_bits)
+        else:
+            self.reset()
 
     def match(self, keys: Sequence[Key]) -> int:
         """Keeps the longest common beginning of the cache and `keys`, drops the rest.
@@ -86,4 +106,4 @@ class PromptCache:
     def reset(self) -> None:
         """Forgets everything and gives the memory back."""
         self._keys = []
-        self.layers = self._model.make_cache()
+        self.layers = self._model.make_cache(bits=self._kv_bits)

@@ -1,9 +1,8 @@
 """The language model: mlx-lm's Llama decoder with Mistral's dimensions.
 
-No other file imports mlx-lm's models. What is relied on (tests/model/test_upstream_contract.py fails when it
-changes): `llama.Model` takes `ModelArgs`, holds `.model` (with `.embed_tokens`) and `.lm_head`, and is called
-with ids, `cache` and `input_embeddings`; `KVCache` counts positions in `.offset` and forgets the last n with
-`trim(n)`.
+No other file imports mlx-lm's model; its caches are in `kv_cache.py`. What is relied on
+(tests/model/test_upstream_contract.py fails when it changes): `llama.Model` takes `ModelArgs`, holds `.model`
+(with `.embed_tokens`) and `.lm_head`, and is called with ids, `cache` and `input_embeddings`.
 """
 
 from typing import cast
@@ -11,11 +10,11 @@ from typing import cast
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models import llama
-from mlx_lm.models.cache import KVCache
 
+from magistral_mlx.model.kv_cache import LayerCache, for_reading
 from magistral_mlx.model_config import TextConfig
 
-__all__ = ["KVCache", "build_decoder", "decode_hidden", "embed_tokens", "project_to_vocabulary"]
+__all__ = ["build_decoder", "decode_hidden", "embed_tokens", "project_to_vocabulary"]
 
 
 def build_decoder(text: TextConfig) -> nn.Module:
@@ -46,11 +45,12 @@ def embed_tokens(decoder: nn.Module, token_ids: mx.array) -> mx.array:
 
 
 def decode_hidden(
-    decoder: nn.Module, token_ids: mx.array, *, cache: list[KVCache] | None, embeddings: mx.array | None
+    decoder: nn.Module, token_ids: mx.array, *, cache: list[LayerCache] | None, embeddings: mx.array | None
 ) -> mx.array:
     """[1, n] (or embeddings [1, n, hidden]) -> normed hidden states [1, n, hidden]; `cache` grows by n."""
     model = cast(llama.Model, decoder).model
-    hidden: mx.array = model(token_ids, cache=cache, input_embeddings=embeddings)
+    layers = None if cache is None else for_reading(cache, token_ids.shape[1])
+    hidden: mx.array = model(token_ids, cache=layers, input_embeddings=embeddings)
     return hidden
 
 

@@ -11,12 +11,12 @@ import mlx.nn as nn
 
 from magistral_mlx.errors import CheckpointError, ImageError, PromptError
 from magistral_mlx.model.decoder import (
-    KVCache,
     build_decoder,
     decode_hidden,
     embed_tokens,
     project_to_vocabulary,
 )
+from magistral_mlx.model.kv_cache import LayerCache, new_layers
 from magistral_mlx.model.vision import Projector, build_tower, encode_patches
 from magistral_mlx.model_config import ModelConfig
 
@@ -32,13 +32,14 @@ class MagistralModel(nn.Module):
             self.vision_tower = build_tower(config.vision)
             self.multi_modal_projector = Projector(config, config.vision)
 
-    def make_cache(self) -> list[KVCache]:
-        """An empty KV cache, one entry per layer.
+    def make_cache(self, *, bits: int = 16) -> list[LayerCache]:
+        """An empty KV cache, one entry per layer; `bits`: 16 for the model's own dtype, 8 or 4 to pack it.
 
         `cache[0].offset` counts the positions held; `entry.trim(n)` on every entry forgets the last n (at
         most all) in no time: buffers stay and are written over.
         """
-        return [KVCache() for _ in range(self.config.text.num_hidden_layers)]
+        text = self.config.text
+        return new_layers(text.num_hidden_layers, head_dim=text.head_dim, bits=bits)
 
     def embed(self, token_ids: mx.array) -> mx.array:
         """[n] -> [n, hidden]. Ids must lie inside the vocabulary; MLX does not check."""
@@ -92,7 +93,7 @@ class MagistralModel(nn.Module):
         return embeddings
 
     def hidden(
-        self, token_ids: mx.array, *, cache: list[KVCache] | None, embeddings: mx.array | None = None
+        self, token_ids: mx.array, *, cache: list[LayerCache] | None, embeddings: mx.array | None = None
     ) -> mx.array:
         """[1, n] -> normed hidden states [1, n, hidden], without the head.
 
@@ -106,7 +107,11 @@ class MagistralModel(nn.Module):
         return project_to_vocabulary(self.language_model, hidden)
 
     def __call__(
-        self, token_ids: mx.array, *, cache: list[KVCache] | None = None, embeddings: mx.array | None = None
+        self,
+        token_ids: mx.array,
+        *,
+        cache: list[LayerCache] | None = None,
+        embeddings: mx.array | None = None,
     ) -> mx.array:
         """[1, n] (or `embeddings` [1, n, hidden]) -> logits [1, n, vocab] of every position."""
         return self.head(self.hidden(token_ids, cache=cache, embeddings=embeddings))
