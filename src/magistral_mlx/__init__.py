@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         MemoryLimitError,
         NetworkError,
         PromptError,
+        SessionError,
         UsageError,
     )
     from magistral_mlx.generation.events import (
@@ -56,6 +57,7 @@ _HOME_OF = {
     "PromptError": "errors",
     "ReasoningText": "generation.events",
     "Reply": "generation.events",
+    "SessionError": "errors",
     "Stats": "generation.events",
     "ToolCall": "generation.events",
     "UsageError": "errors",
@@ -85,6 +87,7 @@ __all__ = [
     "PromptError",
     "ReasoningText",
     "Reply",
+    "SessionError",
     "Stats",
     "ToolCall",
     "UsageError",

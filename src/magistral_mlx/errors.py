@@ -12,7 +12,8 @@ happened and, after it, what to do next; faces print it as it stands and never a
     │   ├── ImageError        a picture that cannot be read or used
     │   └── ContextOverflow   more tokens than the model or the memory takes
     ├── MemoryLimitError      a model or a prompt that does not fit this machine
-    └── EngineError           the engine process died, hung or could not start
+    ├── EngineError           the engine process died, hung or could not start
+    └── SessionError          a kept conversation that is not there, in use elsewhere, or cannot be written
 """
 
 
@@ -68,3 +69,7 @@ class MemoryLimitError(MagistralError):
 
 class EngineError(MagistralError):
     """The engine process died, hung or could not be started."""
+
+
+class SessionError(MagistralError):
+    """A kept conversation is not there, in use elsewhere, or cannot be written."""

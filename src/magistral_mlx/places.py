@@ -24,3 +24,13 @@ def models_directory() -> Path:
 def log_directory() -> Path:
     """The folder of log files; faces name it when something broke."""
     return data_directory() / "logs"
+
+
+def pictures_directory() -> Path:
+    """The folder of kept pictures, each named by the SHA-256 of its bytes."""
+    return data_directory() / "pictures"
+
+
+def sessions_directory() -> Path:
+    """The folder of kept conversations, one file each."""
+    return data_directory() / "sessions"

@@ -1,0 +1,234 @@
+"""All kept conversations: a folder with one file each, and a folder of deleted ones to bring back.
+
+There is no index to go stale: listing and searching read the files, remembering what they read by each file's
+size and time. docs/experiments.md has the measurement that decided it.
+"""
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from magistral_mlx.errors import SessionError
+from magistral_mlx.places import sessions_directory
+from magistral_mlx.sessions.journal import Journal
+from magistral_mlx.sessions.search import Hit, find_words
+from magistral_mlx.sessions.session import Session, read_tree
+from magistral_mlx.sessions.tree import Tree
+
+SUFFIX = ".jsonl"
+TRASH_DAYS = 30
+"""How long a deleted conversation can be brought back."""
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_LONGEST_TITLE = 70
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of the list."""
+
+    id: str
+    title: str
+    """Its name, or else how its first question begins; as it was typed, so not yet harmless for a screen."""
+    updated_at: float
+    """Seconds since 1970."""
+    turns: int
+    """Turns on the path that is shown."""
+    model: str
+    """The model of the last turn."""
+
+
+class Library:
+    """The conversations in `directory` (default: the one of this user).
+
+    One object remembers what it read, so keep it as long as a list is on the screen.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or sessions_directory()
+        self._read: dict[Path, tuple[tuple[int, int], Tree]] = {}
+
+    @property
+    def trash(self) -> Path:
+        """Where deleted conversations wait."""
+        return self.directory / "deleted"
+
+    def new(self) -> Session:
+        """A conversation that begins; there is no file before its first question."""
+        moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        return Session(self.directory / f"{moment}-{secrets.token_hex(3)}{SUFFIX}")
+
+    def open(self, id: str) -> Session:  # noqa: A002 - the word of the format
+        """The conversation called `id`, for going on.
+
+        Raises:
+            SessionError: there is none, or another process has it open.
+        """
+        return Session(self._existing(id))
+
+    def read(self, id: str) -> Tree:  # noqa: A002
+        """The conversation called `id`, for reading only; it may be open elsewhere.
+
+        Raises:
+            SessionError: there is none, or it cannot be read.
+        """
+        return self._tree(self._existing(id))
+
+    def summaries(self) -> list[Summary]:
+        """All conversations, the last used one first; what cannot be read is left out."""
+        found = [
+            _summary(tree, path)
+            for path in _files(self.directory)
+            if (tree := self._tree_or_none(path)) is not None and tree.turns
+        ]
+        return sorted(found, key=lambda each: (each.updated_at, each.id), reverse=True)
+
+    def search(self, words: str) -> list[Hit]:
+        """Where all of `words` occur in titles, questions, thoughts or answers; the last used one first."""
+        hits: list[Hit] = []
+        for summary in self.summaries():
+            hit = find_words(words, self._tree(self._path(summary.id)), title=summary.title)
+            hits += [hit] if hit else []
+        return hits
+
+    def find(self, name: str) -> str:
+        """The id that `name` means: an id, the beginning of one id, a whole title, or "last".
+
+        Raises:
+            SessionError: nothing is called so, or more than one.
+        """
+        summaries = self.summaries()
+        if name == "last" and summaries:
+            return summaries[0].id
+        exact = [each.id for each in summaries if name == each.id]
+        found = exact or [each.id for each in summaries if name and each.id.startswith(name)]
+        found = found or [each.id for each in summaries if name.casefold() == each.title.casefold()]
+        if len(found) == 1:
+            return found[0]
+        problem = f"{len(found)} conversations are" if found else "No conversation is"
+        raise SessionError(f"{problem} called {name!r}", "`magistral sessions list` names them all.")
+
+    def rename(self, id: str, title: str) -> None:  # noqa: A002
+        """Give a conversation that is not open a name; an empty one takes it away.
+
+        Raises:
+            SessionError: there is none, it is open, or it cannot be written.
+        """
+        session = self.open(id)
+        session.rename(title)
+        trouble = session.trouble
+        session.close()
+        if trouble:
+            raise SessionError(f"The name could not be written: {trouble}", "Make room and try again.")
+
+    def delete(self, id: str) -> None:  # noqa: A002
+        """Move a conversation that is not open to the deleted ones; those of long ago go for good.
+
+        Raises:
+            SessionError: there is none, it is open, or it cannot be moved.
+        """
+        path = self._existing(id)
+        journal = Journal(path)  # as long as it is held, nobody opens it
+        try:
+            self.trash.mkdir(mode=0o700, exist_ok=True)
+            path.replace(self.trash / path.name)
+            os.utime(self.trash / path.name)
+            _forget_old(_files(self.trash))
+        except OSError as error:
+            raise SessionError(f"{id} cannot be deleted ({error.strerror})", f"Check {path}.") from error
+        finally:
+            journal.close()
+
+    def deleted(self) -> list[str]:
+        """Ids of the deleted conversations, the last deleted one first."""
+        return [path.stem for path in sorted(_files(self.trash), key=_changed_at, reverse=True)]
+
+    def restore(self, id: str) -> None:  # noqa: A002
+        """Bring a deleted conversation back.
+
+        Raises:
+            SessionError: it is not among the deleted ones, or cannot be moved.
+        """
+        if id not in self.deleted():
+            raise SessionError(f"{id} is not among the deleted conversations", _SEE_DELETED)
+        path = self.trash / (id + SUFFIX)
+        try:
+            path.replace(self._path(id))
+        except OSError as error:
+            raise SessionError(f"{id} cannot be brought back ({error.strerror})", f"Check {path}.") from error
+
+    def _path(self, id: str) -> Path:  # noqa: A002
+        if not is_id(id):  # it becomes part of a path
+            raise SessionError(f"{id!r} is not the id of a conversation", _SEE_LIST)
+        return self.directory / (id + SUFFIX)
+
+    def _existing(self, id: str) -> Path:  # noqa: A002
+        path = self._path(id)
+        if not path.is_file():
+            raise SessionError(f"There is no conversation {id}", _SEE_LIST)
+        return path
+
+    def _tree(self, path: Path) -> Tree:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise SessionError(f"There is no conversation {path.stem}", _SEE_LIST) from error
+        version = (status.st_size, status.st_mtime_ns)
+        if path not in self._read or self._read[path][0] != version:
+            self._read[path] = version, read_tree(path)
+        return self._read[path][1]
+
+    def _tree_or_none(self, path: Path) -> Tree | None:
+        try:
+            return self._tree(path)
+        except SessionError:  # deleted meanwhile, or not ours to read
+            return None
+
+
+_SEE_LIST = "`magistral sessions list` names them all."
+_SEE_DELETED = "`magistral sessions restore` without a name brings the last one back."
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be the id of a conversation, and so a part of a path."""
+    return _ID.fullmatch(text) is not None
+
+
+def title_of(tree: Tree) -> str:
+    """The conversation's name, or else how its first question begins."""
+    path = tree.path
+    words = " ".join((tree.title or (path[0].question if path else "")).split())
+    return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"
+
+
+def _summary(tree: Tree, path: Path) -> Summary:
+    turns = tree.path
+    last = turns[-1]
+    times = [turn.ended_at or turn.at for turn in tree.turns.values()]
+    return Summary(path.stem, title_of(tree), max(times), len(turns), last.model)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.suffix == SUFFIX and is_id(path.stem)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SessionError(f"{folder} cannot be read ({error.strerror})", "Check its permissions.") from error
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _forget_old(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if _changed_at(path) < time.time() - TRASH_DAYS * 86400:
+            path.unlink(missing_ok=True)
