@@ -1,13 +1,13 @@
 """A reply as it comes: an iterator of events over the owner thread, which can be stopped from anywhere."""
 
-import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from magistral_mlx.generation.events import Event, Finished, PrefillProgress, Reply
+from magistral_mlx.generation.events import ContextSegments, Event, Finished, Paused, PrefillProgress, Reply
+from magistral_mlx.generation.steering import Steering
 from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.question import Question
 
@@ -36,13 +36,16 @@ class AnswerStream(Iterator[Event]):
     def __init__(self, question: Question) -> None:
         self._question = question
         self._owner = owner_thread()
-        self._stop = threading.Event()
+        self._steering = Steering()
         self._ready: deque[Event] = deque()
         self._asked_at = time.perf_counter()
         self._answering: Answering | None = None
         self._cache: PromptCache | None = None
         self._events: Generator[Event, None, None] | None = None
         self._reply: Reply | None = None
+        self._rests = False
+        self.segments: ContextSegments | None = None
+        """What the prompt is made of; None until the first event."""
         self._over = False
 
     def __iter__(self) -> "AnswerStream":
@@ -56,11 +59,14 @@ class AnswerStream(Iterator[Event]):
             UsageError: on the first call: the conversation is still answering another one.
         """
         while True:
-            try:
-                return self._ready.popleft()
-            except IndexError:
-                if self._over:
-                    raise StopIteration from None
+            if self._ready:
+                event = self._ready.popleft()
+                self._rests = isinstance(event, Paused)
+                return event
+            if self._over:
+                raise StopIteration
+            if self._rests:
+                self._steering.wait()
             self._owner.call(self._pull, on_interrupt=self.stop)
 
     def __enter__(self) -> "AnswerStream":
@@ -73,7 +79,7 @@ class AnswerStream(Iterator[Event]):
 
     def __del__(self) -> None:
         if not self._over:
-            self._stop.set()
+            self._steering.stop()
             self._owner.post(self._leave)
 
     def stop(self) -> None:
@@ -81,11 +87,37 @@ class AnswerStream(Iterator[Event]):
 
         The stream then gives what is left and `Finished` with `Ending.STOPPED`.
         """
-        self._stop.set()
+        self._steering.stop()
+
+    def answer_now(self) -> None:
+        """Closes the running thought, from any thread; the answer follows. Returns at once.
+
+        While the prompt is still read, the thought is closed as soon as it opens. In the answer it does
+        nothing. A paused stream goes on.
+        """
+        self._steering.answer_now()
+
+    def pause(self) -> None:
+        """Lets the reply rest at the next token or prefill chunk, from any thread; returns at once.
+
+        The stream then gives `Paused`; what it gives next comes after `resume`, `answer_now` or `stop`.
+        Other streams and conversations are not held up.
+        """
+        self._steering.pause()
+
+    def resume(self, hint: str | None = None) -> None:
+        """Goes on after `pause`, from any thread; returns at once.
+
+        Args:
+            hint: is written into the open thought, as a paragraph of its own, and steers it from there: text
+                that spells a control token stays text. It counts as thought. Once the answer has begun, it
+                is left out.
+        """
+        self._steering.resume(hint)
 
     def close(self) -> None:
         """Leaves the reply where it is; the stream gives nothing more. May be called more than once."""
-        self._stop.set()
+        self._steering.stop()
         if not self._over:
             self._owner.call(self._leave)
         self._ready.clear()
@@ -99,14 +131,15 @@ class AnswerStream(Iterator[Event]):
             PromptError, UsageError: as on the first call of `next`.
             RuntimeError: the stream failed before, or was closed before it began.
         """
-        if not self._over:
+        while not self._over:
+            self._steering.wait()
             self._owner.call(self._run_to_the_end, on_interrupt=self.stop)
         if self._reply is None:
             raise RuntimeError("the stream ended without a reply")
         return self._reply
 
     def _stopping(self) -> bool:
-        return self._stop.is_set() or self._owner.closing
+        return self._steering.stopped or self._owner.closing
 
     def _pull(self) -> None:
         """On the owner thread: goes on until there is something to read."""
@@ -115,19 +148,20 @@ class AnswerStream(Iterator[Event]):
             event = self._advance()
             self._ready.append(event)
             # After progress comes a chunk, which takes long.
-            if isinstance(event, PrefillProgress) or time.perf_counter() > deadline:
+            if isinstance(event, PrefillProgress | Paused) or time.perf_counter() > deadline:
                 return
 
     def _run_to_the_end(self) -> None:
-        while not self._over:
+        while not self._over and not self._steering.paused:
             self._advance()
 
     def _advance(self) -> Event:
         try:
             if self._events is None:
                 self._answering, self._cache = self._question.begin(
-                    stopping=self._stopping, asked_at=self._asked_at
+                    stopping=self._stopping, steering=self._steering, asked_at=self._asked_at
                 )
+                self.segments = self._answering.segments
                 self._events = self._answering.events()
             event = next(self._events)
         except BaseException:

@@ -26,13 +26,19 @@ class Conversation:
     """
 
     def __init__(
-        self, model: "Callable[[], LoadedModel]", *, system: str | None, sees: bool, kv_bits: int = 16
+        self,
+        model: "Callable[[], LoadedModel]",
+        *,
+        system: str | None,
+        sees: bool,
+        turns: Iterable[Turn] = (),
+        kv_bits: int = 16,
     ) -> None:
         self._model = model
         self._kv_bits = kv_bits
         self._system = system
         self._sees = sees
-        self._turns: tuple[Turn, ...] = ()
+        self._turns: tuple[Turn, ...] = tuple(turns)
         self._cache: PromptCache | None = None
         self._busy = False
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from magistral_mlx.generation.answering import Answering
     from magistral_mlx.generation.loaded_model import LoadedModel
     from magistral_mlx.generation.prompt_cache import PromptCache
+    from magistral_mlx.generation.steering import Steering
     from magistral_mlx.prompt.images import ImageSource
 
 
@@ -79,7 +80,9 @@ class Question:
     kv_bits: int | None = None
     """The width of the KV cache when the options name none; None: as the cache is."""
 
-    def begin(self, *, stopping: Callable[[], bool], asked_at: float) -> "tuple[Answering, PromptCache]":
+    def begin(
+        self, *, stopping: Callable[[], bool], steering: "Steering", asked_at: float
+    ) -> "tuple[Answering, PromptCache]":
         """Composes and encodes the prompt.
 
         Raises:
@@ -101,7 +104,15 @@ class Question:
                 thinking=options.thinking,
             )
             prompt = encode(loaded.tokenizer, messages, tools=options.tools)
-            answering = Answering(loaded, cache, prompt, options.plan(), stopping=stopping, asked_at=asked_at)
+            answering = Answering(
+                loaded,
+                cache,
+                prompt,
+                options.plan(),
+                stopping=stopping,
+                steering=steering,
+                asked_at=asked_at,
+            )
         except BaseException:
             self.give_back(cache, None)
             raise

@@ -16,6 +16,7 @@ from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits
 from magistral_mlx.conversation import Conversation
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Reply
+from magistral_mlx.memory import size_of
 from magistral_mlx.model_config import Quantization
 from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.prompt.chat import encode
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from magistral_mlx.generation.loaded_model import LoadedModel
     from magistral_mlx.generation.prompt_cache import PromptCache
-    from magistral_mlx.prompt.chat import Message
+    from magistral_mlx.prompt.chat import Message, Turn
     from magistral_mlx.prompt.images import ImageSource
 
 __all__ = ["AnswerStream", "AskOptions", "Conversation", "Magistral", "load"]
@@ -79,6 +80,11 @@ class Magistral:
         """Whether it takes pictures."""
         self.is_miniature = checkpoint.name == installed.MINIATURE
         """Whether it is the bundled miniature, which knows little; faces say so."""
+        size = size_of(checkpoint)
+        self.weight_bytes = size.weight_bytes
+        """Memory of the weights."""
+        self.kv_bytes_per_token = size.kv_bytes_per_token(16)
+        """Memory of one token in the KV cache, unquantized."""
         self.quantization = _in_words(checkpoint.config.quantization)
         """Such as "4-bit affine, group 64"; None for unquantized weights."""
 
@@ -128,11 +134,14 @@ class Magistral:
             )
         )
 
-    def conversation(self, *, system: str | None = None, kv_bits: int | None = None) -> Conversation:
+    def conversation(
+        self, *, system: str | None = None, turns: "Iterable[Turn]" = (), kv_bits: int | None = None
+    ) -> Conversation:
         """Opens a conversation, in which each question continues what was said.
 
         Args:
             system: the user's own system text; the model's reasoning prompt is added to it.
+            turns: what was said before, as `Conversation.turns` gives it.
             kv_bits: width of its KV cache; None: as the model was loaded with.
 
         Raises:
@@ -140,7 +149,7 @@ class Magistral:
         """
         check_kv_bits(kv_bits)
         conversation = Conversation(
-            self._require, system=system, sees=self.sees, kv_bits=kv_bits or self._kv_bits
+            self._require, system=system, sees=self.sees, turns=turns, kv_bits=kv_bits or self._kv_bits
         )
         self._conversations.add(conversation)
         return conversation

@@ -12,19 +12,29 @@ from hypothesis import strategies as st
 from magistral_mlx.engine import protocol, wire
 from magistral_mlx.engine.protocol import (
     Answer,
+    AnswerNow,
     Ask,
     AskRequest,
+    CacheDone,
     Close,
+    Continue,
     Done,
     EngineModel,
     Failed,
+    LoadCache,
     Loading,
     Message,
     NewConversation,
+    OpenConversation,
+    Opened,
+    Pause,
+    Paused,
     Prefill,
     Progress,
     Ready,
     Reasoning,
+    Resume,
+    SaveCache,
     Start,
     Stop,
     from_json,
@@ -33,7 +43,11 @@ from magistral_mlx.errors import EngineError
 from magistral_mlx.generation.events import Ending, Reply, Stats, ToolCall
 from magistral_mlx.telemetry import Telemetry
 
-MESSAGES = (Start, Ask, Stop, NewConversation, Close, Loading, Ready, Prefill, Reasoning, Answer, Progress)
+MESSAGES = (
+    *(Start, Ask, Continue, AnswerNow, Pause, Resume, Stop),
+    *(NewConversation, OpenConversation, SaveCache, LoadCache, Close),
+    *(Loading, Ready, Prefill, Reasoning, Answer, Paused, Progress, Opened, CacheDone),
+)
 
 # Registered first: what hypothesis has once resolved it keeps.
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -7,13 +7,16 @@ import pytest
 from magistral_mlx.engine.protocol import (
     Answer,
     AskRequest,
+    CacheDone,
     Done,
     Engine,
     EngineEvent,
     Failed,
+    Paused,
     Progress,
     Ready,
     Reasoning,
+    SavedTurn,
 )
 from magistral_mlx.errors import EngineError
 from magistral_mlx.generation.events import Ending
@@ -72,3 +75,45 @@ async def test_the_watcher_hears_idle_figures_and_death_over_a_restart() -> None
     await started(engine)
     engine.idle(Progress(context_used=4))
     assert await anext(watching) == Progress(context_used=4)
+
+
+async def test_answer_now_skips_the_thought() -> None:
+    engine = ScriptedEngine(turns=[[Reasoning("so", 1), Stall(), Reasoning("on", 1), Answer("85", 1)]])
+    await started(engine)
+    events: list[EngineEvent] = []
+    async for event in engine.ask(AskRequest("?")):
+        events.append(event)
+        if isinstance(event, Reasoning):
+            await engine.answer_now()
+    assert events == [Reasoning("so", 1), Answer("85", 1), done("85", reasoning="so")]
+
+
+async def test_pause_hint_and_resume() -> None:
+    engine = ScriptedEngine(turns=[[Reasoning("so", 1), Stall(), Answer("85", 1)]])
+    await started(engine)
+    events: list[EngineEvent] = []
+    async for event in engine.ask(AskRequest("?")):
+        events.append(event)
+        if event == Reasoning("so", 1):
+            await engine.pause()
+        elif isinstance(event, Paused):
+            await engine.resume("the legs")
+        elif event == Reasoning("the legs", 1):
+            await engine.answer_now()
+    assert events[1:3] == [Paused(), Reasoning("the legs", 1)]
+    assert events[-1] == done("85", reasoning="sothe legs")
+    assert engine.hints == ["the legs"]
+
+
+async def test_continue_joins_and_the_other_verbs_are_noted() -> None:
+    engine = ScriptedEngine(turns=[[Reasoning("so", 1), Answer("8", 1)], [Answer("5", 1)]])
+    await started(engine)
+    await asked(engine)
+    events = [event async for event in engine.continue_(9)]
+    assert events == [Answer("5", 1), done("85", reasoning="so")]
+    turns = (SavedTurn("?", answer="85"),)
+    assert await engine.open_conversation(turns) is None
+    assert isinstance(await engine.save_cache("a"), CacheDone)
+    engine.refusal = Failed("damaged")
+    assert await engine.load_cache("a") == Failed("damaged")
+    assert (engine.continued, engine.opened, engine.caches) == ([9], [(turns, None)], ["a", "a"])

@@ -13,30 +13,44 @@ The question itself is the script: words separated by blanks, each one step.
     suicide                      kill -9
     garbage                      something that is no message goes straight into the pipe
     turns                        says how many turns the conversation had before
+
+`answer_now` skips the pieces of thought that are left, `endless` as a whole; a hint is a piece of thought.
+`continue_` says "more"; caches are files with the word "cache".
 """
 
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from magistral_mlx.engine.port import EventStream, Report
-from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading
-from magistral_mlx.errors import CheckpointError, PromptError
+from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading, SavedTurn
+from magistral_mlx.errors import CheckpointError, PromptError, UsageError
 from magistral_mlx.generation.events import (
     AnswerText,
+    ContextSegments,
     Ending,
     Event,
     Finished,
+    Paused,
     PrefillProgress,
     ReasoningText,
     Reply,
     Stats,
 )
+from magistral_mlx.generation.steering import Steering
 
 MODEL = EngineModel(
-    name="scripted", path="/scripted", is_miniature=True, context_length=1000, quantization=None, vision=False
+    name="scripted",
+    path="/scripted",
+    is_miniature=True,
+    context_length=1000,
+    quantization=None,
+    vision=False,
+    kv_bytes_per_token=100,
+    weight_bytes=5000,
 )
 
 
@@ -63,8 +77,26 @@ class ScriptedRuntime:
         self.turns += 1
         return stream
 
+    def continue_(self, max_tokens: int | None) -> EventStream:
+        if not self.turns:
+            raise UsageError("There is no reply to go on with", "Ask first.")
+        return ScriptedStream(f"say:more say:{max_tokens}", self.turns)
+
     def new_conversation(self) -> None:
         self.turns = 0
+
+    def open_conversation(self, turns: Sequence[SavedTurn], system: str | None) -> None:
+        if any(turn.images for turn in turns):
+            raise PromptError("No picture can be read here", "Leave it out.")
+        self.turns = len(turns)
+
+    def save_cache(self, path: str) -> int:
+        return Path(path).write_text("cache")
+
+    def load_cache(self, path: str) -> int:
+        if Path(path).read_text() != "cache":
+            raise UsageError("The file is damaged", "Go on without it.")
+        return 5
 
     def close(self) -> None:
         self.closed = True
@@ -75,7 +107,8 @@ class ScriptedStream:
 
     def __init__(self, script: str, turns: int) -> None:
         self._turns = turns
-        self._stopped = False
+        self._steering = Steering()
+        self._answer_now = False
         self._reasoning: list[str] = []
         self._answer: list[str] = []
         self._events = self._play(script.split())
@@ -87,7 +120,20 @@ class ScriptedStream:
         return next(self._events)
 
     def stop(self) -> None:
-        self._stopped = True
+        self._steering.stop()
+
+    def answer_now(self) -> None:
+        self._steering.answer_now()
+
+    def pause(self) -> None:
+        self._steering.pause()
+
+    def resume(self, hint: str | None = None) -> None:
+        self._steering.resume(hint)
+
+    @property
+    def segments(self) -> ContextSegments:
+        return ContextSegments(system=4, history=6)
 
     def _play(self, steps: list[str]) -> Iterator[Event]:
         yield PrefillProgress(0, 10)
@@ -95,20 +141,30 @@ class ScriptedStream:
         for step in steps:
             verb, _, value = step.partition(":")
             for event in self._step(verb, value):
-                if isinstance(event, ReasoningText):
-                    self._reasoning.append(event.text)
-                elif isinstance(event, AnswerText):
-                    self._answer.append(event.text)
-                yield event
-                if self._stopped:
+                yield from self._steered(event)
+                if self._steering.stopped or (self._answer_now and verb == "endless"):
                     break
-            if self._stopped:
+            if self._steering.stopped:
                 break
-        ending = Ending.STOPPED if self._stopped else Ending.COMPLETE
+        ending = Ending.STOPPED if self._steering.stopped else Ending.COMPLETE
         stats = Stats(
             prompt_tokens=10, reasoning_tokens=len(self._reasoning), answer_tokens=len(self._answer)
         )
         yield Finished(Reply("".join(self._reasoning), "".join(self._answer), ending, stats))
+
+    def _steered(self, event: Event) -> Iterator[Event]:
+        if self._steering.paused:
+            yield Paused()
+            self._steering.wait()
+        self._answer_now = self._steering.take_answer_now() or self._answer_now
+        for each in (*(ReasoningText(hint, 1) for hint in self._steering.take_hints()), event):
+            if isinstance(each, ReasoningText):
+                if self._answer_now:
+                    continue
+                self._reasoning.append(each.text)
+            elif isinstance(each, AnswerText):
+                self._answer.append(each.text)
+            yield each
 
     def _step(self, verb: str, value: str) -> Iterator[Event]:
         if verb == "think":

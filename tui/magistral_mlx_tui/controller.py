@@ -23,6 +23,7 @@ from magistral_mlx.engine.protocol import (
     EngineModel,
     Failed,
     Loading,
+    Paused,
     Prefill,
     Progress,
     Ready,
@@ -240,6 +241,8 @@ class Controller:
                     self.phase = Phase.ANSWERING
                 case Progress():
                     self._measure(event)
+                case Paused():
+                    pass
                 case Done():
                     turn.finish(event.reply)
                     self.prefill = None

@@ -1,10 +1,13 @@
 """Our runtime as the engine's port; the only module of the engine that knows it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from magistral_mlx.engine.port import EventStream, Report
-from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading
+from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading, SavedTurn
 from magistral_mlx.errors import EngineError, UsageError
+from magistral_mlx.prompt.chat import AssistantTurn, Turn
+from magistral_mlx.question import user_turn
 
 if TYPE_CHECKING:
     from magistral_mlx.runtime import Conversation, Magistral
@@ -33,6 +36,8 @@ class MagistralRuntime:
             context_length=loaded.context_length,
             quantization=loaded.quantization,
             vision=loaded.sees,
+            kv_bytes_per_token=loaded.kv_bytes_per_token,
+            weight_bytes=loaded.weight_bytes,
         )
 
     def stream(self, request: AskRequest) -> EventStream:
@@ -48,9 +53,32 @@ class MagistralRuntime:
             seed=request.seed,
         )
 
+    def continue_(self, max_tokens: int | None) -> EventStream:
+        """See EngineRuntime.continue_."""
+        del max_tokens
+        raise EngineError("Going on with a reply is not available yet", "Ask again.")
+
     def new_conversation(self) -> None:
         """See EngineRuntime.new_conversation."""
         self._conversation = None
+
+    def open_conversation(self, turns: Sequence[SavedTurn], system: str | None) -> None:
+        """See EngineRuntime.open_conversation."""
+        model = self._require_model()
+        said: list[Turn] = []
+        for turn in turns:
+            said.append(user_turn(turn.question, turn.images, sees=model.sees))
+            if turn.reasoning or turn.answer:
+                said.append(AssistantTurn(turn.reasoning, turn.answer))
+        self._conversation = model.conversation(system=system, turns=said)
+
+    def save_cache(self, path: str) -> int:
+        """See EngineRuntime.save_cache."""
+        raise EngineError(f"Saving a KV cache is not available yet ({path})", "Go on without.")
+
+    def load_cache(self, path: str) -> int:
+        """See EngineRuntime.load_cache."""
+        raise EngineError(f"Loading a KV cache is not available yet ({path})", "Go on without.")
 
     def close(self) -> None:
         """See EngineRuntime.close."""
@@ -59,11 +87,15 @@ class MagistralRuntime:
             self._model.close()
             self._model = None
 
-    def _conversation_for(self, system: str | None) -> "Conversation":
+    def _require_model(self) -> "Magistral":
         if self._model is None:
             raise EngineError("No model is loaded", "Start the engine with a model first.")
+        return self._model
+
+    def _conversation_for(self, system: str | None) -> "Conversation":
+        model = self._require_model()
         if self._conversation is None:
-            self._conversation = self._model.conversation(system=system)
+            self._conversation = model.conversation(system=system)
         elif self._conversation.system != system:
             raise UsageError(
                 "A conversation keeps the system text that it began with",

@@ -1,11 +1,11 @@
-"""The moving figures of one answer: tokens per second, time to first token, context used."""
+"""The moving figures of one answer: tokens per second, time to first token, context used and by what."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from magistral_mlx.generation.events import Stats
+from magistral_mlx.generation.events import ContextSegments, Stats
 
 WINDOW_SECONDS = 1.0
 """What "now" means for the speed."""
@@ -19,6 +19,7 @@ class Speeds:
     average: float | None
     time_to_first_token: float | None
     context_used: int
+    segments: ContextSegments | None = None
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Gauges:
         self._clock = clock
         self._lock = threading.Lock()
         self._context = 0  # tokens before this answer
+        self._segments: ContextSegments | None = None
         self._run = _Run()
 
     def begin(self) -> None:
@@ -57,15 +59,22 @@ class Gauges:
             self._context += self._run.tokens
             self._run = _Run(asked=self._clock())
 
-    def prompt(self, tokens: int) -> None:
+    def prompt(self, tokens: int, segments: ContextSegments | None = None) -> None:
         """The prompt of this question has so many tokens, all turns before it included."""
         with self._lock:
             self._context = tokens
+            self._segments = segments
 
-    def generated(self, tokens: int) -> None:
+    def generated(self, tokens: int, *, reasoning: bool = False) -> None:
         """So many tokens were just generated."""
         with self._lock:
             run, now = self._run, self._clock()
+            if (made_of := self._segments) is not None:
+                self._segments = replace(
+                    made_of,
+                    reasoning=made_of.reasoning + tokens * reasoning,
+                    answer=made_of.answer + tokens * (not reasoning),
+                )
             run.tokens += tokens
             run.last = now
             if run.first is None:
@@ -84,19 +93,20 @@ class Gauges:
         """A new conversation: nothing of the context is used."""
         with self._lock:
             self._context = 0
+            self._segments = None
             self._run = _Run()
 
     def read(self) -> Speeds:
         """The figures of this moment."""
         with self._lock:
             run = self._run
-            context_used = self._context + run.tokens
+            context = (self._context + run.tokens, self._segments)
             if run.stats is not None:
                 exact = (run.stats.decode_tokens_per_second or None, run.stats.time_to_first_token or None)
-                return Speeds(None, *exact, context_used)
+                return Speeds(None, *exact, *context)
             if run.first is None:
-                return Speeds(None, None, None, context_used)
-            return Speeds(_speed_now(run, self._clock()), _average(run), run.first - run.asked, context_used)
+                return Speeds(None, None, None, *context)
+            return Speeds(_speed_now(run, self._clock()), _average(run), run.first - run.asked, *context)
 
 
 def _speed_now(run: _Run, now: float) -> float | None:

@@ -14,22 +14,33 @@ from magistral_mlx.engine.gauges import Gauges
 from magistral_mlx.engine.port import EngineRuntime, EventStream
 from magistral_mlx.engine.protocol import (
     Answer,
+    AnswerNow,
     Ask,
+    CacheDone,
     Close,
+    Continue,
     Done,
     EngineModel,
     Failed,
+    LoadCache,
     Loading,
     Message,
     NewConversation,
+    OpenConversation,
+    Opened,
+    Pause,
+    Paused,
     Prefill,
     Progress,
     Ready,
     Reasoning,
+    Resume,
+    SaveCache,
     Start,
     Stop,
 )
 from magistral_mlx.errors import MagistralError
+from magistral_mlx.generation import events
 from magistral_mlx.generation.events import AnswerText, Event, Finished, PrefillProgress, ReasoningText
 from magistral_mlx.telemetry import Telemetry
 
@@ -69,7 +80,7 @@ class Host:
         self._lock = threading.Lock()
         self._answering = 0
         self._stream: EventStream | None = None
-        self._stopped: set[int] = set()
+        self._early: list[tuple[int, Message]] = []  # what steers an answer that has not begun
         self._closing = threading.Event()
         self._beat_now = threading.Event()
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -81,13 +92,14 @@ class Host:
         self._beat.start()
 
     def handle(self, turn: int, command: Message) -> None:
-        """Take a command; returns at once. Stop and Close overtake what waits, others keep their order."""
-        if isinstance(command, Stop):
-            self._interrupt(turn)
-        elif isinstance(command, Close):
+        """Take a command; returns at once. What steers an answer overtakes what waits, the rest queues."""
+        if isinstance(command, Stop | AnswerNow | Pause | Resume):
+            self._steer(turn, command)
+            return
+        if isinstance(command, Close):
             self._closing.set()
             self._beat_now.set()
-            self._interrupt(self._answering)
+            self._steer(self._answering, Stop())
         self._commands.put((turn, command))
 
     def join(self, seconds: float | None = None) -> bool:
@@ -95,11 +107,12 @@ class Host:
         self._worker.join(seconds)
         return not self._worker.is_alive()
 
-    def _interrupt(self, turn: int) -> None:
+    def _steer(self, turn: int, command: Message) -> None:
         with self._lock:
-            self._stopped.add(turn)
-            if self._stream is not None and turn == self._answering:
-                self._stream.stop()
+            if self._stream is None or turn != self._answering:
+                self._early.append((turn, command))
+            else:
+                _apply(command, self._stream)
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -118,10 +131,20 @@ class Host:
         if isinstance(command, Start):
             self._load(turn, command.model)
         elif isinstance(command, Ask):
-            self._answer(turn, command)
+            self._answer(turn, lambda: self._runtime.stream(command.request))
+        elif isinstance(command, Continue):
+            self._answer(turn, lambda: self._runtime.continue_(command.max_tokens))
         elif isinstance(command, NewConversation):
             self._runtime.new_conversation()
             self._gauges.forget()
+        elif isinstance(command, OpenConversation):
+            self._runtime.open_conversation(command.turns, command.system)
+            self._gauges.forget()
+            self._emit(turn, Opened())
+        elif isinstance(command, SaveCache):
+            self._emit(turn, CacheDone(self._runtime.save_cache(command.path)))
+        elif isinstance(command, LoadCache):
+            self._emit(turn, CacheDone(self._runtime.load_cache(command.path)))
 
     def _load(self, turn: int, model: str | None) -> None:
         def report(loading: Loading) -> None:
@@ -132,36 +155,41 @@ class Host:
         self._model = self._runtime.load(model, report)
         self._emit(turn, Ready(self._model))
 
-    def _answer(self, turn: int, command: Ask) -> None:
+    def _answer(self, turn: int, begin: Callable[[], EventStream]) -> None:
         self._gauges.begin()
-        stream = self._runtime.stream(command.request)
+        stream = begin()
         with self._lock:
             self._answering, self._stream = turn, stream
-            if turn in self._stopped or self._closing.is_set():
+            for each, command in self._early:
+                if each == turn:
+                    _apply(command, stream)
+            if self._closing.is_set():
                 stream.stop()
         self._beat_now.set()
         last: Message | None = None
         try:
             for event in stream:
-                last = self._message(event)
+                last = self._message(event, stream)
                 if last is not None:
                     self._emit(turn, last)
         finally:
             with self._lock:
                 self._answering, self._stream = 0, None
                 self._beat_now.set()
-                self._stopped = {each for each in self._stopped if each > turn}
+                self._early = [early for early in self._early if early[0] > turn]
         if not isinstance(last, Done):
             raise RuntimeError("the runtime's stream ended without Finished")
 
-    def _message(self, event: Event) -> Message | None:
+    def _message(self, event: Event, stream: EventStream) -> Message | None:
         """What the face gets for `event`, with the gauges fed; tool calls come with the reply."""
         match event:
             case PrefillProgress(done, total):
-                self._gauges.prompt(total)
+                self._gauges.prompt(total, stream.segments)
                 return Prefill(done, total)
+            case events.Paused():
+                return Paused()
             case ReasoningText(text, tokens):
-                self._gauges.generated(tokens)
+                self._gauges.generated(tokens, reasoning=True)
                 return Reasoning(text, tokens)
             case AnswerText(text, tokens):
                 self._gauges.generated(tokens)
@@ -182,6 +210,7 @@ class Host:
 
     def _progress(self) -> Progress:
         speeds = self._gauges.read()
+        per_token = self._model.kv_bytes_per_token if self._model else 0
         return Progress(
             telemetry=self._telemetry(),
             tokens_per_second=speeds.tokens_per_second,
@@ -189,4 +218,17 @@ class Host:
             time_to_first_token=speeds.time_to_first_token,
             context_used=speeds.context_used,
             context_length=self._model.context_length if self._model else None,
+            kv_bytes=speeds.context_used * per_token if per_token else None,
+            segments=speeds.segments,
         )
+
+
+def _apply(command: Message, stream: EventStream) -> None:
+    if isinstance(command, Stop):
+        stream.stop()
+    elif isinstance(command, AnswerNow):
+        stream.answer_now()
+    elif isinstance(command, Pause):
+        stream.pause()
+    elif isinstance(command, Resume):
+        stream.resume(command.hint)

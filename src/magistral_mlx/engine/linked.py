@@ -5,26 +5,33 @@ a stopped answer never shows up in the next one. A link only carries messages an
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Protocol
 
 from magistral_mlx.engine.mailbox import Mailbox
 from magistral_mlx.engine.protocol import (
-    Answer,
+    AnswerNow,
     Ask,
     AskRequest,
+    CacheDone,
+    Continue,
     Done,
     EngineEvent,
     Failed,
+    LoadCache,
     Loading,
     Message,
     NewConversation,
-    Prefill,
+    OpenConversation,
+    Opened,
+    Pause,
     Progress,
     Ready,
-    Reasoning,
+    Resume,
+    SaveCache,
+    SavedTurn,
     Start,
     Stop,
 )
@@ -130,8 +137,15 @@ class LinkedEngine:
             if not ready and self._link is link:
                 await self._end_link()
 
-    async def ask(self, request: AskRequest) -> AsyncGenerator[EngineEvent, None]:
+    def ask(self, request: AskRequest) -> AsyncGenerator[EngineEvent, None]:
         """See Engine.ask."""
+        return self._answer(Ask(request))
+
+    def continue_(self, max_tokens: int | None = None) -> AsyncGenerator[EngineEvent, None]:
+        """See Engine.continue_."""
+        return self._answer(Continue(max_tokens))
+
+    async def _answer(self, command: Ask | Continue) -> AsyncGenerator[EngineEvent, None]:
         if any(not inbox.stopped and not inbox.ended for inbox in self._requests.values()):
             raise EngineError("An answer is still running", "Stop it first.")
         if self._link is None:
@@ -139,10 +153,10 @@ class LinkedEngine:
             return
         link = self._link
         turn, inbox = self._new_request()
-        link.post(turn, Ask(request))
+        link.post(turn, command)
         try:
             async for event in inbox.read():
-                if isinstance(event, Prefill | Reasoning | Answer | Progress | Done | Failed):
+                if isinstance(event, EngineEvent):
                     yield event
         finally:
             if not inbox.ended:
@@ -157,10 +171,20 @@ class LinkedEngine:
 
     async def stop(self) -> None:
         """See Engine.stop."""
-        for turn, inbox in self._requests.items():
-            if self._link is not None and not inbox.ended:
-                inbox.stopped = True
-                self._link.post(turn, Stop())
+        for inbox in self._post_to_running(Stop()):
+            inbox.stopped = True
+
+    async def answer_now(self) -> None:
+        """See Engine.answer_now."""
+        self._post_to_running(AnswerNow())
+
+    async def pause(self) -> None:
+        """See Engine.pause."""
+        self._post_to_running(Pause())
+
+    async def resume(self, hint: str | None = None) -> None:
+        """See Engine.resume."""
+        self._post_to_running(Resume(hint))
 
     async def new_conversation(self) -> None:
         """See Engine.new_conversation."""
@@ -168,12 +192,54 @@ class LinkedEngine:
         if self._link is not None:
             self._link.post(next(self._turns), NewConversation())
 
+    async def open_conversation(
+        self, turns: Sequence[SavedTurn], *, system: str | None = None
+    ) -> Failed | None:
+        """See Engine.open_conversation."""
+        await self.stop()
+        outcome = await self._outcome(OpenConversation(tuple(turns), system))
+        return outcome if isinstance(outcome, Failed) else None
+
+    async def save_cache(self, path: str) -> CacheDone | Failed:
+        """See Engine.save_cache."""
+        outcome = await self._outcome(SaveCache(path))
+        assert isinstance(outcome, CacheDone | Failed)
+        return outcome
+
+    async def load_cache(self, path: str) -> CacheDone | Failed:
+        """See Engine.load_cache."""
+        outcome = await self._outcome(LoadCache(path))
+        assert isinstance(outcome, CacheDone | Failed)
+        return outcome
+
     async def close(self) -> None:
         """See Engine.close."""
         await self._end_link()
 
+    async def _outcome(self, command: Message) -> Message:
+        """The one message that answers `command`, which waits for a running answer but stops none."""
+        if self._link is None:
+            return _NOT_RUNNING
+        turn, inbox = self._new_request()
+        inbox.stopped = True  # no answer: the next question need not wait for it
+        self._link.post(turn, command)
+        try:
+            return [message async for message in inbox.read()][-1]
+        finally:
+            self._requests.pop(turn, None)
+
+    def _post_to_running(self, command: Message) -> list[_Inbox]:
+        """Sends `command` to what is running; the inboxes of it."""
+        link = self._link
+        if link is None:
+            return []
+        running = {turn: inbox for turn, inbox in self._requests.items() if not inbox.ended}
+        for turn in running:
+            link.post(turn, command)
+        return list(running.values())
+
     def _new_request(self) -> tuple[int, _Inbox]:
-        turn, inbox = next(self._turns), _Inbox(Ready, Done, Failed)
+        turn, inbox = next(self._turns), _Inbox(Ready, Done, Opened, CacheDone, Failed)
         self._requests[turn] = inbox
         return turn, inbox
 

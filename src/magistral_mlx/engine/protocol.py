@@ -1,20 +1,22 @@
 """The words between a face and the engine: messages, and the Protocol that every engine keeps.
 
-    face -> engine    Start, Ask, Stop, NewConversation, Close
-    engine -> face    Loading, Ready, Prefill, Reasoning, Answer, Progress, Done, Failed
+    face -> engine    Start, Ask, Continue, AnswerNow, Pause, Resume, Stop,
+                      NewConversation, OpenConversation, SaveCache, LoadCache, Close
+    engine -> face    Loading, Ready, Prefill, Reasoning, Answer, Paused, Progress, Done,
+                      Opened, CacheDone, Failed
 
 Every message is a frozen dataclass with `to_json`; `from_json` gives it back and refuses with EngineError
 whatever is not exactly such a message. Pictures travel as paths, texts as pieces with their token counts.
 No MLX and no pillow here: importing this module is cheap.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, cast
 
 from magistral_mlx.engine import strict_json
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import Reply
+from magistral_mlx.generation.events import ContextSegments, Reply
 from magistral_mlx.telemetry import Telemetry
 
 
@@ -43,6 +45,19 @@ class AskRequest:
     temperature: float = 0.7
     top_p: float = 0.95
     seed: int | None = None
+    kv_bits: int | None = None
+    """Bits of a number in the KV cache; None: as the model computes."""
+
+
+@dataclass(frozen=True)
+class SavedTurn:
+    """A question and its reply as a face keeps them; `reasoning` and `answer` may be cut off or empty."""
+
+    question: str
+    images: tuple[str, ...] = ()
+    """Paths of kept pictures, readable by the engine."""
+    reasoning: str = ""
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,10 @@ class EngineModel:
     """Such as "4-bit affine, group 64"; None for unquantized weights."""
     vision: bool
     """Whether it takes pictures."""
+    kv_bytes_per_token: int = 0
+    """Memory of one token in the KV cache, unquantized; 0: not known."""
+    weight_bytes: int = 0
+    """Memory of the weights; 0: not known."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,63 @@ class NewConversation(Message):
     """Forget all turns."""
 
     TYPE: ClassVar[str] = "new_conversation"
+
+
+@dataclass(frozen=True)
+class Continue(Message):
+    """Go on with the last reply, which was cut off, stopped or a loop; nothing is read again."""
+
+    TYPE: ClassVar[str] = "continue"
+    max_tokens: int | None = None
+    """Most tokens to come; None: what the context leaves."""
+
+
+@dataclass(frozen=True)
+class AnswerNow(Message):
+    """Close the running thought with a soft landing and answer; without effect outside a thought."""
+
+    TYPE: ClassVar[str] = "answer_now"
+
+
+@dataclass(frozen=True)
+class Pause(Message):
+    """Produce nothing more until Resume or Stop; answered by Paused."""
+
+    TYPE: ClassVar[str] = "pause"
+
+
+@dataclass(frozen=True)
+class Resume(Message):
+    """Go on after Pause."""
+
+    TYPE: ClassVar[str] = "resume"
+    hint: str | None = None
+    """Written into the thought as ordinary text first; left out where no thought is open."""
+
+
+@dataclass(frozen=True)
+class OpenConversation(Message):
+    """The conversation becomes exactly these turns; the KV cache keeps the longest common beginning."""
+
+    TYPE: ClassVar[str] = "open_conversation"
+    turns: tuple[SavedTurn, ...]
+    system: str | None = None
+
+
+@dataclass(frozen=True)
+class SaveCache(Message):
+    """Write the conversation and its KV cache to a file; answered by CacheDone or Failed."""
+
+    TYPE: ClassVar[str] = "save_cache"
+    path: str
+
+
+@dataclass(frozen=True)
+class LoadCache(Message):
+    """Take the KV cache of a conversation from a file; answered by CacheDone or Failed."""
+
+    TYPE: ClassVar[str] = "load_cache"
+    path: str
 
 
 @dataclass(frozen=True)
@@ -159,6 +235,33 @@ class Progress(Message):
     """Tokens of the conversation so far, the growing answer included."""
     context_length: int | None = None
     """Tokens that the model takes."""
+    kv_bytes: int | None = None
+    """Memory of the conversation's KV cache; None: not known."""
+    segments: ContextSegments | None = None
+    """What the context is made of; None before the first question."""
+
+
+@dataclass(frozen=True)
+class Paused(Message):
+    """Nothing more comes until Resume or Stop."""
+
+    TYPE: ClassVar[str] = "paused"
+
+
+@dataclass(frozen=True)
+class Opened(Message):
+    """The conversation is the one that OpenConversation described."""
+
+    TYPE: ClassVar[str] = "opened"
+
+
+@dataclass(frozen=True)
+class CacheDone(Message):
+    """A KV cache was saved or loaded."""
+
+    TYPE: ClassVar[str] = "cache_done"
+    nbytes: int
+    """Size of the file."""
 
 
 @dataclass(frozen=True)
@@ -183,14 +286,16 @@ class Failed(Message):
     """Path of a log file that knows more."""
 
 
-EngineEvent = Prefill | Reasoning | Answer | Progress | Done | Failed
-"""What `Engine.ask` yields."""
+EngineEvent = Prefill | Reasoning | Answer | Paused | Progress | Done | Failed
+"""What `Engine.ask` and `Engine.continue_` yield."""
 
 _MESSAGES: dict[str, type[Message]] = {
     cls.TYPE: cls
     for cls in (
-        *(Start, Ask, Stop, NewConversation, Close),
-        *(Loading, Ready, Prefill, Reasoning, Answer, Progress, Done, Failed),
+        *(Start, Ask, Continue, AnswerNow, Pause, Resume, Stop),
+        *(NewConversation, OpenConversation, SaveCache, LoadCache, Close),
+        *(Loading, Ready, Prefill, Reasoning, Answer, Paused, Progress),
+        *(Done, Opened, CacheDone, Failed),
     )
 }
 
@@ -212,7 +317,7 @@ def from_json(raw: object) -> Message:
 
 
 class Engine(Protocol):
-    """A model behind five verbs, for one face. All methods are for one asyncio event loop.
+    """A model behind a few verbs, for one face. All methods are for one asyncio event loop.
 
     Nothing here raises for what may happen to an engine: every failure is a `Failed` event. Asking while an
     answer is running is a mistake of the caller: EngineError.
@@ -232,6 +337,13 @@ class Engine(Protocol):
         """
         ...
 
+    def continue_(self, max_tokens: int | None = None) -> AsyncGenerator[EngineEvent, None]:
+        """Go on with the last reply, which was cut off, stopped or a loop, without reading anything again.
+
+        As `ask`, with new pieces only; `Done.reply` is the whole reply, old and new joined.
+        """
+        ...
+
     def watch(self) -> AsyncIterator[Progress | Failed]:
         """What happens between questions: Progress while idle, Failed if the engine dies unasked.
 
@@ -243,8 +355,37 @@ class Engine(Protocol):
         """End the running answer at the next token or prefill chunk; its `ask` ends with Done."""
         ...
 
+    async def answer_now(self) -> None:
+        """Close the running thought with a soft landing; the answer follows. Nothing outside a thought."""
+        ...
+
+    async def pause(self) -> None:
+        """Produce nothing more; the running `ask` yields Paused and waits for `resume` or `stop`."""
+        ...
+
+    async def resume(self, hint: str | None = None) -> None:
+        """Go on after `pause`; a hint is written into the thought first, if one is open."""
+        ...
+
     async def new_conversation(self) -> None:
         """Forget all turns; a running answer is stopped first."""
+        ...
+
+    async def open_conversation(
+        self, turns: Sequence[SavedTurn], *, system: str | None = None
+    ) -> Failed | None:
+        """Make the conversation exactly these turns; a running answer is stopped first.
+
+        For resuming, editing, asking again, branching, and after a restart. None: it is so.
+        """
+        ...
+
+    async def save_cache(self, path: str) -> CacheDone | Failed:
+        """Write the conversation and its KV cache to a file, so that it can go on tomorrow at once."""
+        ...
+
+    async def load_cache(self, path: str) -> CacheDone | Failed:
+        """Take the KV cache of a conversation from a file; one of another model is refused."""
         ...
 
     async def close(self) -> None:

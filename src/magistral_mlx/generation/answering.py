@@ -8,13 +8,14 @@ import mlx.core as mx
 
 from magistral_mlx.allocator import is_out_of_memory
 from magistral_mlx.errors import ContextOverflow
-from magistral_mlx.generation.control import Control, Limits, answer_reserve
+from magistral_mlx.generation.control import Control, Limits, answer_reserve, soft_landing
 from magistral_mlx.generation.decoding import PromptReader, decode, prefill
 from magistral_mlx.generation.events import (
     AnswerText,
     Ending,
     Event,
     Finished,
+    Paused,
     PrefillProgress,
     ReasoningText,
     Reply,
@@ -24,7 +25,9 @@ from magistral_mlx.generation.events import (
 from magistral_mlx.generation.loaded_model import LoadedModel
 from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
 from magistral_mlx.generation.sampling import Sampling, make_sampler
+from magistral_mlx.generation.segments import prompt_segments
 from magistral_mlx.generation.splitter import EventSplitter, Piece
+from magistral_mlx.generation.steering import Steering
 from magistral_mlx.prompt.chat import PreparedPrompt
 from magistral_mlx.prompt.tokenizer import SpecialIds
 
@@ -72,6 +75,7 @@ class Answering:
         cache: of the conversation; it holds prompt and reply afterwards, as far as they came.
         prompt: what to answer.
         stopping: asked at each token and each prefill chunk whether to stop.
+        steering: what else is wished while it runs: to pause, to answer now, to take a hint.
         asked_at: `time.perf_counter()` when the question was put.
 
     Raises:
@@ -87,6 +91,7 @@ class Answering:
         plan: Plan,
         *,
         stopping: Callable[[], bool],
+        steering: Steering | None = None,
         asked_at: float,
     ) -> None:
         special = loaded.tokenizer.special
@@ -97,9 +102,14 @@ class Answering:
         self._prompt = prompt
         self._keys = position_keys(prompt, image_id=special.image)
         self._sampling = plan.sampling
-        self._control = Control(limits, special, thinking_open=thinking_open)
+        self.segments = prompt_segments(prompt.token_ids, special)
+        """What the prompt is made of."""
+        self._control = Control(
+            limits, special, landing=soft_landing(loaded.tokenizer), thinking_open=thinking_open
+        )
         self._splitter = EventSplitter(loaded.tokenizer, stop=plan.stop, thinking_open=thinking_open)
         self._stopping = stopping
+        self._steering = steering or Steering()
         self._pieces: list[Piece] = []
         self._ending = Ending.STOPPED
         self._cached = 0
@@ -137,7 +147,7 @@ class Answering:
             tool_calls=tuple(piece for piece in self._pieces if isinstance(piece, ToolCall)),
         )
 
-    def _prefill(self) -> Generator[PrefillProgress, None, mx.array | None]:
+    def _prefill(self) -> Generator[PrefillProgress | Paused, None, mx.array | None]:
         mx.reset_peak_memory()
         self._prefill_began = time.perf_counter()
         self._cached = self._cache.match(self._keys)
@@ -147,17 +157,23 @@ class Answering:
         )
         reading = prefill(loaded.model, self._cache, reader, self._keys)
         while not self._stopping():
+            if self._steering.paused:
+                yield Paused()
+                continue
             try:
                 yield next(reading)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # typeshed has no type for a generator's return value
         return None
 
-    def _decode(self, logits: mx.array) -> Generator[Piece, None, None]:
+    def _decode(self, logits: mx.array) -> Generator[Piece | Paused, None, None]:
         writing = decode(self._loaded.model, self._cache, logits, make_sampler(self._sampling))
         token_id = next(writing)
         self._first_token_at = self._last_token_at = time.perf_counter()
         while True:
+            while self._steering.paused:
+                yield Paused()
+            self._steer()
             verdict = self._control.push(token_id)
             yield from self._collect(self._splitter.push(token_id))
             if self._splitter.stopped:
@@ -170,6 +186,12 @@ class Answering:
                 return
             token_id = writing.send(verdict.forced)
             self._last_token_at = time.perf_counter()
+
+    def _steer(self) -> None:
+        if self._steering.take_answer_now():
+            self._control.answer_now()
+        for hint in self._steering.take_hints():
+            self._control.hint(self._loaded.tokenizer.encode_text(f"\n\n{hint}\n\n"))
 
     def _collect(self, pieces: list[Piece]) -> list[Piece]:
         self._pieces += pieces

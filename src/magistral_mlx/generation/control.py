@@ -7,21 +7,49 @@ The rules, in the order they are applied to each generated token:
 3. A loop in the answer ends it; a loop in a thought closes the thought, and thoughts opened later are closed
    at once.
 4. A thought is closed when the thoughts of this reply hold `thinking_budget` tokens, or when only the answer
-   reserve is left of `max_tokens`.
+   reserve is left of `max_tokens`, or when somebody asks for the answer.
 
 Closing a thought means that [/THINK] is the next token whatever the model would have written; the model then
-answers from what it has thought so far.
+answers from what it has thought so far. Before it stand the ids of a `Landing`, where there is room for them
+within the limits: no limit is ever exceeded by its own landing.
 """
 
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from magistral_mlx.generation.events import Ending
 from magistral_mlx.generation.loops import CycleDetector
 from magistral_mlx.generation.sections import Section, SectionTracker
-from magistral_mlx.prompt.tokenizer import SpecialIds
+from magistral_mlx.prompt.tokenizer import SpecialIds, Tokenizer
 
 LARGEST_RESERVE = 1024
 SMALLEST_RESERVE = 8
+LANDING_TEXT = "\n\n… ⇒"
+"""How a thought that is cut short ends: it breaks off, therefore. No word of any language, so that a thought
+in French does not end in English; a sign that people see as well."""
+LANDING_ZONE = 48
+"""A thought may end so many tokens before its limit if a sentence ends there; at most an eighth of it."""
+_SENTENCE_ENDS = (b".", b"!", b"?", b"\n", "。".encode(), "！".encode(), "？".encode())
+
+
+@dataclass(frozen=True)
+class Landing:
+    """How a thought that is cut short is brought to its end."""
+
+    ids: tuple[int, ...] = ()
+    """Written before [/THINK]."""
+    ends_sentence: Callable[[int], bool] = lambda token_id: False
+    """Whether a thought may well end after that token."""
+
+
+def soft_landing(tokenizer: Tokenizer) -> Landing:
+    """`LANDING_TEXT` in that tokenizer's ids."""
+
+    def ends_sentence(token_id: int) -> bool:
+        return tokenizer.token_bytes(token_id).endswith(_SENTENCE_ENDS)
+
+    return Landing(tuple(tokenizer.encode_text(LANDING_TEXT)), ends_sentence)
 
 
 def answer_reserve(max_tokens: int) -> int:
@@ -58,16 +86,42 @@ _GO_ON = Verdict()
 
 
 class Control:
-    """Watches one reply; see the module's rules."""
+    """Watches one reply; see the module's rules.
 
-    def __init__(self, limits: Limits, special: SpecialIds, *, thinking_open: bool = False) -> None:
+    Args:
+        landing: how thoughts that are cut short end; the default: abruptly.
+        thinking_open: the prompt ends inside a thought.
+        thought_tokens: tokens of thought that the reply already has, for a reply that goes on.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        special: SpecialIds,
+        *,
+        landing: Landing | None = None,
+        thinking_open: bool = False,
+        thought_tokens: int = 0,
+    ) -> None:
         self._limits = limits
         self._special = special
+        self._landing = landing or Landing()
         self._tracker = SectionTracker(special, thinking_open=thinking_open)
         self._cycles = CycleDetector()
+        self._written_for_it: deque[int] = deque()
+        self._closing = False
         self._thought_is_over = False
-        self._thought_tokens = 0
+        self._thought_tokens = thought_tokens
+        self._answer_now = False
         self.generated = 0
+
+    def answer_now(self) -> None:
+        """Close the thought that is open, or that opens before the answer begins."""
+        self._answer_now = True
+
+    def hint(self, token_ids: Sequence[int]) -> None:
+        """Write ordinary tokens into the thought that is open, or that opens before the answer begins."""
+        self._written_for_it.extend(token_ids)
 
     def push(self, token_id: int) -> Verdict:
         """Takes the next generated (or forced) token; what is to follow it."""
@@ -82,9 +136,12 @@ class Control:
             return Verdict(ending=Ending.CUT_IN_REASONING if thinking else Ending.CUT_IN_ANSWER)
         if loop and not thinking:
             return Verdict(ending=Ending.LOOP)
-        if thinking and (loop or self._must_close()):
-            self._thought_is_over = True
-            return self._close_thought()
+        if thinking:
+            return self._in_thought(token_id, cut_short=loop or self._answer_now)
+        self._closing = False
+        if not starts_section:  # the answer has begun: wishes for the thought come too late
+            self._answer_now = False
+            self._written_for_it.clear()
         return _GO_ON
 
     def _own_ending(self) -> Ending:
@@ -92,15 +149,38 @@ class Control:
             return Ending.CUT_IN_REASONING
         return Ending.TOOL_CALLS if self._tracker.tool_calls else Ending.COMPLETE
 
-    def _must_close(self) -> bool:
-        limits = self._limits
-        if self._thought_is_over:
-            return True
-        if limits.thinking_budget is not None and self._thought_tokens >= limits.thinking_budget:
-            return True
-        # The closing token comes before the reserve.
-        return limits.answer_reserve > 0 and (self.generated >= limits.max_tokens - limits.answer_reserve - 1)
+    def _in_thought(self, token_id: int, *, cut_short: bool) -> Verdict:
+        if not self._closing and (cut_short or self._must_close(token_id)):
+            self._close()
+        if self._written_for_it:
+            return Verdict(forced=(self._written_for_it.popleft(),))
+        return _GO_ON
 
-    def _close_thought(self) -> Verdict:
-        # Inside a thought the id exists: only [THINK] or an open prompt leads there.
-        return Verdict(forced=(self._special.end_think,)) if self._special.end_think is not None else _GO_ON
+    def _must_close(self, token_id: int) -> bool:
+        room, landing = self._room(), len(self._landing.ids)
+        if self._thought_is_over or room <= 0:
+            return True
+        if not landing or self._thought_tokens < 2 * landing:
+            return False
+        zone = min(LANDING_ZONE, self._thought_tokens // 8)
+        return room == landing or (room <= landing + zone and self._landing.ends_sentence(token_id))
+
+    def _close(self) -> None:
+        """Whatever was to be written is replaced by the landing, if there is room, and [/THINK]."""
+        self._written_for_it.clear()
+        if not self._thought_is_over and 0 < len(self._landing.ids) <= self._room():
+            self._written_for_it.extend(self._landing.ids)
+        if self._special.end_think is not None:  # it exists: only [THINK] or an open prompt leads here
+            self._written_for_it.append(self._special.end_think)
+        self._closing = self._thought_is_over = True
+        self._answer_now = False
+
+    def _room(self) -> int:
+        """How many tokens the thought may still get before [/THINK]."""
+        limits = self._limits
+        room = limits.max_tokens
+        if limits.answer_reserve:  # without one, the reply's own limit cuts the thought, and says so
+            room -= limits.answer_reserve + 1 + self.generated
+        if limits.thinking_budget is not None:
+            room = min(room, limits.thinking_budget - self._thought_tokens)
+        return room

@@ -91,6 +91,22 @@ class PrefillProgress:
 
 
 @dataclass(frozen=True)
+class ContextSegments:
+    """What the context is made of, in tokens; the sum is what is used of it."""
+
+    system: int = 0
+    """The system message, the reasoning prompt included."""
+    pictures: int = 0
+    """All pictures of the conversation, their breaks and ends included."""
+    history: int = 0
+    """Everything else before the running or last reply: questions and earlier replies."""
+    reasoning: int = 0
+    """The thought of the running or last reply."""
+    answer: int = 0
+    """Its answer."""
+
+
+@dataclass(frozen=True)
 class ReasoningText:
     """A piece of the thought; whole characters only."""
 
@@ -109,10 +125,15 @@ class AnswerText:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """The stream was paused: the next event comes after `resume` or `stop`."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """The last event of every stream."""
 
     reply: Reply
 
 
-Event = PrefillProgress | ReasoningText | AnswerText | ToolCall | Finished
+Event = PrefillProgress | ReasoningText | AnswerText | ToolCall | Paused | Finished
