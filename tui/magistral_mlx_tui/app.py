@@ -15,7 +15,7 @@ from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
 
 # Classes that the stylesheets go by, and from how many columns and rows on a screen has them.
 _BY_WIDTH = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
-_BY_HEIGHT = [(0, "-short"), (20, "-tall")]
+_BY_HEIGHT = [(0, "-short"), (20, "-tall"), (30, "-tall -roomy")]
 
 
 class MagistralApp(App[None]):

@@ -233,6 +233,7 @@ class Controller:
             match event:
                 case Prefill():
                     self.prefill = event
+                    turn.add_reading(event.done)
                 case Reasoning():
                     turn.add_reasoning(event.text, event.tokens)
                     self.phase = Phase.THINKING

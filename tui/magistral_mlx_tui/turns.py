@@ -45,6 +45,8 @@ class Turn:
     answer: list[str] = field(default_factory=list[str])
     reasoning_tokens: int = 0
     answer_tokens: int = 0
+    reading_speed: float | None = None
+    """Prompt tokens per second, from the first to the last chunk that was read."""
     reply: Reply | None = None
     running: bool = True
 
@@ -53,6 +55,9 @@ class Turn:
         self._said = Incoming()
         self._first_thought: float | None = None
         self._last_thought: float | None = None
+        self._first_said: float | None = None
+        self._last_said: float | None = None
+        self._reading_began: tuple[float, int] | None = None
 
     @property
     def thinking_seconds(self) -> float:
@@ -60,6 +65,22 @@ class Turn:
         if self._first_thought is None or self._last_thought is None:
             return 0.0
         return self._last_thought - self._first_thought
+
+    @property
+    def answer_seconds(self) -> float:
+        """How long it has been answering, from the first to the last piece of the answer."""
+        if self._first_said is None or self._last_said is None:
+            return 0.0
+        return self._last_said - self._first_said
+
+    def add_reading(self, done: int) -> None:
+        """`done` tokens of the prompt are read; the first time, those that the cache held."""
+        now = self.clock()
+        if self._reading_began is None:
+            self._reading_began = (now, done)
+        elif now > self._reading_began[0]:
+            began, cached = self._reading_began
+            self.reading_speed = (done - cached) / (now - began)
 
     @property
     def ending_note(self) -> str:
@@ -79,6 +100,8 @@ class Turn:
 
     def add_answer(self, text: str, tokens: int) -> None:
         """The next piece of the answer."""
+        self._last_said = self.clock()
+        self._first_said = self._last_said if self._first_said is None else self._first_said
         self.answer.append(self._said.push(text))
         self.answer_tokens += tokens
 

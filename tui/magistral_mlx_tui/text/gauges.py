@@ -1,10 +1,14 @@
-"""What the gauges say, as styled pieces of text for a given width; what is not known is not shown."""
+"""What the gauges say, as styled pieces of text for a given width; what is not known is not shown.
+
+Each gauge is three rows: a bar or a course, its figures, and what stands behind them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from magistral_mlx.engine.protocol import Prefill, Progress
-from magistral_mlx.telemetry import Telemetry
+from magistral_mlx.generation.events import ContextSegments
+from magistral_mlx.telemetry import MemoryPressure, Telemetry, ThermalState
 from magistral_mlx_tui.text.figures import bar, format_bytes, format_seconds, format_speed, sparkline
 
 Piece = tuple[str, str]
@@ -13,8 +17,22 @@ Rows = list[list[Piece]]
 
 _QUIET = "$foreground 60%"
 _TRACK = "on $panel"
+_WARNING, _ALARM = "bold $warning", "bold $error"
 _CONTEXT_WARNING, _CONTEXT_ALARM = 0.80, 0.95
 _MEMORY_WARNING = 0.90
+_HOT = (ThermalState.SERIOUS, ThermalState.CRITICAL)
+_SWAP_WORTH_SAYING = 64 * 2**20
+"""Bytes by which swap must have grown since the start: less is other programs' everyday life."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the running or last answer did; counts in tokens, times in seconds."""
+
+    thinking_tokens: int = 0
+    thinking_seconds: float = 0.0
+    answer_tokens: int = 0
+    answer_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,28 +59,71 @@ def memory_title(telemetry: Telemetry, width: int) -> str:
     return next((title for title in (f"Memory {of}", of) if len(title) <= width), "Memory").strip()
 
 
-def memory_rows(telemetry: Telemetry, width: int) -> Rows:
-    """Two rows: a bar of active and cached memory against its limit, and the figures."""
-    limit = _limit(telemetry)
-    active, cache, peak = telemetry.active_bytes, telemetry.cache_bytes, telemetry.peak_bytes
+def memory_rows(progress: Progress, width: int) -> Rows:
+    """A bar of active and cached memory against its limit; MLX's figures; the process and the machine."""
+    telemetry = progress.telemetry
+    machine = _machine(telemetry, width)
+    limit, active = _limit(telemetry), telemetry.active_bytes
     known = [
         (name, size)
-        for name, size in (("active", active), ("cache", cache), ("peak", peak))
+        for name, size in (
+            ("active", active),
+            ("cache", telemetry.cache_bytes),
+            ("peak", telemetry.peak_bytes),
+            ("KV", progress.kv_bytes),
+        )
         if size is not None
     ]
     if not known:
-        return [[("not measured yet", _QUIET)], []]
+        return [[("not measured yet", _QUIET)], [], machine]
     figures = [(f"{name} ", format_bytes(size)) for name, size in known]
     details = _spread(figures, width)
     one_unit = len({figure.partition(" ")[2] for _name, figure in figures}) == 1
     if len(details) < 2 * len(known) and one_unit:  # the title has the unit
         details = _spread([(name, figure.partition(" ")[0]) for name, figure in figures], width, gap=1)
     if limit is None or active is None:
-        return [details, []]
+        return [details, [], machine]
     share = active / limit.size
     tail = f" {share:.0%}"
-    bars = _memory_bar(active, cache or 0, peak or 0, limit.size, max(0, width - len(tail)))
-    return [[*bars, (tail, "bold $error" if share >= _MEMORY_WARNING else "bold")], details]
+    bars = _memory_bar(
+        active,
+        telemetry.cache_bytes or 0,
+        telemetry.peak_bytes or 0,
+        limit.size,
+        max(0, width - len(tail)),
+    )
+    return [[*bars, (tail, _ALARM if share >= _MEMORY_WARNING else "bold")], details, machine]
+
+
+def _machine(telemetry: Telemetry, width: int) -> list[Piece]:
+    """One row: what is worrying first, then the process, then the sensors that this machine has."""
+    parts: list[tuple[str, str, str]] = []
+    pressure, thermal = telemetry.pressure, telemetry.thermal
+    if pressure is not None and pressure is not MemoryPressure.NORMAL:
+        style = _ALARM if pressure is MemoryPressure.CRITICAL else _WARNING
+        parts.append(("pressure ", pressure.value, style))
+    if (telemetry.swap_grown_bytes or 0) >= _SWAP_WORTH_SAYING:
+        parts.append(("swap ", f"+{format_bytes(telemetry.swap_grown_bytes or 0)}", _WARNING))
+    if thermal is not None and thermal in _HOT:
+        parts.append(("heat ", thermal.value, _WARNING))
+    if telemetry.footprint_bytes is not None:
+        parts.append(("process ", format_bytes(telemetry.footprint_bytes), ""))
+    if telemetry.gpu_busy is not None:
+        parts.append(("GPU ", f"{telemetry.gpu_busy:.0%}", ""))
+    if telemetry.system_watts is not None:
+        parts.append(("", f"{telemetry.system_watts:.0f} W", ""))
+    elif telemetry.gpu_watts is not None:
+        parts.append(("GPU power ", f"{telemetry.gpu_watts:.0f} W", ""))
+    if thermal is not None and thermal not in _HOT:
+        parts.append(("heat ", thermal.value, ""))
+    if pressure is MemoryPressure.NORMAL:
+        parts.append(("pressure ", "normal", ""))
+    if telemetry.swap_bytes is not None:
+        parts.append(("swap ", format_bytes(telemetry.swap_bytes), ""))
+    once: dict[str, tuple[str, str, str]] = {}
+    for part in parts:
+        once.setdefault(part[0], part)  # said as a worry already: not said again
+    return _spread_styled(list(once.values()), width)
 
 
 def _memory_bar(active: int, cache: int, peak: int, limit: int, width: int) -> list[Piece]:
@@ -81,8 +142,20 @@ def _memory_bar(active: int, cache: int, peak: int, limit: int, width: int) -> l
     return _merge(drawn)
 
 
-def speed_rows(progress: Progress, prefill: Prefill | None, speeds: Sequence[float], width: int) -> Rows:
-    """Two rows: tokens per second with their course, or how far reading is; average and first token."""
+def speed_rows(
+    progress: Progress,
+    prefill: Prefill | None,
+    speeds: Sequence[float],
+    width: int,
+    *,
+    reading_speed: float | None = None,
+    activity: Activity | None = None,
+) -> Rows:
+    """Tokens per second with their course, or how far reading is; averages; what was thought and said.
+
+    Args:
+        reading_speed: prompt tokens per second of the running or last prefill.
+    """
     first: list[Piece] = []
     if prefill is not None and prefill.done < prefill.total:
         figure = f" read {prefill.done:,} / {prefill.total:,}"
@@ -104,23 +177,88 @@ def speed_rows(progress: Progress, prefill: Prefill | None, speeds: Sequence[flo
         known.append(("avg ", f"{format_speed(progress.average)}"))
     if progress.time_to_first_token is not None:
         known.append(("first token ", format_seconds(progress.time_to_first_token)))
-    return [first, _spread(known, width)]
+    if reading_speed:
+        known.append(("reading ", f"{format_speed(reading_speed)}/s"))
+    return [first, _spread(known, width), _activity_row(activity, width)]
+
+
+def _activity_row(activity: Activity | None, width: int) -> list[Piece]:
+    if activity is None:
+        return []
+    parts = [
+        (name, f"{tokens:,} tok {format_seconds(seconds)}" if seconds else f"{tokens:,} tok")
+        for name, tokens, seconds in (
+            ("think ", activity.thinking_tokens, activity.thinking_seconds),
+            ("answer ", activity.answer_tokens, activity.answer_seconds),
+        )
+        if tokens
+    ]
+    row = _spread(parts, width)
+    if len(row) < 2 * len(parts):  # the seconds give way
+        row = _spread([(name, value.partition(" tok")[0]) for name, value in parts], width)
+    return row
+
+
+_SEGMENTS: tuple[tuple[str, str], ...] = (
+    ("system", "$accent"),
+    ("pictures", "$warning"),
+    ("history", "$foreground 45%"),
+    ("reasoning", "$secondary"),
+    ("answer", "$primary"),
+)
+"""Fields of ContextSegments in the order in which they fill the context, with their colours."""
 
 
 def context_rows(progress: Progress, context_length: int | None, width: int) -> Rows:
-    """Two rows: how full the context is, with a word when it is nearly full, and the figures."""
+    """How full the context is, in parts; the figures, with a word of warning; the parts by name."""
     length = progress.context_length or context_length
     if not length:
-        return [[("no model yet", _QUIET)], []]
+        return [[("no model yet", _QUIET)], [], []]
     share = progress.context_used / length
-    colour, word = "$success", f"{length - progress.context_used:,} left"
+    style, word = "", f"{max(0, length - progress.context_used):,} left"
     if share >= _CONTEXT_ALARM:
-        colour, word = "$error", "almost full"
+        style, word = _ALARM, "almost full"
     elif share >= _CONTEXT_WARNING:
-        colour, word = "$warning", "getting full"
+        style, word = _WARNING, "getting full"
     figure = f" {share:.0%}"
-    drawn: list[Piece] = [(bar(share, max(0, width - len(figure))), f"{colour} {_TRACK}"), (figure, "bold")]
-    return [drawn, _spread([("", f"{progress.context_used:,} / {length:,} tokens"), ("", word)], width)]
+    drawn = [*_context_bar(progress, length, max(0, width - len(figure))), (figure, style or "bold")]
+    figures = [("", f"{progress.context_used:,} / {length:,} tokens", ""), ("", word, style)]
+    return [drawn, _spread_styled(figures, width), _legend(progress.segments, width)]
+
+
+def _context_bar(progress: Progress, length: int, width: int) -> list[Piece]:
+    """A cell for each part of the context; a part that is there at all keeps a sliver of colour."""
+    parts = _parts(progress.segments)
+    if not parts:
+        return [(bar(progress.context_used / length, width), f"$success {_TRACK}")]
+    drawn: list[Piece] = []
+    used = reached = 0
+    for _name, colour, tokens in parts:
+        reached += tokens
+        end = min(width, -(-reached * width // length))
+        drawn += [("█" * (end - used), colour)] if end > used else []
+        used = max(used, end)
+    return [*drawn, ("─" * (width - used), "$foreground 30%")]
+
+
+def _legend(segments: ContextSegments | None, width: int) -> list[Piece]:
+    """The parts by name, with their colours; the largest ones where not all fit."""
+    parts = _parts(segments)
+    while parts:
+        row: list[Piece] = []
+        for name, colour, tokens in parts:
+            row += [("  " if row else "", ""), ("■ ", colour), (f"{name} ", _QUIET), (f"{tokens:,}", "")]
+        if sum(len(text) for text, _style in row) <= width:
+            return row
+        parts.remove(min(parts, key=lambda part: part[2]))
+    return []
+
+
+def _parts(segments: ContextSegments | None) -> list[tuple[str, str, int]]:
+    if segments is None:
+        return []
+    parts = [(name, colour, int(getattr(segments, name))) for name, colour in _SEGMENTS]
+    return [part for part in parts if part[2] > 0]
 
 
 def narrow_rows(
@@ -143,14 +281,19 @@ def narrow_rows(
 
 def _spread(pairs: Sequence[tuple[str, str]], width: int, *, gap: int = 2) -> list[Piece]:
     """Names and values in one row, `gap` cells apart, as many as fit."""
+    return _spread_styled([(name, value, "") for name, value in pairs], width, gap=gap)
+
+
+def _spread_styled(parts: Sequence[tuple[str, str, str]], width: int, *, gap: int = 2) -> list[Piece]:
+    """The same with a style for each value."""
     row: list[Piece] = []
     used = 0
-    for name, value in pairs:
+    for name, value, style in parts:
         between = " " * gap if row else ""
         used += len(between) + len(name) + len(value)
         if used > width:
             break
-        row += [(between + name, _QUIET), (value, "")]
+        row += [(between + name, _QUIET), (value, style)]
     return row
 
 

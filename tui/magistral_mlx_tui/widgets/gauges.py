@@ -5,7 +5,15 @@ from textual.containers import Horizontal
 from textual.content import Content
 
 from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.text.gauges import context_rows, memory_rows, memory_title, narrow_rows, speed_rows
+from magistral_mlx_tui.text.gauges import (
+    Activity,
+    context_rows,
+    memory_rows,
+    memory_title,
+    narrow_rows,
+    speed_rows,
+)
+from magistral_mlx_tui.turns import Turn
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
@@ -34,6 +42,20 @@ class Gauges(Horizontal):
             self.query_one(f"#{name}", PlainStatic) for name in ("memory", "speed", "context")
         )
         memory.border_title = Content(memory_title(progress.telemetry, memory.content_size.width - 4))
-        memory.show_rows(memory_rows(progress.telemetry, memory.content_size.width))
-        speed.show_rows(speed_rows(progress, prefill, controller.speeds, speed.content_size.width))
+        memory.show_rows(memory_rows(progress, memory.content_size.width))
+        turn = controller.turn
+        speed.show_rows(
+            speed_rows(
+                progress,
+                prefill,
+                controller.speeds,
+                speed.content_size.width,
+                reading_speed=turn.reading_speed if turn else None,
+                activity=_activity(turn) if turn else None,
+            )
+        )
         context.show_rows(context_rows(progress, length, context.content_size.width))
+
+
+def _activity(turn: Turn) -> Activity:
+    return Activity(turn.reasoning_tokens, turn.thinking_seconds, turn.answer_tokens, turn.answer_seconds)
