@@ -95,7 +95,7 @@ def convert(
         opened = open_source(source, revision=revision, progress=tell)
         try:
             job = _prepare(opened, chosen, tokenizer=tokenizer, name=name, report=report)
-            for note in job.side_files.notes:
+            for note in (*opened.notes, *job.side_files.notes):
                 tell(Progress(stage=Stage.CONVERT, note=note))
             _run(job, workplace, resume=resume, progress=tell)
         finally:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from magistral_mlx.errors import ConversionError, UsageError
 from magistral_mlx_convert.progress import Progress
+from magistral_mlx_convert.sources import huggingface, native
 from magistral_mlx_convert.sources.huggingface import HuggingFaceFolder
-from magistral_mlx_convert.sources.source import Source
+from magistral_mlx_convert.sources.native import NativeFolder
+from magistral_mlx_convert.sources.safetensors_files import indexed_files
+from magistral_mlx_convert.sources.source import Provenance, Source
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -25,7 +28,7 @@ def open_source(source: str | Path, *, revision: str | None, progress: Callable[
     if folder.exists():
         if revision is not None:
             raise UsageError(f"{folder} is a local folder, which has no revisions", "Leave --revision out.")
-        return HuggingFaceFolder(folder)
+        return open_local(folder)
     if isinstance(source, str) and _HUB_ID.fullmatch(source):
         # Imported here: a local conversion needs no hub library.
         from magistral_mlx_convert.sources.hub import open_hub
@@ -34,3 +37,23 @@ def open_source(source: str | Path, *, revision: str | None, progress: Callable[
     raise ConversionError(
         f"{source} does not exist", "Give a folder, or a hub id such as mistralai/Magistral-Small-2509."
     )
+
+
+def open_local(path: Path, *, provenance: Provenance | None = None) -> Source:
+    """Opens a folder in whatever format its files have; of two formats, that of Hugging Face.
+
+    Raises:
+        ConversionError: no format that is read; or it can't be converted.
+        CheckpointError: a file is damaged.
+    """
+    if _is_native(path):
+        return NativeFolder(path, provenance=provenance)
+    return HuggingFaceFolder(path, provenance=provenance)
+
+
+def _is_native(folder: Path) -> bool:
+    if not any((folder / name).is_file() for name in (native.SINGLE_FILE, native.INDEX_FILE)):
+        return False
+    # "*.json" of the official repository brings the index without its shards.
+    shards = indexed_files(folder, single=huggingface.SINGLE_FILE, index=huggingface.INDEX_FILE) or ()
+    return not any((folder / file).is_file() for file in shards)

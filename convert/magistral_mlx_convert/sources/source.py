@@ -8,7 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class SourceTensor:
-    """One tensor as the source delivers it: `dtype` in safetensors' spelling, rows along the first axis."""
+    """One tensor as the source delivers it: `dtype` in safetensors' spelling, rows along the first axis.
+
+    What is stored may be packed otherwise; `dtype` is what `read_rows` gives. `name` is that of the file.
+    """
 
     name: str
     dtype: str
@@ -22,7 +25,7 @@ class Provenance:
     """Where the weights came from, for the model card and the manifest; never a path of this machine."""
 
     kind: str
-    """`huggingface-folder` or `huggingface-hub`."""
+    """`huggingface-folder`, `huggingface-hub`, `mistral-folder`, ...: the format and how it was found."""
     name: str
     """A hub id, or the name of a folder."""
     revision: str | None = None
@@ -53,6 +56,11 @@ class Source(Protocol):
 
     @property
     def generation_config(self) -> Path | None: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know about the result: what the source lacks, what was left out."""
+        ...
 
     @property
     def identity(self) -> tuple[tuple[str, int, int], ...]:
