@@ -98,7 +98,7 @@ def map_tensors(config: ModelConfig, tensors: Mapping[str, SourceTensor]) -> Wei
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
         raise ConversionError(
             f"The checkpoint lacks {source_names(empty[0])[0]}{more}",
-            "Download it again; a text-only or incomplete copy can't be converted.",
+            "Download it again; an incomplete copy can't be converted.",
         )
     return WeightMap(parameters=tuple(filled[target] for target in shapes), dropped=dropped)
 

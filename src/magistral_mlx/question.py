@@ -102,6 +102,7 @@ class Question:
                 system=self.system,
                 system_prompt=loaded.reasoning_prompt,
                 thinking=options.thinking,
+                marks=loaded.tokenizer.thought_marks,
             )
             prompt = encode(loaded.tokenizer, messages, tools=options.tools)
             answering = Answering(

@@ -200,7 +200,7 @@ def test_fp8_weights_without_their_scale_are_refused_by_name(tmp_path: Path) -> 
         head.dtype, head.data = "F8_E4M3", head.data[::2]
 
     change_weights(source, pack)
-    with pytest.raises(ConversionError, match="lm_head.*fp8 without its scale"):
+    with pytest.raises(ConversionError, match=r"lm_head.*fp8 without its scale"):
         convert(source, tmp_path / "out")
 
 

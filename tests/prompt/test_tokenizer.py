@@ -174,11 +174,11 @@ def test_a_truncated_file_is_refused(tmp_path: Path, tekken_file: Path) -> None:
         Tokenizer.from_file(_write(tmp_path / "tekken.json", whole[: len(whole) // 2]), None)
 
 
-@pytest.mark.parametrize("version", ["v3", "v7", "v11"])
+@pytest.mark.parametrize("version", ["v1", "v3", "v15"])
 def test_another_version_is_named(tmp_path: Path, version: str) -> None:
     document = tekken_document()
     document["config"]["version"] = version
-    with pytest.raises(CheckpointError, match=rf"has version {version}; Magistral Small 1\.2 has v13"):
+    with pytest.raises(CheckpointError, match=rf"has version {version}; Magistral Small has v13"):
         Tokenizer.from_file(_write(tmp_path / "tekken.json", json.dumps(document)), None)
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import cast
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx_convert.sources.float8 import DEFAULT_BLOCK, ScaledTensors
 from magistral_mlx_convert.sources.provenance import provenance_of
+from magistral_mlx_convert.sources.renaming import renamed
 from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, indexed_files
 from magistral_mlx_convert.sources.small_files import if_present, read_json
 from magistral_mlx_convert.sources.source import Provenance, SourceTensor
@@ -51,9 +53,9 @@ class HuggingFaceFolder:
         config = {key: value for key, value in raw.items() if not (self._scaled.any and _packs(key, value))}
         text_only = config.get("model_type") == "mistral"
         self.config: Mapping[str, object] = with_text_config(config) if text_only else config
-        self.tensors: Mapping[str, SourceTensor] = {
-            with_prefix(name) if text_only else name: tensor for name, tensor in self._scaled.tensors.items()
-        }
+        self.tensors: Mapping[str, SourceTensor] = self._scaled.tensors
+        if text_only:
+            self.tensors = self._renamed(parse_config(self.config, file=str(folder / "config.json")))
         self.tokenizer = if_present(folder / "tekken.json")
         self.system_prompt = if_present(folder / "SYSTEM_PROMPT.txt")
         self.generation_config = if_present(folder / "generation_config.json")
@@ -71,6 +73,16 @@ class HuggingFaceFolder:
     def close(self) -> None:
         """See `Source.close`."""
         self._files.close()
+
+    def _renamed(self, config: ModelConfig) -> dict[str, SourceTensor]:
+        return renamed(
+            self._scaled.tensors,
+            config,
+            lambda name: name.removeprefix("language_model."),
+            where=lambda _: str(self.folder),
+            config_file="config.json",
+            remedy="Download the checkpoint again.",
+        )
 
 
 def weight_files(folder: Path) -> Mapping[str, frozenset[str] | None]:
@@ -100,11 +112,6 @@ def with_text_config(config: Mapping[str, object]) -> dict[str, object]:
         **{key: config[key] for key in whole if key in config},
         "text_config": {key: value for key, value in config.items() if key not in dropped},
     }
-
-
-def with_prefix(name: str) -> str:
-    """A name of a MistralForCausalLM as the text model of a Mistral3 model has it."""
-    return f"language_model.{name}" if name.startswith(("model.", "lm_head.")) else name
 
 
 def _packs(key: str, value: object) -> bool:

@@ -28,7 +28,9 @@ from magistral_mlx.generation.sampling import Sampling, make_sampler
 from magistral_mlx.generation.segments import prompt_segments
 from magistral_mlx.generation.splitter import EventSplitter, Piece
 from magistral_mlx.generation.steering import Steering
+from magistral_mlx.generation.text_thoughts import TextSectionTracker, TextThoughtSplitter
 from magistral_mlx.prompt.chat import PreparedPrompt
+from magistral_mlx.prompt.thought_marks import ThoughtMarks
 from magistral_mlx.prompt.tokenizer import SpecialIds
 
 
@@ -104,10 +106,16 @@ class Answering:
         self._sampling = plan.sampling
         self.segments = prompt_segments(prompt.token_ids, special)
         """What the prompt is made of."""
-        self._control = Control(
-            limits, special, landing=soft_landing(loaded.tokenizer), thinking_open=thinking_open
-        )
-        self._splitter = EventSplitter(loaded.tokenizer, stop=plan.stop, thinking_open=thinking_open)
+        landing = soft_landing(loaded.tokenizer)
+        self._control: Control
+        self._splitter: EventSplitter | TextThoughtSplitter
+        if loaded.tokenizer.thought_marks is ThoughtMarks.TEXT:
+            tracker = TextSectionTracker(loaded.tokenizer)
+            self._control = Control(limits, special, landing=landing, tracker=tracker)
+            self._splitter = TextThoughtSplitter(loaded.tokenizer, stop=plan.stop)
+        else:
+            self._control = Control(limits, special, landing=landing, thinking_open=thinking_open)
+            self._splitter = EventSplitter(loaded.tokenizer, stop=plan.stop, thinking_open=thinking_open)
         self._stopping = stopping
         self._steering = steering or Steering()
         self._pieces: list[Piece] = []

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from magistral_mlx.generation.events import Ending
 from magistral_mlx.generation.loops import CycleDetector
-from magistral_mlx.generation.sections import Section, SectionTracker
+from magistral_mlx.generation.sections import Section, SectionTracker, Tracker
+from magistral_mlx.prompt.thought_marks import ThoughtMarks
 from magistral_mlx.prompt.tokenizer import SpecialIds, Tokenizer
 
 LARGEST_RESERVE = 1024
@@ -41,6 +42,8 @@ class Landing:
     """Written before [/THINK]."""
     ends_sentence: Callable[[int], bool] = lambda token_id: False
     """Whether a thought may well end after that token."""
+    closing: tuple[int, ...] = ()
+    """What closes a thought, where no control token does."""
 
 
 def soft_landing(tokenizer: Tokenizer) -> Landing:
@@ -49,7 +52,10 @@ def soft_landing(tokenizer: Tokenizer) -> Landing:
     def ends_sentence(token_id: int) -> bool:
         return tokenizer.token_bytes(token_id).endswith(_SENTENCE_ENDS)
 
-    return Landing(tuple(tokenizer.encode_text(LANDING_TEXT)), ends_sentence)
+    closing: list[int] = []
+    if tokenizer.thought_marks is ThoughtMarks.TEXT:
+        closing = tokenizer.encode_text(f"\n{ThoughtMarks.TEXT.closing}\n")
+    return Landing(tuple(tokenizer.encode_text(LANDING_TEXT)), ends_sentence, tuple(closing))
 
 
 def answer_reserve(max_tokens: int) -> int:
@@ -92,6 +98,7 @@ class Control:
         landing: how thoughts that are cut short end; the default: abruptly.
         thinking_open: the prompt ends inside a thought.
         thought_tokens: tokens of thought that the reply already has, for a reply that goes on.
+        tracker: follows the sections; by control ids without it.
     """
 
     def __init__(
@@ -102,11 +109,14 @@ class Control:
         landing: Landing | None = None,
         thinking_open: bool = False,
         thought_tokens: int = 0,
+        tracker: Tracker | None = None,
     ) -> None:
         self._limits = limits
         self._special = special
         self._landing = landing or Landing()
-        self._tracker = SectionTracker(special, thinking_open=thinking_open)
+        self._tracker = tracker or SectionTracker(special, thinking_open=thinking_open)
+        # Without marks in the text the id exists: only [THINK] or an open prompt leads into a thought.
+        self._end = self._landing.closing or tuple(i for i in (special.end_think,) if i is not None)
         self._cycles = CycleDetector()
         self._written_for_it: deque[int] = deque()
         self._closing = False
@@ -166,12 +176,11 @@ class Control:
         return room == landing or (room <= landing + zone and self._landing.ends_sentence(token_id))
 
     def _close(self) -> None:
-        """Whatever was to be written is replaced by the landing, if there is room, and [/THINK]."""
+        """Whatever was to be written is replaced by the landing, if there is room, and the closing mark."""
         self._written_for_it.clear()
         if not self._thought_is_over and 0 < len(self._landing.ids) <= self._room():
             self._written_for_it.extend(self._landing.ids)
-        if self._special.end_think is not None:  # it exists: only [THINK] or an open prompt leads here
-            self._written_for_it.append(self._special.end_think)
+        self._written_for_it.extend(self._end)
         self._closing = self._thought_is_over = True
         self._answer_now = False
 
@@ -180,7 +189,7 @@ class Control:
         limits = self._limits
         room = limits.max_tokens
         if limits.answer_reserve:  # without one, the reply's own limit cuts the thought, and says so
-            room -= limits.answer_reserve + 1 + self.generated
+            room -= limits.answer_reserve + len(self._end) + self.generated
         if limits.thinking_budget is not None:
             room = min(room, limits.thinking_budget - self._thought_tokens)
         return room

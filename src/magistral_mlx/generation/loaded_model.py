@@ -64,6 +64,12 @@ def open_model(directory: Path, *, progress: Callable[[int, int], None] | None =
         )
     prompt = checkpoint.system_prompt
     reasoning_prompt = None if prompt is None else ReasoningPrompt.parse(prompt)
+    if reasoning_prompt is not None and reasoning_prompt.marks is not tokenizer.thought_marks:
+        raise CheckpointError(
+            f"{directory}: SYSTEM_PROMPT.txt marks thoughts with {reasoning_prompt.marks.opening},"
+            f" the tokenizer with {tokenizer.thought_marks.opening}",
+            "Take both files from the same model.",
+        )
     check_before_loading(checkpoint)
     model = load_model(checkpoint, progress=progress)
     return LoadedModel(checkpoint, tokenizer, reasoning_prompt, model, FeatureStore(model))

@@ -6,6 +6,7 @@ nothing either: a closer without an open thought, an opener or a tool call insid
 """
 
 from enum import Enum
+from typing import Protocol
 
 from magistral_mlx.prompt.tokenizer import SpecialIds
 
@@ -17,6 +18,24 @@ class Section(Enum):
     ANSWER = "answer"
     TOOL_NAME = "tool_name"
     TOOL_ARGUMENTS = "tool_arguments"
+
+
+class Tracker(Protocol):
+    """Follows a reply token by token."""
+
+    @property
+    def section(self) -> Section:
+        """The section that the next ordinary token belongs to."""
+        ...
+
+    @property
+    def tool_calls(self) -> int:
+        """How many tool calls were opened."""
+        ...
+
+    def push(self, token_id: int) -> bool:
+        """Takes the next token; True if it starts a section (or the same one anew)."""
+        ...
 
 
 class SectionTracker:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from magistral_mlx.errors import PromptError
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
+from magistral_mlx.prompt.thought_marks import ThoughtMarks
 
 if TYPE_CHECKING:
     from mistral_common.protocol.instruct.messages import ChatMessage
@@ -82,6 +83,7 @@ def compose(
     system_prompt: ReasoningPrompt | None,
     thinking: bool,
     keep_reasoning: bool = True,
+    marks: ThoughtMarks = ThoughtMarks.TOKENS,
 ) -> "list[ChatMessage]":
     """The messages for a conversation whose last turn is the user's or a tool's.
 
@@ -97,6 +99,7 @@ def compose(
         thinking: whether the model shall think before it answers this time.
         keep_reasoning: False drops the thoughts of earlier turns: shorter prompts, but everything after
             the first dropped thought must be read anew each turn, and the model was trained with them kept.
+        marks: how the model marks its thoughts: `Tokenizer.thought_marks`.
 
     Raises:
         PromptError: nothing to answer, an empty question, a tool result without its call, no reasoning
@@ -116,8 +119,8 @@ def compose(
             "Convert the model again from its original folder, or ask with thinking switched off.",
         )
     messages = system_messages(system, system_prompt if thinking else None)
-    messages += conversation_messages(turns, keep_reasoning=keep_reasoning)
-    return messages if thinking else [*messages, assistant_opening()]
+    messages += conversation_messages(turns, keep_reasoning=keep_reasoning, marks=marks)
+    return messages if thinking else [*messages, assistant_opening(marks)]
 
 
 def encode(

@@ -19,8 +19,12 @@ from mistral_common.protocol.instruct.validator import (
     ValidationMode,
     get_validator,  # pyright: ignore[reportUnknownVariableType]
 )
-from mistral_common.tokens.tokenizers.base import Tokenized
-from mistral_common.tokens.tokenizers.instruct import InstructTokenizerV13
+from mistral_common.tokens.tokenizers.base import Tokenized, TokenizerVersion
+from mistral_common.tokens.tokenizers.instruct import (
+    InstructTokenizerV7,
+    InstructTokenizerV11,
+    InstructTokenizerV13,
+)
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from pydantic import ValidationError
 
@@ -32,6 +36,13 @@ from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from magistral_mlx.prompt.chat import Message
+
+INSTRUCT = {
+    TokenizerVersion.v7: InstructTokenizerV7,
+    TokenizerVersion.v11: InstructTokenizerV11,
+    TokenizerVersion.v13: InstructTokenizerV13,
+}
+"""Chat formats: Magistral Small 1.1 and 1.2 have v13; 1.0 an older one, without marks for thoughts."""
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -46,12 +57,18 @@ class MessageEncoder:
         self._check = cast(Any, get_validator(tekken.version, ValidationMode.test))
         self._normalise = cast(Any, get_normalizer(tekken.version))
         # Built once here too, because it looks the control tokens of the chat format up.
-        InstructTokenizerV13(tekken)
+        self._instruct = INSTRUCT[tekken.version]
+        self._instruct(tekken)
 
     def encode(
         self, messages: "Sequence[Message]", tools: Sequence[Tool | Mapping[str, Any]]
     ) -> PreparedPrompt:
         _check_roles(messages)
+        if tools and self._tekken.version is not TokenizerVersion.v13:
+            raise PromptError(
+                f"Tool calls of the chat format {self._tekken.version.value} are not read",
+                "Ask without tools, or use Magistral Small 1.1 or 1.2.",
+            )
         pictures = PictureRecorder(self._pictures)
         try:
             encoded = self._encoded(messages, tools, pictures)
@@ -75,7 +92,7 @@ class MessageEncoder:
         plain = [dict(message) if isinstance(message, Mapping) else message for message in messages]
         request = {"messages": plain, "tools": list(tools) or None}
         checked = self._check.validate_request(cast(Any, ChatCompletionRequest.model_validate(request)))
-        instruct = InstructTokenizerV13(self._tekken, image_encoder=pictures)
+        instruct = self._instruct(self._tekken, image_encoder=pictures)
         return instruct.encode_instruct(self._normalise.from_chat_completion_request(checked))
 
     def _prepared(self, token_ids: list[int], images: tuple[PreparedImage, ...]) -> PreparedPrompt:

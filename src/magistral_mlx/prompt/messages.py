@@ -1,6 +1,7 @@
 """Turns to mistral-common's messages: what `prompt.chat.compose` says, in the library's classes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mistral_common.protocol.instruct.chunk import ImageChunk, TextChunk, ThinkChunk
@@ -16,6 +17,7 @@ from magistral_mlx.errors import PromptError
 from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, Turn, UserTurn
 from magistral_mlx.prompt.picture_files import load_image
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
+from magistral_mlx.prompt.thought_marks import ThoughtMarks, thought_as_text
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def system_messages(system: str | None, reasoning: ReasoningPrompt | None) -> "l
     own = own.strip()
     if reasoning is None:
         return [SystemMessage(content=own)] if own else []
+    if reasoning.marks is ThoughtMarks.TEXT:
+        return [SystemMessage(content=f"{own}\n\n{reasoning.text}" if own else reasoning.text)]
     before = f"{own}\n\n{reasoning.before}" if own else reasoning.before
     chunks: list[ContentChunk] = [ThinkChunk(thinking=reasoning.thinking, closed=True)]
     if before:
@@ -44,7 +48,9 @@ def system_messages(system: str | None, reasoning: ReasoningPrompt | None) -> "l
     return [SystemMessage(content=chunks)]
 
 
-def conversation_messages(turns: Sequence[Turn], *, keep_reasoning: bool) -> "list[ChatMessage]":
+def conversation_messages(
+    turns: Sequence[Turn], *, keep_reasoning: bool, marks: ThoughtMarks = ThoughtMarks.TOKENS
+) -> "list[ChatMessage]":
     """The turns as messages; tool results are matched to their calls by name, in order.
 
     A call that never got a result is left out where the conversation went on without it: the format does
@@ -67,7 +73,7 @@ def conversation_messages(turns: Sequence[Turn], *, keep_reasoning: bool) -> "li
                         "Give one result, by the same name, for each call.",
                     )
                 messages += _assistant_messages(
-                    turn, results, f"call{position}", keep_reasoning=keep_reasoning
+                    _marked(turn, marks, keep_reasoning=keep_reasoning), results, f"call{position}"
                 )
             case ToolTurn():
                 raise _stray_result(turn)
@@ -91,8 +97,10 @@ def _stray_result(turn: ToolTurn) -> PromptError:
     )
 
 
-def assistant_opening() -> "ChatMessage":
+def assistant_opening(marks: ThoughtMarks = ThoughtMarks.TOKENS) -> "ChatMessage":
     """The start of an answer without a thought: `[THINK][/THINK]`, to be continued by the model."""
+    if marks is ThoughtMarks.TEXT:
+        return AssistantMessage(content=thought_as_text(""), prefix=True)
     return AssistantMessage(content=[ThinkChunk(thinking="", closed=True)], prefix=True)
 
 
@@ -105,11 +113,18 @@ def _user_message(turn: UserTurn) -> UserMessage:
     return UserMessage(content=[*chunks, TextChunk(text=turn.text)] if turn.text else chunks)
 
 
-def _assistant_messages(
-    turn: AssistantTurn, results: Sequence[ToolTurn], group: str, *, keep_reasoning: bool
-) -> "list[ChatMessage]":
+def _marked(turn: AssistantTurn, marks: ThoughtMarks, *, keep_reasoning: bool) -> AssistantTurn:
+    """The turn as it is to be sent: without its thought, or with one that is marked in the text put there."""
+    if not keep_reasoning:
+        return replace(turn, reasoning="")
+    if marks is ThoughtMarks.TEXT and turn.reasoning:
+        return replace(turn, reasoning="", answer=thought_as_text(turn.reasoning) + turn.answer)
+    return turn
+
+
+def _assistant_messages(turn: AssistantTurn, results: Sequence[ToolTurn], group: str) -> "list[ChatMessage]":
     chunks: list[ContentChunk] = []
-    if turn.reasoning and keep_reasoning:
+    if turn.reasoning:
         chunks.append(ThinkChunk(thinking=turn.reasoning, closed=True))
     if turn.answer:
         chunks.append(TextChunk(text=turn.answer))

@@ -2,15 +2,14 @@
 
 The file spells its thought between `[THINK]` and `[/THINK]`. Handed to the tokenizer as one string these
 stay eight ordinary tokens and the model does not think; handed over in three parts the two become control
-tokens, the form that Magistral was trained on (model card of Magistral-Small-2509).
+tokens, the form that Magistral was trained on (model card of Magistral-Small-2509). The file of Magistral
+Small 1.0 spells it between `<think>` and `</think>`, which are ordinary text to that model.
 """
 
 from dataclasses import dataclass
 
 from magistral_mlx.errors import CheckpointError
-
-_OPEN = "[THINK]"
-_CLOSE = "[/THINK]"
+from magistral_mlx.prompt.thought_marks import ThoughtMarks
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class ReasoningPrompt:
     before: str
     thinking: str
     after: str
+    marks: ThoughtMarks = ThoughtMarks.TOKENS
 
     @classmethod
     def parse(cls, text: str, *, file: str = "SYSTEM_PROMPT.txt") -> "ReasoningPrompt":
@@ -30,20 +30,25 @@ class ReasoningPrompt:
             file: how error messages name it.
 
         Raises:
-            CheckpointError: there is not exactly one `[THINK]` followed by exactly one `[/THINK]`.
+            CheckpointError: there is not exactly one `[THINK]` followed by exactly one `[/THINK]` (or, with
+                neither of them, `<think>` followed by `</think>`).
         """
-        before, opened, rest = text.partition(_OPEN)
-        thinking, closed, after = rest.partition(_CLOSE)
-        marks = before + thinking + after
-        if not opened or not closed or _OPEN in marks or _CLOSE in marks:
+        control = any(mark in text for mark in ThoughtMarks.TOKENS.value)
+        textual = not control and ThoughtMarks.TEXT.opening in text
+        marks = ThoughtMarks.TEXT if textual else ThoughtMarks.TOKENS
+        before, opened, rest = text.partition(marks.opening)
+        thinking, closed, after = rest.partition(marks.closing)
+        others = before + thinking + after
+        if not opened or not closed or marks.opening in others or marks.closing in others:
             raise CheckpointError(
-                f"{file} has {text.count(_OPEN)} {_OPEN} and {text.count(_CLOSE)} {_CLOSE}"
+                f"{file} has {text.count(marks.opening)} {marks.opening}"
+                f" and {text.count(marks.closing)} {marks.closing}"
                 " where one of each, in this order, is needed",
                 "Copy SYSTEM_PROMPT.txt from the original model into the folder, or convert the model again.",
             )
-        return cls(before=before, thinking=thinking, after=after)
+        return cls(before=before, thinking=thinking, after=after, marks=marks)
 
     @property
     def text(self) -> str:
         """The prompt as its file spells it."""
-        return f"{self.before}{_OPEN}{self.thinking}{_CLOSE}{self.after}"
+        return f"{self.before}{self.marks.opening}{self.thinking}{self.marks.closing}{self.after}"

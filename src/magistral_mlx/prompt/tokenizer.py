@@ -19,6 +19,7 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from magistral_mlx.errors import CheckpointError, PromptError
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.picture_files import shown_path
+from magistral_mlx.prompt.thought_marks import ThoughtMarks
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
@@ -88,10 +89,13 @@ class Tokenizer:
             for field, spelling in _SPELLINGS.items()
         }
         self.special = SpecialIds(bos=tekken.bos_id, eos=tekken.eos_id, **ids)
+        has_tokens = self.special.think is not None and tekken.version is TokenizerVersion.v13
+        self.thought_marks = ThoughtMarks.TOKENS if has_tokens else ThoughtMarks.TEXT
+        """How the model marks its thoughts."""
 
     @classmethod
     def from_file(cls, path: Path, geometry: ImageGeometry | None) -> "Tokenizer":
-        """Loads a tekken.json of version 13, without network.
+        """Loads a tekken.json of a Magistral (version 13; 1.0 has an older one), without network.
 
         Args:
             path: the file.
@@ -189,10 +193,12 @@ def _load(path: Path) -> Tekkenizer:
         raise CheckpointError(
             f"{name} is not a Tekken tokenizer, or is damaged ({_detail(error)})", _REMEDY
         ) from error
-    if tekken.version is not TokenizerVersion.v13:
+    from magistral_mlx.prompt.encoding import INSTRUCT
+
+    if tekken.version not in INSTRUCT:
         raise CheckpointError(
-            f"{name} has version {tekken.version.value}; Magistral Small 1.2 has v13",
-            "Use a model folder of Magistral Small 1.2 (2509).",
+            f"{name} has version {tekken.version.value}; Magistral Small has v13, or v7 or v11 in 1.0",
+            "Use a model folder of Magistral Small, such as 1.2 (2509).",
         )
     return tekken
 
