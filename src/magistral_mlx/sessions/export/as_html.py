@@ -1,0 +1,110 @@
+"""A conversation as one HTML page that loads nothing and runs nothing.
+
+Everything foreign is escaped; answers are rendered from Markdown by markdown-it-py with raw HTML and pictures
+switched off, formulas are left as their source. A content security policy says the same to the browser.
+Pictures that were asked about are inside the page as data.
+"""
+
+import base64
+import re
+from html import escape
+from pathlib import Path
+
+from magistral_mlx.places import pictures_directory
+from magistral_mlx.sessions.export.rendering import render_markdown
+from magistral_mlx.sessions.export.words import day, ending_words, picture_words, thought_figures
+from magistral_mlx.sessions.library import title_of
+from magistral_mlx.sessions.records import KeptPicture
+from magistral_mlx.sessions.tree import Tree, Turn
+
+_SHOWN_BY_BROWSERS = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+}
+_KEPT_NAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,5}")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_STYLE = """
+:root { color-scheme: light dark; --dim: #6b6b6b; --line: #ddd; --accent: #d9480f; }
+@media (prefers-color-scheme: dark) { :root { --dim: #9a9a9a; --line: #333; --accent: #ff8a3d; } }
+body { max-width: 46rem; margin: 3rem auto; padding: 0 1.2rem; font: 1rem/1.6 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; line-height: 1.3; }
+.dim, summary { color: var(--dim); font-size: .9rem; }
+.question { border-left: .25rem solid var(--accent); padding-left: 1rem; margin-top: 2.5rem; }
+.verbatim { white-space: pre-wrap; overflow-wrap: anywhere; }
+.question img { max-width: 100%; height: auto; margin-top: .6rem; }
+details { margin: 1rem 0; border-left: .25rem solid var(--line); padding-left: 1rem; }
+pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: .4rem; }
+table { border-collapse: collapse; } td, th { border: 1px solid var(--line); padding: .3rem .6rem; }
+code, pre { font-family: ui-monospace, Menlo, monospace; font-size: .92em; }
+""".strip()
+
+
+def to_html(tree: Tree, *, reasoning: bool) -> str:
+    """The turns on the path that is shown; see `Tree.path`."""
+    title = escape(title_of(tree) or "Conversation")
+    turns = "\n".join(_turn(turn, reasoning=reasoning) for turn in tree.path)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>
+{_STYLE}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p class="dim">{escape(day(tree.began_at))}</p>
+{turns}
+</body>
+</html>
+"""
+
+
+def _turn(turn: Turn, *, reasoning: bool) -> str:
+    pictures = "".join(_picture(each) for each in turn.pictures)
+    parts = [
+        f'<section class="question"><div class="verbatim">{_text(turn.question)}</div>{pictures}</section>'
+    ]
+    if reasoning and turn.reasoning.strip():
+        summary = f"Reasoning, {escape(thought_figures(turn))}"
+        parts.append(
+            f"<details><summary>{summary}</summary>"
+            f'<div class="verbatim">{_text(turn.reasoning.strip())}</div></details>'
+        )
+    parts.append(f"<section>{render_markdown(turn.answer)}</section>")
+    closing = [escape(turn.model)] if turn.model else []
+    closing += [escape(words)] if (words := ending_words(turn)) else []
+    if closing:
+        parts.append(f'<p class="dim">{" · ".join(closing)}</p>')
+    return "\n".join(parts)
+
+
+def _picture(picture: KeptPicture) -> str:
+    words = escape(picture_words(picture))
+    data = _bytes_of(picture)
+    kind = _SHOWN_BY_BROWSERS.get(Path(picture.file).suffix)
+    if data is None or kind is None:
+        return f'<p class="dim">Picture: {words}</p>'
+    return f'<img alt="{words}" title="{words}" src="data:{kind};base64,{base64.b64encode(data).decode()}">'
+
+
+def _bytes_of(picture: KeptPicture) -> bytes | None:
+    """None if they are gone, or the record names something else than a kept picture."""
+    if not _KEPT_NAME.fullmatch(picture.file):
+        return None
+    try:
+        return (pictures_directory() / picture.file).read_bytes()
+    except OSError:
+        return None
+
+
+def _text(text: str) -> str:
+    return escape(text.encode("utf-8", "replace").decode())
