@@ -111,7 +111,7 @@ async def test_the_end_is_followed_until_one_scrolls_away() -> None:
         engine.gate.set()
         await app.until(lambda: "more 49" in app.answer.plain_text)
         assert app.answer.scroll_offset.y == position
-        assert "more below" in str(app.answer.border_subtitle)
+        assert "new text below" in str(app.answer.border_subtitle)
         await app.pilot.press("ctrl+end")
         assert app.answer.following
         assert app.answer.scroll_offset.y == app.answer.max_scroll_y

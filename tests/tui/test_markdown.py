@@ -10,13 +10,33 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from magistral_mlx_tui.text.inline import LONGEST_STYLED, style_inline
-from magistral_mlx_tui.text.lines import Line
+from magistral_mlx_tui.text.lines import Item, Line, Span
 from magistral_mlx_tui.text.markdown import MarkdownDocument
-from magistral_mlx_tui.text.tables import lay_out_table, split_cells
+from magistral_mlx_tui.text.tables import split_cells
 
 _MARKS = [
     *("**", "*", "`", "```", "~~~", "# ", "## ", "- ", "1. ", "> ", "|", " | ", "|---|:--:|", "---"),
-    *("$", "\\(", "\\)", "\\[", "    ", "\t", " ", "word", "85", "x_1", "日本", "a | b"),
+    *(
+        "$",
+        "$$",
+        "\\(",
+        "\\)",
+        "\\[",
+        "\\]",
+        "\\frac{1}{2}",
+        "\\begin{align}",
+        "\\end{align}",
+        "[x](y)",
+        "- [ ] ",
+        "    ",
+        "\t",
+        " ",
+        "word",
+        "85",
+        "x_1",
+        "日本",
+        "a | b",
+    ),
 ]
 _MARKUP = st.lists(
     st.one_of(
@@ -27,16 +47,24 @@ _MARKUP = st.lists(
 ).map("".join)
 
 
-def document(*pieces: str, width: int = 60) -> MarkdownDocument:
-    made = MarkdownDocument(width=width)
+def document(*pieces: str) -> MarkdownDocument:
+    made = MarkdownDocument()
     for piece in pieces:
         made.append(piece)
     made.finish()
     return made
 
 
+def lines(source: str, width: int = 60) -> list[Line]:
+    """All lines of a document on `width` cells."""
+    shown: list[Line] = []
+    for item in document(source).items:
+        shown += [item] if isinstance(item, Line) else item.lay_out(width)
+    return shown
+
+
 def only(source: str) -> Line:
-    (line,) = document(source).lines
+    (line,) = lines(source)
     return line
 
 
@@ -98,8 +126,8 @@ def test_blocks() -> None:
 
 
 def test_code_is_shown_as_it_is() -> None:
-    lines = document("```python\n# no **heading**\n\tx = 1\n```\nafter").lines
-    assert [(line.text, line.role) for line in lines] == [
+    shown = lines("```python\n# no **heading**\n\tx = 1\n```\nafter")
+    assert [(line.text, line.role) for line in shown] == [
         ("python", "fence"),
         ("# no **heading**", "code"),
         ("    x = 1", "code"),
@@ -108,13 +136,13 @@ def test_code_is_shown_as_it_is() -> None:
 
 
 def test_a_longer_fence_holds_a_shorter_one() -> None:
-    lines = document("````\n```\ninside\n```\n````\nout").lines
-    assert [line.text for line in lines] == ["", "```", "inside", "```", "out"]
+    shown = lines("````\n```\ninside\n```\n````\nout")
+    assert [line.text for line in shown] == ["", "```", "inside", "```", "out"]
 
 
 def test_a_table_is_aligned() -> None:
-    lines = document("| bar | value |\n|:--|--:|\n| A | 12 |\n| C | **42** |\n\nend").lines
-    assert [line.text for line in lines] == [
+    shown = lines("| bar | value |\n|:--|--:|\n| A | 12 |\n| C | **42** |\n\nend")
+    assert [line.text for line in shown] == [
         "bar │ value",
         "────┼──────",
         "A   │    12",
@@ -122,43 +150,51 @@ def test_a_table_is_aligned() -> None:
         "",
         "end",
     ]
-    assert [line.role for line in lines[:3]] == ["table_head", "marker", "table"]
+    assert [line.role for line in shown[:3]] == ["table_head", "marker", "table"]
+    assert Span(9, 11, "bold") in shown[3].spans
 
 
 def test_a_wide_table_wraps_its_cells_and_a_very_wide_one_becomes_a_list() -> None:
-    rows = ["| name | what it is |", "| A | a long explanation of what it is |"]
-    lines = lay_out_table(rows, "|---|---|", width=24)
-    assert len(lines) > 3
-    assert all(cell_len(line.text) <= 24 for line in lines)
-    many = lay_out_table(["|" + "head|" * 9, "|" + "cell|" * 9], "|" + "---|" * 9, width=30)
+    source = "| name | what it is |\n|---|---|\n| A | a long explanation of what it is |"
+    shown = lines(source, width=24)
+    assert len(shown) > 3
+    assert all(cell_len(line.text) <= 24 for line in shown)
+    assert shown == lines(source, width=24)
+    assert len(lines(source, width=80)) == 3
+    many = lines("|" + "head|" * 9 + "\n|" + "---|" * 9 + "\n|" + "cell|" * 9, width=30)
     assert sum(line.text == "head: cell" for line in many) == 9
+
+
+def test_a_large_table_keeps_its_columns_and_all_its_cells() -> None:
+    rows = [f"| {number} | {'x' * (number % 9)} |" for number in range(900)]
+    shown = lines("\n".join(["| n | x |", "|--:|---|", *rows, "| 1 | 2 | 3 | 4 |", f"| {'y' * 40} | z |"]))
+    assert [line.text.split()[0] for line in shown[2:902]] == [str(number) for number in range(900)]
+    assert "3" in "".join(line.text for line in shown[902:])
+    assert "".join(line.text for line in shown).count("y") == 40
 
 
 def test_cells_hold_escaped_bars_and_code() -> None:
     assert split_cells(r"| a \| b | `c | d` | e |") == [r"a \| b", "`c | d`", "e"]
 
 
-def test_a_new_width_lays_tables_out_anew() -> None:
-    source = "| a | b |\n|---|---|\n| some words | more words here |\n\n**done**"
-    made = document(source, width=80)
-    made.set_width(16)
-    assert made.lines == document(source, width=16).lines
-    assert made.lines != document(source, width=80).lines
-
-
-@given(_MARKUP, st.lists(st.integers(0, 200)), st.integers(10, 80))
-def test_any_chunking_gives_the_same_lines(source: str, cuts: list[int], width: int) -> None:
+@given(_MARKUP, st.lists(st.integers(0, 200)), st.booleans())
+def test_any_chunking_gives_the_same_items(source: str, cuts: list[int], as_written: bool) -> None:
     edges = sorted({0, len(source), *(cut for cut in cuts if cut < len(source))})
     pieces = [source[start:end] for start, end in pairwise(edges)]
-    streamed = MarkdownDocument(width=width)
-    kept: list[Line] = []
+    streamed, whole = MarkdownDocument(), document(source)
+    for made in (streamed, whole):
+        made.show_source(as_written)
+    kept: list[Item] = []
     for piece in pieces:
         changed = streamed.append(piece)
-        assert streamed.lines[:changed] == kept[:changed]
-        kept = list(streamed.lines)
+        assert list(streamed.items[:changed]) == kept[:changed]
+        kept = list(streamed.items)
     changed = streamed.finish()
-    assert streamed.lines[:changed] == kept[:changed]
-    assert streamed.lines == document(source, width=width).lines
+    assert list(streamed.items[:changed]) == kept[:changed]
+    assert list(streamed.items) == list(whole.items)
+    if as_written:
+        written = "\n".join(item.text for item in streamed.items if isinstance(item, Line))
+        assert written == source.replace("\t", "    ").removesuffix("\n")
 
 
 @given(_MARKUP)
@@ -168,13 +204,13 @@ def test_no_letter_and_no_digit_is_lost(source: str) -> None:
         plain = unicodedata.normalize("NFKC", text)
         return Counter(character for character in plain if wanted(character))
 
-    shown = "".join(line.lead + line.text for line in document(source, width=400).lines)
+    shown = "".join(line.lead + line.text for line in lines(source, width=400))
     assert ink(shown) == ink(source)
 
 
 @given(_MARKUP)
 def test_spans_lie_within_their_text(source: str) -> None:
-    for line in document(source, width=40).lines:
+    for line in lines(source, width=40):
         assert all(0 <= span.start <= span.end <= len(line.text) for span in line.spans)
         assert "\n" not in line.text
         assert "\t" not in line.text
@@ -183,4 +219,4 @@ def test_spans_lie_within_their_text(source: str) -> None:
 @pytest.mark.parametrize("mark", ["*", "`", "**a ", "\\(", "$x", "|", "[", "`a ``b ", "- "])
 def test_hostile_repetition_is_shown_as_it_is_and_at_once(mark: str) -> None:
     for source in ("x " + mark * (LONGEST_STYLED // len(mark) - 1), "x " + mark * 50_000):
-        assert sum(len(line.text) for line in document(source).lines) >= len(source) // 4
+        assert sum(len(line.text) for line in lines(source)) >= len(source) // 4

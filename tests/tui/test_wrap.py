@@ -75,7 +75,7 @@ def test_growing_gives_what_wrapping_the_whole_gives(
             after = [grown.row(number) for number in range(grown.height)]
             assert [row.text for row in before[:changed]] == [row.text for row in after[:changed]]
     whole = Layout(width)
-    whole.rewrap([Line("".join(pieces), lead=lead, hang=hang) for pieces in lines], width)
+    whole.replace_from(0, [Line("".join(pieces), lead=lead, hang=hang) for pieces in lines])
     assert [grown.row(number).text for number in range(grown.height)] == [
         whole.row(number).text for number in range(whole.height)
     ]
@@ -83,7 +83,7 @@ def test_growing_gives_what_wrapping_the_whole_gives(
 
 def test_what_leads_a_line_is_not_cut_off_on_a_very_narrow_pane() -> None:
     layout = Layout(7)
-    layout.rewrap([Line("item", lead="    1. ", hang="       ")], 7)
+    layout.replace_from(0, [Line("item", lead="    1. ", hang="       ")])
     assert [layout.row(number).text for number in range(layout.height)] == ["1. item"]
 
 

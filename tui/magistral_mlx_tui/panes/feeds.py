@@ -61,7 +61,7 @@ class Feed:
     def _begin(self, turn: Turn) -> None:
         self._open, self._taken = turn, 0
         self.pane.add(FixedDocument(question_lines(turn, first=self._finished == 0)))
-        self.pane.add(MarkdownDocument(width=self.pane.text_width))
+        self.pane.add(MarkdownDocument())
 
     def _end(self, turn: Turn) -> None:
         self.pane.finish()

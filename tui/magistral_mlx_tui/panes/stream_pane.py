@@ -4,51 +4,66 @@ Only the rows on the screen are ever drawn, an append wraps the last row again (
 rows are kept until they change.
 """
 
-from itertools import pairwise
+from collections.abc import Callable
 from typing import ClassVar, get_args
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from magistral_mlx_tui.text.layout import Layout, Row
-from magistral_mlx_tui.text.lines import Document, Line, Role
+from magistral_mlx_tui.panes.hits import Hits
+from magistral_mlx_tui.panes.painting import FULL_WIDTH, mark_selection, segments_of
+from magistral_mlx_tui.text.layout import Layout
+from magistral_mlx_tui.text.lines import Document, Item, Role
 
 _ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "text")
-_FULL_WIDTH: frozenset[Role] = frozenset({"question", "attachment", "code", "fence"})
-"""Roles whose background reaches to the pane's edge."""
 _MOST_KEPT_STRIPS = 2000
+_SLICE = 0.008
+"""Seconds of laying out between two chances for everything else."""
 
 
 class StreamPane(ScrollView, can_focus=True):
     """Documents one after the other; the last one may grow.
 
-    Follows the end while it is in view; scrolled away it stays where it is, and its border says how much
-    is below.
+    Follows the end while it is in view; scrolled away it stays where it is, and its border says that there is
+    new text below.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"stream-pane--{role.replace('_', '-')}" for role in _ROLES),
         "stream-pane--caret",
     }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "screen.source", "Source", show=False),
+        Binding("z", "screen.zoom", "Zoom", show=False),
+        Binding("slash", "screen.find", "Find", show=False),
+    ]
+
+    class HitsChanged(Message):
+        """There are other hits of the search than before."""
 
     def __init__(self, *, title: str, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.border_title = Content(title)
-        self._title = title
         self._documents: list[Document] = []
-        self._first_lines: list[int] = []
+        self._first_items: list[int] = []
         self._layout_width = 40
         self._layout = Layout(self._layout_width)
+        self.hits = Hits(self._layout)
         self._strips: dict[int, Strip] = {}
         self._styles_of_roles: dict[str, Style] = {}
         self._live = False
         self._following = True
+        self._new_below = False
+        self._source_shown = False
+        self._settling = False
         self._status = ""
 
     @property
@@ -62,15 +77,21 @@ class StreamPane(ScrollView, can_focus=True):
         return self._following
 
     @property
+    def source_shown(self) -> bool:
+        """Whether everything is shown as the model wrote it."""
+        return self._source_shown
+
+    @property
     def plain_text(self) -> str:
         """Everything in the pane as it is shown, one line of the screen per line."""
+        self._settle_all()
         return "\n".join(self._layout.row(number).text for number in range(self._layout.height))
 
     def add(self, document: Document) -> None:
         """Show `document` below what is there; text appended from now on goes to it."""
-        document.set_width(self._layout_width)
+        document.show_source(self._source_shown)
         self._documents.append(document)
-        self._first_lines.append(len(self._layout.lines))
+        self._first_items.append(len(self._layout.items))
         self._changed(0)
 
     def append(self, text: str) -> None:
@@ -83,12 +104,14 @@ class StreamPane(ScrollView, can_focus=True):
 
     def clear(self) -> None:
         """Remove everything."""
-        self._documents, self._first_lines = [], []
-        self._layout = Layout(self._layout_width)
+        self._documents, self._first_items = [], []
+        self._layout.reset([])
+        self.hits.update(0)
         self._strips.clear()
-        self._following = True
+        self._following, self._new_below = True, False
         self.virtual_size = Size(self._layout_width, 0)
         self.scroll_home(animate=False, immediate=True)
+        self._show_border()
         self.refresh()
 
     def set_live(self, live: bool) -> None:
@@ -106,24 +129,43 @@ class StreamPane(ScrollView, can_focus=True):
 
     def follow(self) -> None:
         """Go to the end and stay there."""
-        self._following = True
+        self._following, self._new_below = True, False
         self._to_end()
         self._show_border()
 
+    def show_source(self, shown: bool) -> None:
+        """Show everything as the model wrote it, or as it is meant to be read."""
+        if shown == self._source_shown:
+            return
+        self._source_shown = shown
+        at = self.scroll_offset.y / max(1, self._layout.height)
+        items: list[Item] = []
+        self._first_items = []
+        for document in self._documents:
+            document.show_source(shown)
+            self._first_items.append(len(items))
+            items.extend(document.items)
+        self._layout.reset(items)
+        self._laid_out_anew(lambda: round(at * self._layout.height))
+
     # -- growth ------------------------------------------------------------------------------------------
 
-    def _changed(self, line: int) -> None:
-        """The last document changed from its line `line` on."""
-        follow = self._following
-        changed = self._layout.replace_from(self._first_lines[-1] + line, self._documents[-1].lines[line:])
+    def _changed(self, item: int) -> None:
+        """The last document changed from its item `item` on."""
+        follow, first = self._following, self._first_items[-1] + item
+        changed = self._layout.replace_from(first, self._documents[-1].items[item:])
         self._drop_strips(changed - 1)  # the row before may have carried the caret
         height = self._layout.height
         if height != self.virtual_size.height:
             self.virtual_size = Size(self._layout_width, height)
         self._refresh_rows(changed - 1)
+        if self.hits.active:
+            self.hits.update(first)
+            self.post_message(self.HitsChanged())
         if follow:
             self._to_end()
         self._following = follow
+        self._new_below = not follow
         self._show_border()
 
     def _to_end(self) -> None:
@@ -145,10 +187,35 @@ class StreamPane(ScrollView, can_focus=True):
 
     def _show_border(self) -> None:
         below = self._layout.height - self.scroll_offset.y - self.scrollable_content_region.height
-        if self._following or below <= 0:
-            self.border_subtitle = Content(self._status)
+        behind = not self._following and below > 0
+        self.set_class(behind and self._new_below, "-behind")
+        words = "new text below" if self._new_below else "more below"
+        text = f"▼ {words} · {below:,} rows · ctrl+end" if behind else self._status
+        if str(self.border_subtitle or "") != text:
+            self.border_subtitle = Content(text)
+
+    # -- searching ---------------------------------------------------------------------------------------
+
+    def search(self, query: str) -> None:
+        """Mark every place where `query` stands; an empty one ends the search."""
+        self.hits.search(query)
+        self._redraw()
+        self.post_message(self.HitsChanged())
+
+    def show_hit(self, number: int | None) -> None:
+        """Make hit `number` the current one and bring it into view."""
+        if number is None:
+            self.hits.current = None
         else:
-            self.border_subtitle = Content(f"▼ {below} more below · End follows")
+            row = self.hits.go_to(number)
+            top, height = self.scroll_offset.y, self.scrollable_content_region.height
+            if not top <= row < top + height:
+                self.scroll_to(y=max(0, row - height // 3), animate=False, immediate=True, force=True)
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._strips.clear()
+        self.refresh()
 
     # -- scrolling and resizing --------------------------------------------------------------------------
 
@@ -156,32 +223,65 @@ class StreamPane(ScrollView, can_focus=True):
         """Scrolling away from the end stops following it; coming back resumes."""
         super().watch_scroll_y(old_value, new_value)
         self._following = round(new_value) >= self.max_scroll_y
+        self._new_below = self._new_below and not self._following
         self._show_border()
 
     def on_resize(self, _event: events.Resize) -> None:
         """Wrap anew for the new width; what stood at the top stays there, unless the end is followed."""
-        follow = self._following
         width = max(1, self.scrollable_content_region.width)
-        if width != self._layout_width:
-            self._wrap_anew(width)
-        if follow:
-            self.follow()
-
-    def _wrap_anew(self, width: int) -> None:
-        top = self._layout.line_of_row(self.scroll_offset.y)
+        if width == self._layout_width:
+            if self._following:
+                self.follow()
+            return
+        top = self._layout.place_of(self.scroll_offset.y)
         self._layout_width = width
-        lines: list[Line] = []
-        self._first_lines = []
-        for document in self._documents:
-            document.set_width(width)
-            self._first_lines.append(len(lines))
-            lines.extend(document.lines)
-        self._layout.rewrap(lines, width)
+        self._layout.set_width(width)
+        self._laid_out_anew(lambda: self._layout.row_at(top))
+
+    def _laid_out_anew(self, top: Callable[[], int]) -> None:
+        """Everything has to be laid out: what is looked at now, the rest in slices."""
+        follow, height = self._following, max(1, self.scrollable_content_region.height)
+        first = self._layout.height - height if follow else top()
+        while self._layout.settle_rows(max(0, first), height):
+            first = self._layout.height - height if follow else top()
+        self._place_view(follow=follow, top=first)
+        if not self._layout.settled and not self._settling:
+            self._settling = True
+            self.set_timer(_SLICE, self._settle_slice)
+        self._search_anew()
+
+    def _settle_slice(self) -> None:
+        follow, top = self._following, self._layout.place_of(self.scroll_offset.y)
+        self._settling = not self._layout.settle(_SLICE)
+        self._place_view(follow=follow, top=self._layout.row_at(top))
+        if self._settling:
+            self.set_timer(_SLICE, self._settle_slice)
+        else:
+            self._search_anew()
+
+    def _settle_all(self) -> None:
+        if not self._layout.settled:
+            follow, top = self._following, self._layout.place_of(self.scroll_offset.y)
+            self._layout.settle()
+            self._place_view(follow=follow, top=self._layout.row_at(top))
+
+    def _place_view(self, *, follow: bool, top: int) -> None:
+        """Row numbers changed: put the view where it was."""
         self._strips.clear()
-        self.virtual_size = Size(width, self._layout.height)
-        if not self._following and top < len(lines):
-            self.scroll_to(y=self._layout.row_of_line(top), animate=False, immediate=True, force=True)
+        self.virtual_size = Size(self._layout_width, self._layout.height)
+        self._following = follow
+        if follow:
+            self._to_end()
+        else:
+            self.scroll_to(y=max(0, top), animate=False, immediate=True, force=True)
+        self._following = follow
+        self._show_border()
         self.refresh()
+
+    def _search_anew(self) -> None:
+        if self.hits.active and self._layout.settled:
+            self.hits.update(0)
+            self.post_message(self.HitsChanged())
 
     # -- drawing -----------------------------------------------------------------------------------------
 
@@ -206,37 +306,19 @@ class StreamPane(ScrollView, can_focus=True):
 
     def _draw(self, number: int, width: int) -> Strip:
         row = self._layout.row(number)
-        base = self._style(row.line.role)
         if row.line.role == "rule":
-            return Strip([Segment("─" * width, self._style("marker"))], width)
-        segments = self._mark_selection(self._segments(row, base), number)
+            return Strip([Segment("─" * width, self._style("marker", False))], width)
+        hits = self.hits.spans_of(row) if self.hits.active else ()
+        segments = segments_of(row, self._style, hits)
+        if (selection := self.text_selection) is not None and (span := selection.get_span(number)):
+            mark = self.screen.get_component_rich_style("screen--selection")
+            segments = mark_selection(segments, *span, mark)
         if self._live and number == self._layout.height - 1:
-            segments.append(Segment("▍", self._style("caret")))
-        fill = base if row.line.role in _FULL_WIDTH else self.rich_style
+            segments.append(Segment("▍", self._style("caret", False)))
+        fill = self._style(row.line.role, False) if row.line.role in FULL_WIDTH else self.rich_style
         return Strip(segments).adjust_cell_length(width, fill)
 
-    def _segments(self, row: Row, base: Style) -> list[Segment]:
-        """The row's text cut where its style changes."""
-        line, text = row.line, row.line.text
-        lead_style = base if line.role in _FULL_WIDTH else self._style("marker")
-        segments = [Segment(row.lead, lead_style)] if row.lead else []
-        spans = [span for span in line.spans if span.start < row.end and span.end > row.start]
-        edges = sorted(
-            {
-                row.start,
-                row.end,
-                *(edge for span in spans for edge in (span.start, span.end) if row.start < edge < row.end),
-            }
-        )
-        for start, end in pairwise(edges):
-            style = base
-            for span in spans:
-                if span.start <= start and span.end >= end:
-                    style = style + self._style(span.role, partial=True)
-            segments.append(Segment(text[start:end], style))
-        return segments
-
-    def _style(self, role: str, *, partial: bool = False) -> Style:
+    def _style(self, role: str, partial: bool) -> Style:
         if role == "text":
             return self.rich_style
         key = f"{role}/{partial}"
@@ -247,28 +329,9 @@ class StreamPane(ScrollView, can_focus=True):
 
     # -- selecting with the mouse ------------------------------------------------------------------------
 
-    def _mark_selection(self, segments: list[Segment], number: int) -> list[Segment]:
-        selection = self.text_selection
-        span = selection.get_span(number) if selection is not None else None
-        if span is None:
-            return segments
-        marked = self.screen.get_component_rich_style("screen--selection")
-        start, end = span[0], span[1] if span[1] >= 0 else sum(len(segment.text) for segment in segments)
-        position, result = 0, list[Segment]()
-        for text, style, _control in segments:
-            first = min(max(start - position, 0), len(text))
-            last = min(max(end - position, first), len(text))
-            parts = (
-                (text[:first], style),
-                (text[first:last], (style or Style()) + marked),
-                (text[last:], style),
-            )
-            result += [Segment(part, look) for part, look in parts if part]
-            position += len(text)
-        return result
-
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text, rows of one line joined again."""
+        self._settle_all()
         pieces: list[str] = []
         for number in range(self._layout.height):
             span = selection.get_span(number)
@@ -282,5 +345,4 @@ class StreamPane(ScrollView, can_focus=True):
 
     def selection_updated(self, selection: Selection | None) -> None:
         """The selection changed: draw it."""
-        self._strips.clear()
-        self.refresh()
+        self._redraw()

@@ -1,11 +1,14 @@
-"""The lines a document is made of, before they are wrapped to a width."""
+"""What a document is made of before it is wrapped: lines, and blocks that are laid out as a whole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Role = Literal[
     "text",
+    "title",
     "heading",
+    "subheading",
     "quote",
     "code",
     "fence",
@@ -17,6 +20,11 @@ Role = Literal[
     "strike",
     "link",
     "inline_code",
+    "keyword",
+    "string",
+    "comment",
+    "number",
+    "name",
     "math",
     "result",
     "marker",
@@ -24,6 +32,8 @@ Role = Literal[
     "attachment",
     "warning",
     "hint",
+    "hit",
+    "current_hit",
 ]
 """What a piece of text is; a pane gives each role a style."""
 
@@ -51,39 +61,58 @@ class Line:
     hang: str = ""
 
 
-class Document(Protocol):
-    """Lines that grow at their end."""
+class Block(Protocol):
+    """Several lines whose shape depends on the width: rows of a table, a formula. It never changes."""
 
-    lines: list[Line]
+    @property
+    def rows_expected(self) -> int:
+        """How many rows it will probably take; asked before it is laid out."""
+        ...
+
+    def lay_out(self, width: int) -> list[Line]:
+        """The lines it is made of on `width` cells."""
+        ...
+
+
+Item = Line | Block
+
+
+class Document(Protocol):
+    """Items that grow at their end."""
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """Everything, from top to bottom."""
+        ...
 
     def append(self, text: str) -> int:
-        """Add text; returns the index of the first line that changed (those before it are untouched)."""
+        """Add text; returns the index of the first item that changed (those before it are untouched)."""
         ...
 
     def finish(self) -> int:
         """No more text comes: settle what was open; returns as `append` does."""
         ...
 
-    def set_width(self, width: int) -> None:
-        """Lay out anew for `width` cells what depends on the width (tables)."""
+    def show_source(self, shown: bool) -> None:
+        """Let `items` be the text as it was written, or as it is meant to be read."""
         ...
 
 
 class FixedDocument:
     """Lines that never change: a question, a note."""
 
-    def __init__(self, lines: list[Line]) -> None:
-        self.lines = lines
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.items: list[Item] = list(lines)
 
     def append(self, text: str) -> int:
         """Add `text` as plain lines."""
-        first = len(self.lines)
-        self.lines.extend(Line(part) for part in text.split("\n"))
+        first = len(self.items)
+        self.items.extend(Line(part) for part in text.split("\n"))
         return first
 
     def finish(self) -> int:
         """Nothing is ever open."""
-        return len(self.lines)
+        return len(self.items)
 
-    def set_width(self, width: int) -> None:
-        """Nothing here depends on the width."""
+    def show_source(self, shown: bool) -> None:
+        """There is no other way to show it."""
