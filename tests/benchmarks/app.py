@@ -28,9 +28,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.fake_engine import ScriptedEngine
-from support.terminal_app import Driven, driven_app
-
+from magistral_mlx.engine.child import ChildEngine
 from magistral_mlx.engine.protocol import (
     Answer,
     AskRequest,
@@ -43,16 +41,17 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
-from magistral_mlx.engine.child import ChildEngine
 from magistral_mlx.generation.events import Ending, Reply, Stats
 from magistral_mlx_tui.panes.stream_pane import StreamPane
 from magistral_mlx_tui.text.markdown import MarkdownDocument
+from support.fake_engine import ScriptedEngine
+from support.terminal_app import Driven, driven_app
 
 SIZES = (500, 2_000, 20_000, 50_000)
 PER_FLUSH = 8
 """Tokens: 200 a second at 25 frames."""
 SCREEN = (160, 50)
-_WORDS = "the sum of these parts is larger than any one of them so we check it again and find that".split()
+_WORDS = ("the", "sum", "of", "these", "parts", "is", "larger", "than", "any", "we", "check", "it", "again")
 
 
 def _prose(random_: random.Random) -> str:
@@ -80,7 +79,13 @@ def _paragraph(random_: random.Random) -> str:
 def _formulas(random_: random.Random) -> str:
     number = random_.randrange(1, 99)
     return random_.choice(
-        [" so", f" \\(\\frac{{{number}}}{{x+1}}\\)", ".\n\n", " then", f"\n\\[ x_{{{number}}} = \\sqrt{{2}} \\]\n"]
+        [
+            " so",
+            f" \\(\\frac{{{number}}}{{x+1}}\\)",
+            ".\n\n",
+            " then",
+            f"\n\\[ x_{{{number}}} = \\sqrt{{2}} \\]\n",
+        ]
     )
 
 
@@ -146,11 +151,18 @@ async def flush_costs(kind: str, repeats: int) -> dict[int, float]:
 
 def flush(*, quick: bool) -> None:
     """Bars: under 10 ms per flush, and from 2,000 to 50,000 tokens at most 1.5 times as much."""
-    print(f"CPU ms per flush of {PER_FLUSH} tokens   {'':4}" + "".join(f"{size:>9,}" for size in SIZES) + "   growth")
+    print(
+        f"CPU ms per flush of {PER_FLUSH} tokens   {'':4}"
+        + "".join(f"{size:>9,}" for size in SIZES)
+        + "   growth"
+    )
     for kind in KINDS:
         costs = asyncio.run(flush_costs(kind, 30 if quick else 100))
         growth = costs[SIZES[-1]] / costs[2_000]
-        print(f"  {kind:30}" + "".join(f"{costs[size]:9.2f}" for size in SIZES) + f"   {growth:6.2f}", flush=True)
+        print(
+            f"  {kind:30}" + "".join(f"{costs[size]:9.2f}" for size in SIZES) + f"   {growth:6.2f}",
+            flush=True,
+        )
 
 
 class _Steady(ScriptedEngine):
@@ -227,7 +239,10 @@ async def _stall(kind: str, seconds: float) -> None:
 
         streamed = await _watched(streaming(), seconds)
         resized = await _watched(resizing(), 4)
-    print(f"  {kind:12} idle: {idle.words} | streaming: {streamed.words} | resizing: {resized.words}", flush=True)
+    print(
+        f"  {kind:12} idle: {idle.words} | streaming: {streamed.words} | resizing: {resized.words}",
+        flush=True,
+    )
 
 
 def stall(*, quick: bool) -> None:

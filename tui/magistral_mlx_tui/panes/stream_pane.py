@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.widget import Widget
 
 from magistral_mlx_tui.panes.hits import Hits
 from magistral_mlx_tui.panes.painting import FULL_WIDTH, mark_selection, segments_of
@@ -58,7 +59,7 @@ class StreamPane(ScrollView, can_focus=True):
         self._layout = Layout(self._layout_width)
         self.hits = Hits(self._layout)
         self._strips: dict[int, Strip] = {}
-        self._styles_of_roles: dict[str, Style] = {}
+        self._styles_of_roles: dict[tuple[str, bool], Style] = {}
         self._live = False
         self._following = True
         self._new_below = False
@@ -109,7 +110,7 @@ class StreamPane(ScrollView, can_focus=True):
         self.hits.update(0)
         self._strips.clear()
         self._following, self._new_below = True, False
-        self.virtual_size = Size(self._layout_width, 0)
+        self._measure()
         self.scroll_home(animate=False, immediate=True)
         self._show_border()
         self.refresh()
@@ -155,9 +156,7 @@ class StreamPane(ScrollView, can_focus=True):
         follow, first = self._following, self._first_items[-1] + item
         changed = self._layout.replace_from(first, self._documents[-1].items[item:])
         self._drop_strips(changed - 1)  # the row before may have carried the caret
-        height = self._layout.height
-        if height != self.virtual_size.height:
-            self.virtual_size = Size(self._layout_width, height)
+        self._measure()
         self._refresh_rows(changed - 1)
         if self.hits.active:
             self.hits.update(first)
@@ -168,8 +167,19 @@ class StreamPane(ScrollView, can_focus=True):
         self._new_below = not follow
         self._show_border()
 
+    def _measure(self) -> None:
+        """Tell Textual how many rows there are.
+
+        Set the usual way, a new size makes it lay out and draw the whole screen. But the stylesheet keeps the
+        scroll bar always there, so nothing but the bar itself depends on the number of rows.
+        """
+        size = Size(self._layout_width, self._layout.height)
+        if size != self.virtual_size:
+            self.set_reactive(Widget.virtual_size, size)  # pyright: ignore[reportArgumentType] - a class's reactive is its descriptor
+            self.vertical_scrollbar.window_virtual_size = size.height
+            self.scroll_y = min(self.scroll_y, self.max_scroll_y)
+
     def _to_end(self) -> None:
-        # Forced, because a pane that has just outgrown its view has no scroll bar yet and would refuse.
         self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
 
     def _drop_strips(self, first: int) -> None:
@@ -268,7 +278,7 @@ class StreamPane(ScrollView, can_focus=True):
     def _place_view(self, *, follow: bool, top: int) -> None:
         """Row numbers changed: put the view where it was."""
         self._strips.clear()
-        self.virtual_size = Size(self._layout_width, self._layout.height)
+        self._measure()
         self._following = follow
         if follow:
             self._to_end()
@@ -296,7 +306,7 @@ class StreamPane(ScrollView, can_focus=True):
         number = self.scroll_offset.y + y
         width = self.size.width
         if number >= self._layout.height:
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._style("text", False))
         if self.text_selection is not None:
             return self._draw(number, width).apply_offsets(0, number)
         strip = self._strips.get(number)
@@ -315,17 +325,20 @@ class StreamPane(ScrollView, can_focus=True):
             segments = mark_selection(segments, *span, mark)
         if self._live and number == self._layout.height - 1:
             segments.append(Segment("▍", self._style("caret", False)))
-        fill = self._style(row.line.role, False) if row.line.role in FULL_WIDTH else self.rich_style
+        fill = (
+            self._style(row.line.role, False) if row.line.role in FULL_WIDTH else self._style("text", False)
+        )
         return Strip(segments).adjust_cell_length(width, fill)
 
     def _style(self, role: str, partial: bool) -> Style:
-        if role == "text":
-            return self.rich_style
-        key = f"{role}/{partial}"
-        if key not in self._styles_of_roles:
+        key = (role, partial)
+        style = self._styles_of_roles.get(key)
+        if style is None:
             name = f"stream-pane--{role.replace('_', '-')}"
-            self._styles_of_roles[key] = self.get_component_rich_style(name, partial=partial)
-        return self._styles_of_roles[key]
+            plain = role == "text"
+            style = self.rich_style if plain else self.get_component_rich_style(name, partial=partial)
+            self._styles_of_roles[key] = style
+        return style
 
     # -- selecting with the mouse ------------------------------------------------------------------------
 
