@@ -78,6 +78,8 @@ class Magistral:
         """Tokens of prompt and reply together."""
         self.sees = checkpoint.config.vision is not None
         """Whether it takes pictures."""
+        self.geometry = loaded.geometry
+        """How pictures become tokens; None if it takes none."""
         self.is_miniature = checkpoint.name == installed.MINIATURE
         """Whether it is the bundled miniature, which knows little; faces say so."""
         size = size_of(checkpoint)

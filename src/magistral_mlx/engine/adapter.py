@@ -38,6 +38,7 @@ class MagistralRuntime:
             vision=loaded.sees,
             kv_bytes_per_token=loaded.kv_bytes_per_token,
             weight_bytes=loaded.weight_bytes,
+            geometry=loaded.geometry,
         )
 
     def stream(self, request: AskRequest) -> EventStream:

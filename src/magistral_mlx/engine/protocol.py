@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol, cast
 from magistral_mlx.engine import strict_json
 from magistral_mlx.errors import EngineError
 from magistral_mlx.generation.events import ContextSegments, Reply
+from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.telemetry import Telemetry
 
 
@@ -77,6 +78,8 @@ class EngineModel:
     """Memory of one token in the KV cache, unquantized; 0: not known."""
     weight_bytes: int = 0
     """Memory of the weights; 0: not known."""
+    geometry: ImageGeometry | None = None
+    """How pictures become tokens; None for a model that takes none."""
 
 
 @dataclass(frozen=True)

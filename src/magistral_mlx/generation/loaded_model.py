@@ -30,6 +30,11 @@ class LoadedModel:
         """In tokens, prompt and reply together."""
         return self.checkpoint.config.text.max_position_embeddings
 
+    @property
+    def geometry(self) -> ImageGeometry | None:
+        """How pictures become tokens; None for a model without eyes."""
+        return _geometry(self.checkpoint)
+
 
 def open_model(directory: Path, *, progress: Callable[[int, int], None] | None = None) -> LoadedModel:
     """Opens and loads a converted folder.
@@ -43,13 +48,7 @@ def open_model(directory: Path, *, progress: Callable[[int, int], None] | None =
     """
     checkpoint = open_checkpoint(directory)
     config = checkpoint.config
-    geometry = None
-    if config.vision is not None:
-        geometry = ImageGeometry(
-            patch_size=config.vision.patch_size,
-            spatial_merge_size=config.spatial_merge_size,
-            longest_edge=config.vision.image_size,
-        )
+    geometry = _geometry(checkpoint)
     tokenizer = Tokenizer.from_file(checkpoint.tokenizer_file, geometry)
     if tokenizer.vocab_size > config.text.vocab_size:
         raise CheckpointError(
@@ -73,3 +72,14 @@ def open_model(directory: Path, *, progress: Callable[[int, int], None] | None =
     check_before_loading(checkpoint)
     model = load_model(checkpoint, progress=progress)
     return LoadedModel(checkpoint, tokenizer, reasoning_prompt, model, FeatureStore(model))
+
+
+def _geometry(checkpoint: Checkpoint) -> ImageGeometry | None:
+    config = checkpoint.config
+    if config.vision is None:
+        return None
+    return ImageGeometry(
+        patch_size=config.vision.patch_size,
+        spatial_merge_size=config.spatial_merge_size,
+        longest_edge=config.vision.image_size,
+    )

@@ -1,0 +1,103 @@
+"""A kept picture as a small preview: half blocks everywhere, the terminal's own pictures where it has them.
+
+Pillow is imported here only, in a thread, when the first preview is made.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from textual.content import Content
+
+from magistral_mlx.errors import ImageError
+
+LARGEST_EDGE = 512
+"""Pixels of a thumbnail that the terminal draws itself: more costs time and cannot be seen."""
+
+
+class PictureMode(StrEnum):
+    """How previews are drawn."""
+
+    AUTO = "auto"
+    """Half blocks, or the protocol of a terminal that is known to have one."""
+    KITTY = "kitty"
+    SIXEL = "sixel"
+    HALF = "half"
+    OFF = "off"
+
+
+def choose_mode(wanted: PictureMode, environment: Mapping[str, str] = os.environ) -> PictureMode:
+    """KITTY, SIXEL, HALF or OFF.
+
+    A multiplexer swallows picture protocols, so AUTO draws half blocks inside of one.
+    """
+    if wanted is not PictureMode.AUTO:
+        return wanted
+    if any(name in environment for name in ("TMUX", "STY", "ZELLIJ")):
+        return PictureMode.HALF
+    program, term = environment.get("TERM_PROGRAM", ""), environment.get("TERM", "")
+    if "KITTY_WINDOW_ID" in environment or term == "xterm-kitty":
+        return PictureMode.KITTY
+    if program in ("iTerm.app", "WezTerm") or term.startswith("foot") or "KONSOLE_VERSION" in environment:
+        return PictureMode.SIXEL
+    return PictureMode.HALF
+
+
+def prepare_terminal(mode: PictureMode) -> None:
+    """Let textual-image ask the terminal for its cell size; call it before the app takes the terminal over."""
+    if mode in (PictureMode.KITTY, PictureMode.SIXEL):
+        import textual_image.widget  # noqa: F401 - the import itself asks, see docs/app.md
+
+
+def terminal_is_prepared() -> bool:
+    """Whether `prepare_terminal` has run."""
+    return "textual_image.widget" in sys.modules
+
+
+def small_copy(picture: Path, into: Path) -> Path:
+    """A PNG of at most LARGEST_EDGE pixels of the kept picture, made once, in the folder `into`.
+
+    Raises:
+        ImageError: the bytes cannot be decoded.
+    """
+    from PIL import Image, ImageOps
+
+    small = into / f"{picture.stem}.png"
+    if small.exists():
+        return small
+    try:
+        with Image.open(picture) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError("The picture cannot be decoded", "Save it again, as PNG or JPEG.") from error
+    upright.thumbnail((LARGEST_EDGE, LARGEST_EDGE))
+    white = Image.new("RGBA", upright.size, "white")
+    into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = small.with_name(f"{small.name}.{os.getpid()}.part")
+    Image.alpha_composite(white, upright).convert("RGB").save(part, "PNG")
+    part.replace(small)
+    return small
+
+
+def half_cells(small: Path, columns: int, rows: int) -> Content:
+    """The picture on at most `columns` x `rows` cells, two pixels in each, one above the other."""
+    from PIL import Image
+
+    with Image.open(small) as image:
+        scale = min(columns / image.width, 2 * rows / image.height)
+        width = max(1, min(columns, round(image.width * scale)))
+        height = max(2, min(2 * rows, 2 * round(image.height * scale / 2)))
+        data = image.convert("RGB").resize((width, height), Image.Resampling.BOX).tobytes()
+    pixels = [f"rgb({data[i]},{data[i + 1]},{data[i + 2]})" for i in range(0, len(data), 3)]
+    lines = [
+        Content.assemble(
+            *(
+                ("▀", f"{pixels[row * width + x]} on {pixels[(row + 1) * width + x]}")
+                for x in range(width)
+            )
+        )
+        for row in range(0, height, 2)
+    ]
+    return Content("\n").join(lines)
