@@ -120,7 +120,7 @@ def test_the_machine_says_what_worries_first_and_only_what_it_knows() -> None:
 
 def test_the_kv_cache_has_its_share() -> None:
     progress = Progress(replace(_MAC, peak_bytes=None), kv_bytes=2 * _GB)
-    assert text_of(gauges.memory_rows(progress, 60))[1] == "active 14.0 GB  cache 1.0 GB  KV 2.0 GB"
+    assert text_of(gauges.memory_rows(progress, 60))[1] == "active 14.0 GB  KV 2.0 GB  cache 1.0 GB"
 
 
 def test_thought_and_answer_have_tokens_and_seconds_apart() -> None:

@@ -12,10 +12,11 @@ from magistral_mlx_tui.commands import COMMANDS
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
+from magistral_mlx_tui.thumbnail import PictureMode
 
 # Classes that the stylesheets go by, and from how many columns and rows on a screen has them.
 _BY_WIDTH = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
-_BY_HEIGHT = [(0, "-short"), (20, "-tall"), (30, "-tall -roomy")]
+_BY_HEIGHT = [(0, "-short"), (20, "-tall"), (30, "-roomy")]
 
 
 class MagistralApp(App[None]):
@@ -25,6 +26,7 @@ class MagistralApp(App[None]):
         engine: what answers; it is started after the first paint and closed on leaving.
         model: name or folder of the model; None: the engine chooses.
         theme: a key of `themes.THEMES`.
+        picture_mode: how previews of pictures are drawn.
     """
 
     TITLE = "magistral"
@@ -33,16 +35,24 @@ class MagistralApp(App[None]):
     HORIZONTAL_BREAKPOINTS = _BY_WIDTH
     VERTICAL_BREAKPOINTS = _BY_HEIGHT
 
-    def __init__(self, engine: Engine, *, model: str | None = None, theme: str = "dark") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        model: str | None = None,
+        theme: str = "dark",
+        picture_mode: PictureMode = PictureMode.HALF,
+    ) -> None:
         super().__init__()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = THEMES[theme]
+        self._picture_mode = picture_mode
         self.controller = Controller(engine, model=model)
 
     def get_default_screen(self) -> Screen[None]:
         """The chat."""
-        return ChatScreen(self.controller)
+        return ChatScreen(self.controller, picture_mode=self._picture_mode)
 
     def on_ready(self) -> None:
         """The first frame is on the screen: now the engine may start."""

@@ -14,6 +14,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="M", help="name of an installed model, or a folder (default: the best)"
     )
+    parser.add_argument(
+        "--pictures",
+        choices=("auto", "kitty", "sixel", "half", "off"),
+        default="auto",
+        help="how previews of pictures are drawn (default: auto)",
+    )
     parser.add_argument("--theme", choices=_THEMES, default="dark", help="colours (default: dark)")
 
 
@@ -30,7 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from magistral_mlx.engine.child import ChildEngine
     from magistral_mlx_tui.app import MagistralApp
+    from magistral_mlx_tui.thumbnail import PictureMode, choose_mode, prepare_terminal
 
-    app = MagistralApp(ChildEngine(), model=arguments.model, theme=arguments.theme)
+    mode = choose_mode(PictureMode(arguments.pictures))
+    prepare_terminal(mode)
+    app = MagistralApp(ChildEngine(), model=arguments.model, theme=arguments.theme, picture_mode=mode)
     app.run()
     return app.return_code or 0

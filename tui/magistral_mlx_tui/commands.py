@@ -80,6 +80,22 @@ COMMANDS: tuple[Command, ...] = (
         "Asking",
         "f8",
     ),
+    Command(
+        "paste_image",
+        "Paste picture",
+        "Attach the picture on the clipboard.",
+        "Asking",
+        "ctrl+v",
+        priority=True,
+    ),
+    Command(
+        "pictures",
+        "Pictures",
+        "Look at the attached pictures, change their order, take one away.",
+        "Asking",
+        "f7",
+        priority=True,
+    ),
     Command("new", "New", "Begin a new conversation.", "Asking", "ctrl+n", footer=True),
     Command(
         "copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y", priority=True

@@ -3,6 +3,7 @@
 Pillow is imported here only, in a thread, when the first preview is made.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from textual.content import Content
 
 from magistral_mlx.errors import ImageError
 
+_NATIVE = "textual_image.widget"
 LARGEST_EDGE = 512
 """Pixels of a thumbnail that the terminal draws itself: more costs time and cannot be seen."""
 
@@ -46,14 +48,14 @@ def choose_mode(wanted: PictureMode, environment: Mapping[str, str] = os.environ
 
 
 def prepare_terminal(mode: PictureMode) -> None:
-    """Let textual-image ask the terminal for its cell size; call it before the app takes the terminal over."""
+    """Let textual-image ask the terminal for its cell size, before the app takes the terminal over."""
     if mode in (PictureMode.KITTY, PictureMode.SIXEL):
-        import textual_image.widget  # noqa: F401 - the import itself asks, see docs/app.md
+        importlib.import_module(_NATIVE)  # the import itself asks
 
 
 def terminal_is_prepared() -> bool:
     """Whether `prepare_terminal` has run."""
-    return "textual_image.widget" in sys.modules
+    return _NATIVE in sys.modules
 
 
 def small_copy(picture: Path, into: Path) -> Path:
@@ -93,10 +95,7 @@ def half_cells(small: Path, columns: int, rows: int) -> Content:
     pixels = [f"rgb({data[i]},{data[i + 1]},{data[i + 2]})" for i in range(0, len(data), 3)]
     lines = [
         Content.assemble(
-            *(
-                ("▀", f"{pixels[row * width + x]} on {pixels[(row + 1) * width + x]}")
-                for x in range(width)
-            )
+            *(("▀", f"{pixels[row * width + x]} on {pixels[(row + 1) * width + x]}") for x in range(width))
         )
         for row in range(0, height, 2)
     ]

@@ -1,6 +1,5 @@
 """The main screen: composes the parts, draws what the controller knows, obeys the commands."""
 
-import asyncio
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -11,7 +10,6 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx_tui.clipboard import copy_text
 from magistral_mlx_tui.commands import bindings, parse_slash
@@ -19,16 +17,19 @@ from magistral_mlx_tui.controller import Controller, Phase
 from magistral_mlx_tui.frame_clock import FrameClock
 from magistral_mlx_tui.panes.feeds import Feed, answer_words, thought_words
 from magistral_mlx_tui.panes.stream_pane import StreamPane
-from magistral_mlx_tui.pictures import Picture, keep_picture
+from magistral_mlx_tui.picture_desk import PictureDesk
+from magistral_mlx_tui.screens.attached import AttachedScreen
 from magistral_mlx_tui.screens.help import HelpScreen
 from magistral_mlx_tui.screens.picture_path import PicturePathScreen
 from magistral_mlx_tui.text.figures import format_tokens
 from magistral_mlx_tui.text.paths import dropped_files, find_file
 from magistral_mlx_tui.themes import THEMES, next_theme
+from magistral_mlx_tui.thumbnail import PictureMode
 from magistral_mlx_tui.turns import Question
+from magistral_mlx_tui.widgets.attachments import Attachments
 from magistral_mlx_tui.widgets.gauges import Gauges
 from magistral_mlx_tui.widgets.header import Header
-from magistral_mlx_tui.widgets.notes import Attachments, FailurePanel, MiniatureNote, StatusLine
+from magistral_mlx_tui.widgets.notes import FailurePanel, MiniatureNote, StatusLine
 from magistral_mlx_tui.widgets.prompt import Prompt
 from magistral_mlx_tui.widgets.welcome import Welcome
 
@@ -41,10 +42,11 @@ class ChatScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, *, picture_mode: PictureMode = PictureMode.HALF) -> None:
         super().__init__()
         self.controller = controller
-        self.pictures: list[Picture] = []
+        self._picture_mode = picture_mode
+        self.desk = PictureDesk(controller, self.say)
         self._message = ""
         self._clock = FrameClock(self._draw, self.set_timer)
         self._switched_by_hand = False
@@ -97,7 +99,9 @@ class ChatScreen(Screen[None]):
         note.display = bool(controller.model and controller.model.is_miniature)
         note.show_note(self.size.width - 2)
         self._draw_failure()
-        self.query_one(Attachments).show_pictures(self.pictures)
+        self.query_one(Attachments).show_pictures(
+            self.desk.pictures, controller.model, reading_speed=self.desk.reading_speed
+        )
         self.query_one(StatusLine).show_state(controller, self._message)
         self.query_one(Gauges).show(controller)
         self.set_class(bool(turns), "-talking")
@@ -150,10 +154,9 @@ class ChatScreen(Screen[None]):
             self._attach_all(files)
         elif text:
             self.prompt.clear()
-            self._ask(Question(text, tuple(self.pictures)))
+            self._ask(Question(text, self.desk.take()))
 
     def _ask(self, question: Question) -> None:
-        self.pictures.clear()
         self._switched_by_hand = False
         self._message = ""
         for pane in (self._reasoning, self._answer):
@@ -171,8 +174,7 @@ class ChatScreen(Screen[None]):
     @on(Prompt.RemoveRequested)
     def action_remove_image(self) -> None:
         """Take the last attached picture away."""
-        if self.pictures:
-            self.say(f"Removed {self.pictures.pop().name}.")
+        self.desk.remove_last()
 
     @on(Prompt.Dropped)
     def _take_dropped(self, event: Prompt.Dropped) -> None:
@@ -184,21 +186,26 @@ class ChatScreen(Screen[None]):
         self._attach_all([found or Path(typed.strip()).expanduser()])
 
     def _attach_all(self, files: list[Path]) -> None:
-        model = self.controller.model
-        if model is not None and not model.vision:
-            self.say(f"{model.name} takes no pictures.")
+        if refusal := self.desk.refusal():
+            self.say(refusal)
         else:
-            self.run_worker(self._keep_all(files), group="attach")
+            self.run_worker(self.desk.attach(files), group="attach")
 
-    async def _keep_all(self, files: list[Path]) -> None:
-        for file in files:
-            try:
-                picture = await asyncio.to_thread(keep_picture, file)
-            except MagistralError as error:
-                self.say(str(error))
-                return
-            self.pictures.append(picture)
-        self.say("")
+    @on(Prompt.PictureWanted)
+    def action_paste_image(self) -> None:
+        """Attach the picture on the clipboard."""
+        if refusal := self.desk.refusal():
+            self.say(refusal)
+        else:
+            self.run_worker(self.desk.paste(), group="attach")
+
+    def action_pictures(self) -> None:
+        """Look at the attached pictures, reorder and remove them."""
+        if self.desk.pictures:
+            screen = AttachedScreen(self.desk.pictures, cost=self.desk.cost, mode=self._picture_mode)
+            self._host.push_screen(screen, lambda _: self._clock.request())
+        else:
+            self.say("No picture is attached; ctrl+o adds one.")
 
     # -- commands ----------------------------------------------------------------------------------------
 
@@ -209,7 +216,7 @@ class ChatScreen(Screen[None]):
             if typed and typed.strip():
                 self.attach(typed)
 
-        self._host.push_screen(PicturePathScreen(), take)
+        self._host.push_screen(PicturePathScreen(self._picture_mode), take)
 
     def action_stop(self) -> None:
         """Stop the answer; questions that waited come back into the prompt."""
@@ -220,7 +227,7 @@ class ChatScreen(Screen[None]):
         if waiting:
             typed = [self.prompt.text] if self.prompt.text else []
             self.prompt.text = "\n".join([*(question.text for question in waiting), *typed])
-            self.pictures = [picture for question in waiting for picture in question.pictures] + self.pictures
+            self.desk.pictures[:0] = [each for question in waiting for each in question.pictures]
         self.prompt.focus()
 
     def action_new(self) -> None:

@@ -1,21 +1,29 @@
-"""Asks for the path of a picture."""
+"""Asks for a picture: a typed path that completes itself, or a tree of folders with a preview."""
 
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
-from textual.widgets import Input
+from textual.widgets import DirectoryTree, Input
 
+from magistral_mlx.errors import MagistralError
+from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx_tui.pictures import keep_picture
+from magistral_mlx_tui.thumbnail import PictureMode
 from magistral_mlx_tui.widgets.plain import PlainStatic
+from magistral_mlx_tui.widgets.preview import Preview
 
 _MOST_ENTRIES = 2000
 """Names that are looked at in a folder to complete a path."""
+_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif"))
 
 
 class PathSuggester(Suggester):
@@ -40,26 +48,82 @@ class PathSuggester(Suggester):
         return head + slash + fitting[0] if fitting else None
 
 
+class PictureTree(DirectoryTree):
+    """Folders and picture files; what is hidden or has a hostile name is left out."""
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        """See DirectoryTree."""
+        return [path for path in paths if _is_shown(path)]
+
+
+def _is_shown(path: Path) -> bool:
+    if path.name.startswith(".") or not path.name.isprintable():
+        return False
+    try:
+        return path.is_dir() or path.suffix.lower() in _SUFFIXES
+    except OSError:
+        return False
+
+
 class PicturePathScreen(ModalScreen[str | None]):
-    """A path, or None."""
+    """A path, or None.
+
+    Args:
+        mode: how previews are drawn.
+        folder: where browsing begins.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", show=False),
         Binding("ctrl+q", "app.quit", "Quit", show=False, priority=True),
     ]
 
+    def __init__(self, mode: PictureMode = PictureMode.HALF, *, folder: Path | None = None) -> None:
+        super().__init__()
+        self._mode = mode
+        self._folder = folder or Path.home()
+
     def compose(self) -> ComposeResult:
-        """One input line and a hint."""
-        with Vertical(id="box") as box:
+        """An input line over the tree and the preview."""
+        with Vertical(id="pictures-box") as box:
             box.border_title = Content("Attach a picture")
             yield Input(
                 placeholder="~/Pictures/chart.png", suggester=PathSuggester(), compact=True, id="path"
             )
-            yield PlainStatic("enter attaches · → completes · esc leaves", classes="hint")
+            with Horizontal():
+                yield PictureTree(self._folder, id="picture-tree")
+                yield Preview(self._mode, id="preview")
+            yield PlainStatic(
+                "enter attaches · → completes · tab to the folders · esc leaves", classes="hint"
+            )
+
+    def on_mount(self) -> None:
+        """Typing comes first."""
+        self.query_one("#path", Input).focus()
 
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)
+
+    @on(DirectoryTree.FileSelected)
+    def _take_file(self, event: DirectoryTree.FileSelected) -> None:
+        self.dismiss(str(event.path))
+
+    @on(DirectoryTree.NodeHighlighted)
+    def _look(self, event: DirectoryTree.NodeHighlighted[object]) -> None:
+        path: object = getattr(event.node.data, "path", None)
+        if isinstance(path, Path) and path.suffix.lower() in _SUFFIXES:
+            self.run_worker(self._preview(path), group="look", exclusive=True)
+        else:
+            self.query_one(Preview).show_picture(None, "")
+
+    async def _preview(self, path: Path) -> None:
+        try:
+            picture = await asyncio.to_thread(keep_picture, path)
+        except MagistralError as error:
+            self.query_one(Preview).show_picture(None, sanitize_line(str(error)))
+        else:
+            self.query_one(Preview).show_picture(picture.kept, picture.label)
 
     def action_cancel(self) -> None:
         """Leave without a picture."""

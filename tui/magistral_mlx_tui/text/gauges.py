@@ -68,9 +68,9 @@ def memory_rows(progress: Progress, width: int) -> Rows:
         (name, size)
         for name, size in (
             ("active", active),
+            ("KV", progress.kv_bytes),
             ("cache", telemetry.cache_bytes),
             ("peak", telemetry.peak_bytes),
-            ("KV", progress.kv_bytes),
         )
         if size is not None
     ]

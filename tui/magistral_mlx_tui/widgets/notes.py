@@ -1,13 +1,11 @@
-"""What the app says in words: the miniature's banner, the attachments, the status line, the failure panel."""
+"""What the app says in words: the miniature's banner, the status line, the failure panel."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from magistral_mlx_tui.controller import Controller, Failure, Phase
-from magistral_mlx_tui.pictures import Picture
 from magistral_mlx_tui.text.figures import bar, format_seconds
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
@@ -28,21 +26,6 @@ class MiniatureNote(PlainStatic):
         """Say it in one row of `width` cells."""
         words = next((words for words in _MINIATURE if len(words) + 14 <= width), _MINIATURE[-1])
         self.show(Content.assemble(("▲ MINIATURE  ", "bold"), words))
-
-
-class Attachments(PlainStatic):
-    """The pictures that go with the next question; hidden when there are none."""
-
-    def show_pictures(self, pictures: Sequence[Picture]) -> None:
-        """List `pictures` in their order."""
-        self.display = bool(pictures)
-        rows: list[str | tuple[str, str]] = []
-        for number, picture in enumerate(pictures, start=1):
-            rows += ["\n"] if rows else []
-            rows += [(f"▣ {number} ", "bold $secondary"), picture.label]
-        if pictures:
-            rows.append(("   backspace in an empty prompt removes the last", "$foreground 60%"))
-        self.show(Content.assemble(*rows))
 
 
 class StatusLine(PlainStatic):

@@ -25,6 +25,9 @@ class Prompt(TextArea):
 
         files: list[Path]
 
+    class PictureWanted(Message):
+        """A paste without text: a picture may lie on the clipboard."""
+
     class RemoveRequested(Message):
         """Backspace was pressed where there is nothing to delete."""
 
@@ -51,7 +54,11 @@ class Prompt(TextArea):
             self.post_message(self.RemoveRequested())
 
     async def _on_paste(self, event: events.Paste) -> None:
-        if files := dropped_files(event.text):
+        if not event.text:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.PictureWanted())
+        elif files := dropped_files(event.text):
             event.stop()
             event.prevent_default()
             self.post_message(self.Dropped(files))

@@ -1,0 +1,55 @@
+"""The pictures that go with the next question, each with what it will cost; hidden when there are none."""
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from magistral_mlx.engine.protocol import EngineModel
+from magistral_mlx_tui.picture_cost import picture_cost
+from magistral_mlx_tui.pictures import Picture
+from magistral_mlx_tui.text.figures import format_bytes, format_seconds
+from magistral_mlx_tui.widgets.plain import PlainStatic
+
+_MOST_ROWS = 3
+"""Pictures listed one by one; the rest is summed up."""
+_HINT = "   f7 looks at them, backspace in an empty prompt removes the last"
+
+
+class Attachments(PlainStatic):
+    """One row a picture, and a sum where there are several."""
+
+    def show_pictures(
+        self, pictures: Sequence[Picture], model: EngineModel | None, *, reading_speed: float | None
+    ) -> None:
+        """List `pictures` in their order.
+
+        Args:
+            reading_speed: prompt tokens per second that were measured last.
+        """
+        self.display = bool(pictures)
+        if not pictures:
+            return
+        rows: list[str | tuple[str, str]] = []
+        for number, picture in enumerate(pictures[:_MOST_ROWS], start=1):
+            cost = picture_cost(picture.size, model, reading_speed=reading_speed)
+            rows += ["\n"] if rows else []
+            rows += [(f"▣ {number} ", "bold $secondary"), picture.label]
+            rows += [(f"  {cost.words}", "$foreground 60%")] if cost else []
+        if len(pictures) > 1:
+            rows += ["\n", (_sum(pictures, model, reading_speed), "bold"), (_HINT, "$foreground 60%")]
+        else:
+            rows.append((_HINT, "$foreground 60%"))
+        self.show(Content.assemble(*rows))
+
+
+def _sum(pictures: Sequence[Picture], model: EngineModel | None, reading_speed: float | None) -> str:
+    costs = [picture_cost(each.size, model, reading_speed=reading_speed) for each in pictures]
+    parts = [f"{len(pictures)} pictures"]
+    known = [cost for cost in costs if cost]
+    if len(known) == len(costs):
+        parts.append(f"{sum(cost.tokens for cost in known):,} tokens")
+        if memory := sum(cost.kv_bytes or 0 for cost in known):
+            parts.append(format_bytes(memory))
+        if reading_speed:
+            parts.append(f"about {format_seconds(sum(cost.seconds or 0.0 for cost in known))} to read")
+    return ", ".join(parts)

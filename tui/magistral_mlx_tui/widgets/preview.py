@@ -1,0 +1,61 @@
+"""A picture as large as its place allows; drawn in a thread, so that the screen goes on."""
+
+import asyncio
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+
+from magistral_mlx.errors import MagistralError
+from magistral_mlx_tui.pictures import pictures_directory
+from magistral_mlx_tui.thumbnail import PictureMode, half_cells, small_copy, terminal_is_prepared
+from magistral_mlx_tui.widgets.plain import PlainStatic
+
+
+class Preview(Vertical):
+    """Shows one picture at a time, or why it cannot be shown.
+
+    Args:
+        mode: KITTY, SIXEL, HALF or OFF; the first two fall back to HALF where the terminal was not prepared.
+    """
+
+    def __init__(self, mode: PictureMode, *, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._mode = mode
+        self._wanted: Path | None = None
+
+    def compose(self) -> ComposeResult:
+        """Half blocks and words go into one plain widget."""
+        yield PlainStatic(id="preview-text")
+
+    def show_picture(self, picture: Path | None, words: str) -> None:
+        """Show the picture at `picture`, whose bytes lie there, with `words` under it."""
+        self._wanted = picture
+        if picture is None or self._mode is PictureMode.OFF:
+            self.query_one(PlainStatic).show(words)
+            return
+        self.run_worker(self._draw(picture, words), group="preview", exclusive=True)
+
+    async def _draw(self, picture: Path, words: str) -> None:
+        columns, rows = max(4, self.content_size.width), max(2, self.content_size.height - 2)
+        try:
+            small = await asyncio.to_thread(small_copy, picture, pictures_directory() / "small")
+            if self._mode in (PictureMode.KITTY, PictureMode.SIXEL) and terminal_is_prepared():
+                await self._draw_natively(small)
+                drawn = Content(words)
+            else:
+                cells = await asyncio.to_thread(half_cells, small, columns, rows)
+                drawn = Content.assemble(cells, "\n", words)
+        except (MagistralError, OSError) as error:
+            drawn = Content(str(error))
+        if self._wanted == picture:
+            self.query_one("#preview-text", PlainStatic).show(drawn)
+
+    async def _draw_natively(self, small: Path) -> None:
+        from textual_image.widget import SixelImage, TGPImage
+
+        await self.query("#native").remove()
+        kind = TGPImage if self._mode is PictureMode.KITTY else SixelImage
+        image = kind(str(small), id="native")
+        await self.mount(image, before=0)
