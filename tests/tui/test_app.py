@@ -320,7 +320,8 @@ async def test_a_dead_engine_is_explained_and_started_again() -> None:
         assert app.screen.query_one("#failure").region.height == 0
         await app.type("again")
         await app.until(lambda: "back" in app.answer.plain_text)
-        assert "does not remember" in app.answer.plain_text
+        (turn,) = app.engine.opened[0][0]
+        assert (turn.question, turn.reasoning) == ("q", "Units: 7 + 5 = **12**.")
 
 
 async def test_r_restarts_while_the_failure_has_the_focus() -> None:

@@ -1,34 +1,23 @@
 """The turn state machine without a screen."""
 
 import asyncio
-from collections.abc import Callable
 
-from magistral_mlx.engine.protocol import Answer, Failed, Loading, Prefill, Progress, Ready, Reasoning
+from magistral_mlx.engine.protocol import (
+    Answer,
+    Failed,
+    Loading,
+    Prefill,
+    Progress,
+    Ready,
+    Reasoning,
+    SavedTurn,
+)
 from magistral_mlx.generation.events import Ending
-from magistral_mlx_tui.controller import Controller, Phase
+from magistral_mlx_tui.arranging import new_conversation
+from magistral_mlx_tui.controller import Phase
 from magistral_mlx_tui.turns import Question, Turn
-from support.fake_engine import LOADING, MODEL, Die, Pause, ScriptedEngine, Stall, Step, done
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
-
-
-async def started(
-    *turns: list[Step], loading: tuple[object, ...] = LOADING
-) -> tuple[Controller, ScriptedEngine]:
-    engine = ScriptedEngine(turns=turns, loading=loading)  # type: ignore[arg-type] - scripts of loading steps
-    controller = Controller(engine, model="m")
-    controller.start()
-    return controller, engine
-
-
-async def ready(*turns: list[Step]) -> tuple[Controller, ScriptedEngine]:
-    controller, engine = await started(*turns)
-    await until(lambda: controller.phase is Phase.READY)
-    return controller, engine
+from support.controllers import ready, started, until
+from support.fake_engine import LOADING, MODEL, Die, Pause, Stall, done
 
 
 async def test_an_answer_passes_through_all_phases() -> None:
@@ -111,7 +100,7 @@ async def test_a_death_in_mid_thought_keeps_the_thought_and_a_restart_goes_on() 
     controller.restart()
     await until(lambda: len(controller.turns) == 2 and not controller.turns[1].running)
     assert "".join(controller.turns[1].answer) == "ok"
-    assert "does not remember" in controller.turns[1].note
+    assert engine.opened == [((SavedTurn("first", reasoning="Let me"),), None)]
     assert engine.started == ["m", "m"]
     await controller.close()
 
@@ -139,7 +128,7 @@ async def test_a_new_conversation_forgets_also_in_the_middle_of_an_answer() -> N
     controller, engine = await ready([Reasoning("Let", 1), Stall()], [Answer("fresh", 1)])
     controller.submit(Question("old"))
     await until(lambda: controller.phase is Phase.THINKING)
-    controller.new_conversation()
+    new_conversation(controller)
     assert controller.turns == []
     controller.submit(Question("new"))
     await until(lambda: bool(controller.turns) and not controller.turns[0].running)

@@ -1,25 +1,26 @@
 """What the app knows and does, without a screen: loading, turns, the queue, failures. No Textual here.
 
     loading ──Ready──▶ ready ──submit──▶ reading ─▶ thinking ─▶ answering ──Done──▶ ready | stopped
+       │                                    └─────────┴─ paused ─┘
        └──────────Failed──────────▶ failed ◀──────────Failed──────────┘
 
 The controller reads the engine's events into plain attributes and calls `on_change`; a screen draws them when
-its own clock says so. Every string that comes from the engine is made harmless here.
+its own clock says so. Every string that comes from the engine is made harmless here; what is kept on disk
+(`keeping.py`) is what the engine said. The verbs that change which turns there are stand in `arranging.py`.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from magistral_mlx.engine.protocol import (
     Answer,
     AskRequest,
     Done,
     Engine,
+    EngineEvent,
     EngineModel,
     Failed,
     Loading,
@@ -32,39 +33,17 @@ from magistral_mlx.engine.protocol import (
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.generation.events import Ending
 from magistral_mlx.sanitize import sanitize, sanitize_line
+from magistral_mlx.sessions.library import Library
+from magistral_mlx.sessions.session import Session
+from magistral_mlx_tui.keeping import Keeper
+from magistral_mlx_tui.phases import Failure as Failure
+from magistral_mlx_tui.phases import Phase as Phase
 from magistral_mlx_tui.turns import Question, Turn
 
 logger = logging.getLogger(__name__)
 
 _SPEEDS_KEPT = 240
 """Samples of tokens per second for the sparkline, two a second."""
-
-
-class Phase(StrEnum):
-    """What is going on; the value is the word that people see."""
-
-    LOADING = "loading"
-    READY = "ready"
-    READING = "reading"
-    THINKING = "thinking"
-    ANSWERING = "answering"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is being made."""
-        return self in (Phase.READING, Phase.THINKING, Phase.ANSWERING)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What broke, what to do, and where to read more; harmless text."""
-
-    problem: str
-    remedy: str = ""
-    log: str | None = None
-    engine_lost: bool = False
 
 
 class Controller:
@@ -75,6 +54,8 @@ class Controller:
         model: name or folder of the model; None: the engine chooses.
         on_change: called after every change, as often as events come; it must be quick.
         clock: seconds that only grow.
+        library: where conversations are kept; None: this user's.
+        system: the user's own system text, for all questions.
     """
 
     def __init__(
@@ -84,23 +65,31 @@ class Controller:
         model: str | None = None,
         on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        library: Library | None = None,
+        system: str | None = None,
     ) -> None:
         self.on_change = on_change
         self.phase = Phase.LOADING
         self.model: EngineModel | None = None
         self.loading = Loading("Starting the engine")
         self.turns: list[Turn] = []
+        self.arrangement = 0
+        """Grows whenever `turns` is not what it was with new ones at its end: a screen draws all anew."""
         self.queue: deque[Question] = deque()
         self.progress = Progress()
         self.prefill: Prefill | None = None
         self.speeds: deque[float] = deque(maxlen=_SPEEDS_KEPT)
         self.failure: Failure | None = None
         self.stopping = False
+        self.arranging = False
+        """Whether the engine is being given other turns; questions wait for it."""
+        self.keeper = Keeper(library or Library(), on_change=lambda: self.on_change())
+        self.system = system
         self._engine = engine
         self._model = model
         self._clock = clock
-        self._note = ""
-        self._clearing = False
+        self._in_step = True
+        self._resumed_phase = Phase.READING
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
 
@@ -134,29 +123,49 @@ class Controller:
         self.on_change()
         return waiting
 
-    def new_conversation(self) -> None:
-        """Forget all turns; a running answer is stopped."""
-        self.queue.clear()
-        self.turns = []
-        self.prefill = None
-        self._note = ""
-        if not (self.failure and self.failure.engine_lost):
-            self.failure = None
-            self._clearing = True
-            work = self._work
-            self._work = self._spawn(lambda: self._begin_anew(work))
+    def answer_now(self) -> bool:
+        """Close the running thought and let the answer follow; returns whether there is a thought."""
+        thinking = self._doing() is Phase.THINKING
+        if thinking:
+            self._spawn(self._engine.answer_now)
+        return thinking
+
+    def pause(self) -> bool:
+        """Produce nothing more until `resume` or `stop`; returns whether there is something to pause."""
+        can = self.phase.busy and self.phase is not Phase.PAUSED and not self.stopping
+        if can:
+            self._spawn(self._engine.pause)
+        return can
+
+    def resume(self, hint: str = "") -> bool:
+        """Go on after a pause, with a hint written into the thought; returns whether it was paused."""
+        paused = self.phase is Phase.PAUSED
+        if paused:
+            self.phase = self._resumed_phase
+            self._spawn(lambda: self._engine.resume(hint or None))
+            self.on_change()
+        return paused
+
+    def go_on(self) -> bool:
+        """Continue the last reply, which was cut off or stopped; returns whether it can be."""
+        turn = self.turn
+        if turn is None or not turn.can_go_on or self.queue or not self._can_ask():
+            return False
+        turn.reopen()
+        self.arrangement += 1
+        self._begin(Phase.ANSWERING if turn.answer_tokens else Phase.THINKING)
+        self._work = self._spawn(lambda: self._answer(turn, lambda: self._engine.continue_()))
         self.on_change()
+        return True
 
     def restart(self) -> None:
-        """Start the engine again, after a death or at will; the turns stay on the screen."""
+        """Start the engine again, after a death or at will; it is given the conversation so far."""
         if self.phase is Phase.LOADING:
             return
         self.phase = Phase.LOADING
         self.loading = Loading("Starting the engine again")
         self.failure = None
         self.stopping = False
-        if self.turns:
-            self._note = "The engine was started again: it does not remember what stands above."
         work = self._work
         self._work = self._spawn(lambda: self._load_after(work))
         self.on_change()
@@ -168,12 +177,34 @@ class Controller:
             self.phase = Phase.READY
             self.on_change()
 
+    def arrange(self, turns: Sequence[Turn], *, session: Session | None = None) -> None:
+        """The conversation is exactly `turns` from now on, for the screen and for the engine.
+
+        A running answer is stopped and kept; questions that come meanwhile wait. `session` is the kept
+        conversation that the turns belong to, if it is another one.
+        """
+        self.queue.clear()
+        self.turns = list(turns)
+        self.arrangement += 1
+        self.prefill = None
+        self._in_step = False
+        if self.failure and self.failure.engine_lost:
+            if session is not None:
+                self.keeper.adopt(session)
+        else:
+            self.failure = None
+            self.arranging = True
+            work = self._work
+            self._work = self._spawn(lambda: self._arrange_after(work, session))
+        self.on_change()
+
     async def close(self) -> None:
-        """End the engine and everything that waits for it."""
+        """End the engine and everything that waits for it; what was said is on the disk then."""
         await self._engine.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.keeper.close()
 
     # -- what the engine does ----------------------------------------------------------------------------
 
@@ -191,70 +222,121 @@ class Controller:
                     self.loading = Loading(sanitize_line(event.stage), event.done, event.total)
                 case Ready():
                     self.model = event.model
-                    self.phase = Phase.READY
-                    self._ask_next()
+                    await self._loaded()
                 case Failed():
                     self._fail(event)
             self.on_change()
 
-    async def _begin_anew(self, work: asyncio.Task[None] | None) -> None:
-        """Questions that come meanwhile wait until the engine has forgotten the old ones."""
+    async def _loaded(self) -> None:
+        self._in_step = not self.turns
+        if failed := await self._catch_up(self.turns):
+            self._fail(failed)
+        else:
+            self.phase = Phase.READY
+            self._ask_next()
+
+    async def _catch_up(self, turns: Sequence[Turn]) -> Failed | None:
+        """Make the engine's conversation the one that is shown; None: it is."""
+        if self._in_step:
+            return None
+        failed = None
+        if turns:
+            failed = await self._engine.open_conversation(self.keeper.saved(turns), system=self.system)
+        else:
+            await self._engine.new_conversation()
+        self._in_step = failed is None
+        return failed
+
+    async def _arrange_after(self, work: asyncio.Task[None] | None, session: Session | None) -> None:
         try:
             if self.phase.busy:
                 await self._engine.stop()
             if work is not None:
                 await asyncio.wait([work])
+            if session is not None:
+                self.keeper.adopt(session)
             if not self.failure:
-                await self._engine.new_conversation()
-                self.phase = Phase.READY
+                if failed := await self._catch_up(self.turns):
+                    self._fail(failed)
+                else:
+                    self.phase = Phase.READY
         finally:
-            self._clearing = self.stopping = False
+            self.arranging = self.stopping = False
         self._ask_next()
         self.on_change()
 
     def _can_ask(self) -> bool:
         settled = self.phase in (Phase.READY, Phase.STOPPED, Phase.FAILED)
-        return settled and not self._clearing and not (self.failure and self.failure.engine_lost)
+        return settled and not self.arranging and not (self.failure and self.failure.engine_lost)
 
     def _ask_next(self) -> None:
         if self.queue and self._can_ask():
             question = self.queue.popleft()
-            turn = Turn(question, note=self._note, clock=self._clock)
-            self._note = ""
+            turn, before = Turn(question, clock=self._clock), self.turn
+            name = self.model.name if self.model else ""
+            self.keeper.ask(turn, after=before, model=name, system=self.system)
             self.turns.append(turn)
-            self.failure, self.prefill, self.stopping = None, None, False
-            self.phase = Phase.READING
-            self.speeds.clear()
-            self._work = self._spawn(lambda: self._answer(turn))
+            turn.sibling = self.keeper.place(turn)
+            self._begin(Phase.READING)
+            options = question.options
+            request = AskRequest(
+                question.text,
+                images=question.paths,
+                system=self.system,
+                thinking=options.thinking,
+                thinking_budget=options.thinking_budget,
+                max_tokens=options.max_tokens,
+            )
+            self._work = self._spawn(lambda: self._answer(turn, lambda: self._engine.ask(request)))
 
-    async def _answer(self, turn: Turn) -> None:
-        request = AskRequest(turn.question.text, images=turn.question.paths)
-        async for event in self._engine.ask(request):
-            match event:
-                case Prefill():
-                    self.prefill = event
-                    turn.add_reading(event.done)
-                case Reasoning():
-                    turn.add_reasoning(event.text, event.tokens)
-                    self.phase = Phase.THINKING
-                case Answer():
-                    turn.add_answer(event.text, event.tokens)
-                    self.phase = Phase.ANSWERING
-                case Progress():
-                    self._measure(event)
-                case Paused():
-                    pass
-                case Done():
-                    turn.finish(event.reply)
-                    self.prefill = None
-                    self.phase = Phase.STOPPED if event.reply.ending is Ending.STOPPED else Phase.READY
-                case Failed():
-                    turn.fail()
-                    self._fail(event)
-            self.on_change()
+    def _begin(self, phase: Phase) -> None:
+        self.failure, self.prefill, self.stopping = None, None, False
+        self.phase = phase
+        self.speeds.clear()
+
+    def _doing(self) -> Phase:
+        """The phase, that of before a pause included."""
+        return self._resumed_phase if self.phase is Phase.PAUSED else self.phase
+
+    async def _answer(self, turn: Turn, events: Callable[[], AsyncIterator[EngineEvent]]) -> None:
+        if failed := await self._catch_up(self.turns[:-1]):
+            self._take(turn, failed)
+        else:
+            async for event in events():
+                self._take(turn, event)
+                self.on_change()
         self.stopping = False
         self._ask_next()
         self.on_change()
+        await asyncio.to_thread(self.keeper.sync)
+
+    def _take(self, turn: Turn, event: EngineEvent) -> None:
+        match event:
+            case Prefill():
+                self.prefill = event
+                turn.add_reading(event.done)
+            case Reasoning():
+                turn.add_reasoning(event.text, event.tokens)
+                self.keeper.add(turn, reasoning=event.text, reasoning_tokens=event.tokens)
+                self.phase = Phase.THINKING
+            case Answer():
+                turn.add_answer(event.text, event.tokens)
+                self.keeper.add(turn, answer=event.text, answer_tokens=event.tokens)
+                self.phase = Phase.ANSWERING
+            case Progress():
+                self._measure(event)
+            case Paused():
+                self._resumed_phase = self._doing()
+                self.phase = Phase.PAUSED
+            case Done():
+                turn.finish(event.reply)
+                self.keeper.end(turn, event.reply)
+                self.prefill = None
+                self.phase = Phase.STOPPED if event.reply.ending is Ending.STOPPED else Phase.READY
+            case Failed():
+                turn.fail()
+                self.keeper.flush()
+                self._fail(event)
 
     async def _watch(self) -> None:
         async for event in self._engine.watch():

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from magistral_mlx.generation.events import Ending, Reply
+from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.pictures import Picture
 from magistral_mlx_tui.text.incoming import Incoming
 
+CAN_GO_ON = (Ending.CUT_IN_REASONING, Ending.CUT_IN_ANSWER, Ending.STOPPED, Ending.LOOP)
+"""Endings after which the same reply can be continued."""
 _ENDINGS = {
-    Ending.CUT_IN_REASONING: "It ran out of room while thinking: there is no answer. Ask for less at once.",
-    Ending.CUT_IN_ANSWER: "It ran out of room in the answer. Ask it to go on.",
-    Ending.STOPPED: "Stopped by you; everything until here is kept.",
-    Ending.LOOP: "It repeated itself and was stopped. Ask in other words.",
+    Ending.CUT_IN_REASONING: "It ran out of room while thinking: there is no answer. /continue goes on.",
+    Ending.CUT_IN_ANSWER: "It ran out of room in the answer. /continue goes on.",
+    Ending.STOPPED: "Stopped by you; everything until here is kept. /continue goes on.",
+    Ending.LOOP: "It repeated itself and was stopped. /again asks once more.",
     Ending.OUT_OF_MEMORY: "The machine ran out of memory; all of this is kept. Begin a new conversation.",
 }
 
@@ -23,6 +26,7 @@ class Question:
 
     text: str
     pictures: tuple[Picture, ...] = ()
+    options: Options = field(default_factory=Options)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -38,8 +42,6 @@ class Turn:
     """
 
     question: Question
-    note: str = ""
-    """Stands above the question: what people should know before reading on."""
     clock: Callable[[], float] = time.monotonic
     reasoning: list[str] = field(default_factory=list[str])
     answer: list[str] = field(default_factory=list[str])
@@ -49,12 +51,17 @@ class Turn:
     """Prompt tokens per second, from the first to the last chunk that was read."""
     reply: Reply | None = None
     running: bool = True
+    id: int = 0
+    """Its number in the kept conversation; 0: not kept."""
+    sibling: tuple[int, int] = (1, 1)
+    """The how-manieth of how many that were asked in its place."""
 
     def __post_init__(self) -> None:
         self._thought = Incoming()
         self._said = Incoming()
         self._first_thought: float | None = None
         self._last_thought: float | None = None
+        self._thought_before = 0.0
         self._first_said: float | None = None
         self._last_said: float | None = None
         self._reading_began: tuple[float, int] | None = None
@@ -63,8 +70,8 @@ class Turn:
     def thinking_seconds(self) -> float:
         """How long it has been thinking, from the first to the last piece of the thought."""
         if self._first_thought is None or self._last_thought is None:
-            return 0.0
-        return self._last_thought - self._first_thought
+            return self._thought_before
+        return self._thought_before + self._last_thought - self._first_thought
 
     @property
     def answer_seconds(self) -> float:
@@ -72,6 +79,22 @@ class Turn:
         if self._first_said is None or self._last_said is None:
             return 0.0
         return self._last_said - self._first_said
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether this reply can be continued."""
+        return not self.running and self.reply is not None and self.reply.ending in CAN_GO_ON
+
+    def thought_before(self, seconds: float) -> None:
+        """It thought for `seconds` in all, until now."""
+        self._thought_before = seconds
+        self._first_thought = self._last_thought = None
+
+    def reopen(self) -> None:
+        """The reply goes on."""
+        self.thought_before(self.thinking_seconds)
+        self.reply, self.running = None, True
+        self._thought, self._said = Incoming(), Incoming()
 
     def add_reading(self, done: int) -> None:
         """`done` tokens of the prompt are read; the first time, those that the cache held."""
@@ -88,7 +111,7 @@ class Turn:
         if self.running:
             return ""
         if self.reply is None:
-            return "Broken off by a failure; everything until here is kept."
+            return "Broken off; everything until here is kept. /again asks once more."
         return _ENDINGS.get(self.reply.ending, "")
 
     def add_reasoning(self, text: str, tokens: int) -> None:

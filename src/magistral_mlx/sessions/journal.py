@@ -69,10 +69,9 @@ class Journal:
 
     def sync(self) -> None:
         """Make the disk keep what was written, also if the power fails; takes a while, safe in a thread."""
-        if self._descriptor is None:
-            return
         try:
-            own = os.dup(self._descriptor)  # `close` may come meanwhile
+            # Opened on its own: a duplicate would hold the lock longer than `close` lets it be held.
+            own = os.open(self.path, os.O_RDONLY)
             try:
                 os.fsync(own)
             finally:

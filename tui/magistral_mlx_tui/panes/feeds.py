@@ -75,8 +75,9 @@ class Feed:
 def question_lines(turn: Turn, *, first: bool) -> list[Line]:
     """The question as it separates the turns."""
     lines = [] if first else [Line("")]
-    if turn.note:
-        lines += [Line(turn.note, "warning"), Line("")]
+    number, of = turn.sibling
+    if of > 1:
+        lines += [Line(f"‹{number}/{of}›  ctrl+l shows what else was asked here", "hint")]
     for number, part in enumerate(sanitize(turn.question.text).replace("\t", "    ").split("\n")):
         lines.append(Line(part, "question", lead="  " if number else "❯ ", hang="  "))
     lines += [

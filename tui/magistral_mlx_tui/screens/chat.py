@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx_tui.arranging import new_conversation
 from magistral_mlx_tui.clipboard import copy_text
 from magistral_mlx_tui.commands import bindings, parse_slash
 from magistral_mlx_tui.controller import Controller, Phase
@@ -50,6 +51,7 @@ class ChatScreen(Screen[None]):
         self._message = ""
         self._clock = FrameClock(self._draw, self.set_timer)
         self._switched_by_hand = False
+        self._arrangement = 0
 
     def compose(self) -> ComposeResult:
         """All parts from top to bottom."""
@@ -105,6 +107,10 @@ class ChatScreen(Screen[None]):
         self.query_one(StatusLine).show_state(controller, self._message)
         self.query_one(Gauges).show(controller)
         self.set_class(bool(turns), "-talking")
+        if controller.arrangement != self._arrangement:
+            self._arrangement = controller.arrangement
+            for feed in self._feeds:
+                feed.clear()
         if turns:
             self._draw_turns()
         else:
@@ -232,9 +238,7 @@ class ChatScreen(Screen[None]):
 
     def action_new(self) -> None:
         """Begin a new conversation."""
-        self.controller.new_conversation()
-        for feed in self._feeds:
-            feed.clear()
+        new_conversation(self.controller)
         self.say("")
 
     def action_restart(self) -> None:

@@ -15,6 +15,7 @@ _LOOKS: dict[Phase, tuple[str, str]] = {
     Phase.READING: ("◔", "$secondary"),
     Phase.THINKING: ("◑", "$secondary"),
     Phase.ANSWERING: ("◕", "$primary"),
+    Phase.PAUSED: ("‖", "$warning"),
     Phase.STOPPED: ("■", "$warning"),
     Phase.FAILED: ("✖", "$error"),
 }
