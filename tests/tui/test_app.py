@@ -121,6 +121,7 @@ async def test_page_keys_scroll_back_from_the_prompt() -> None:
     async with driven_app([Answer("\n".join(map(str, range(200))), 200)]) as app:
         await app.type("q")
         await app.until_phase("ready")
+        await app.until(lambda: app.answer.scroll_offset.y == app.answer.max_scroll_y > 100)
         bottom = app.answer.scroll_offset.y
         await app.pilot.press("pageup")
         await app.until(lambda: app.answer.scroll_offset.y < bottom)
