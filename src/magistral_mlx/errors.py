@@ -12,6 +12,8 @@ happened and, after it, what to do next; faces print it as it stands and never a
     │   ├── ImageError        a picture that cannot be read or used
     │   └── ContextOverflow   more tokens than the model or the memory takes
     ├── MemoryLimitError      a model or a prompt that does not fit this machine
+    ├── DeviceError           the GPU or its driver gave the work up
+    │   └── DeviceLostError   and takes no more from this process
     ├── EngineError           the engine process died, hung or could not start
     └── SessionError          a kept conversation that is not there, in use elsewhere, or cannot be written
 """
@@ -65,6 +67,14 @@ class ContextOverflow(PromptError):  # noqa: N818 - the field says "context over
 
 class MemoryLimitError(MagistralError):
     """A model or a prompt does not fit this machine."""
+
+
+class DeviceError(MagistralError):
+    """The GPU or its driver gave the work up; the model is still there."""
+
+
+class DeviceLostError(DeviceError):
+    """The GPU takes no more work from this process; only a new one can go on."""
 
 
 class EngineError(MagistralError):

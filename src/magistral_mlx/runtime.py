@@ -37,6 +37,7 @@ def load(
     model: "str | os.PathLike[str] | None" = None,
     *,
     kv_bits: int = 16,
+    wire: bool = False,
     progress: installed.Progress | None = None,
 ) -> "Magistral":
     """Loads a model.
@@ -46,15 +47,17 @@ def load(
             one, or the miniature if none is.
         kv_bits: width of the KV caches unless a conversation or a question says otherwise: 16 (the model's
             own dtype), 8 or 4; see `AskOptions`.
+        wire: keep weights and caches from being swapped, for the whole process; leaves the system 35 % of
+            the memory and at least 8 GB. Off by default: it is linked to panics of whole machines.
         progress: told how far it is; called on another thread.
 
     Raises:
-        UsageError: kv_bits is impossible.
+        UsageError: kv_bits is impossible, or this machine cannot wire memory.
         CheckpointError: there is no such model, or its folder is not whole.
         MemoryLimitError: it does not fit this machine.
     """
     check_kv_bits(kv_bits)
-    return Magistral(owner_thread().call(lambda: _load(model, progress)), kv_bits=kv_bits)
+    return Magistral(owner_thread().call(lambda: _load(model, progress, wire=wire)), kv_bits=kv_bits)
 
 
 class Magistral:
@@ -224,12 +227,14 @@ class Magistral:
         mx.clear_cache()
 
 
-def _load(model: "str | os.PathLike[str] | None", progress: installed.Progress | None) -> "LoadedModel":
-    from magistral_mlx.allocator import limit_allocator_cache
+def _load(
+    model: "str | os.PathLike[str] | None", progress: installed.Progress | None, *, wire: bool
+) -> "LoadedModel":
+    from magistral_mlx.allocator import set_limits
     from magistral_mlx.generation.loaded_model import open_model
 
     directory = installed.resolve(model, progress=progress)
-    limit_allocator_cache()
+    set_limits(wire=wire)
     return open_model(directory, progress=progress and partial(progress, "Loading the weights"))
 
 

@@ -43,7 +43,8 @@ class Run:
 
     def prefill(self, step: int) -> mx.array:
         return yield_all(
-            prefill(self.loaded.model, self.cache, self.reader, self.keys, step=step), self.progress
+            prefill(self.loaded.model, self.cache, self.reader, self.keys, step_at=lambda held: step),
+            self.progress,
         )
 
 
@@ -73,7 +74,7 @@ def test_chunks_change_nothing(loaded: LoadedModel, prompt: PreparedPrompt, step
 
 def test_a_prefill_left_half_way_goes_on_there(loaded: LoadedModel, prompt: PreparedPrompt) -> None:
     run = Run(loaded, prompt)
-    reading = prefill(loaded.model, run.cache, run.reader, run.keys, step=8)
+    reading = prefill(loaded.model, run.cache, run.reader, run.keys, step_at=lambda held: 8)
     for _ in range(3):
         next(reading)
     reading.close()

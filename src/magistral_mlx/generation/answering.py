@@ -1,13 +1,14 @@
 """One question answered: prompt in, events out."""
 
+import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import mlx.core as mx
 
-from magistral_mlx.allocator import is_out_of_memory
 from magistral_mlx.errors import ContextOverflow
+from magistral_mlx.faults import FaultKind, recognise
 from magistral_mlx.generation.control import Control, Limits, answer_reserve, soft_landing
 from magistral_mlx.generation.decoding import PromptReader, decode, prefill
 from magistral_mlx.generation.events import (
@@ -23,6 +24,7 @@ from magistral_mlx.generation.events import (
     ToolCall,
 )
 from magistral_mlx.generation.loaded_model import LoadedModel
+from magistral_mlx.generation.prefill_step import PrefillStep
 from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
 from magistral_mlx.generation.sampling import Sampling, make_sampler
 from magistral_mlx.generation.segments import prompt_segments
@@ -32,6 +34,8 @@ from magistral_mlx.generation.text_thoughts import TextSectionTracker, TextThoug
 from magistral_mlx.prompt.chat import PreparedPrompt
 from magistral_mlx.prompt.thought_marks import ThoughtMarks
 from magistral_mlx.prompt.tokenizer import SpecialIds
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,17 +129,23 @@ class Answering:
         self._prefill_began = self._first_token_at = self._last_token_at = 0.0
 
     def events(self) -> Generator[Event, None, None]:
-        """Everything, from the first progress to Finished."""
+        """Everything, from the first progress to Finished.
+
+        Raises:
+            DeviceError: the GPU gave the work up for another reason than memory, twice if trying again in
+                smaller pieces could help.
+        """
         try:
-            logits = yield from self._prefill()
+            logits = yield from self._read()
             if logits is not None:
                 yield from self._decode(logits)
         except (RuntimeError, MemoryError) as error:
-            # What an interrupted step left in the cache is unknown.
-            self._cache.reset()
-            mx.clear_cache()
-            if not is_out_of_memory(error):
+            self._forget()
+            fault = recognise(error)
+            if fault is None:
                 raise
+            if fault.kind is not FaultKind.OUT_OF_MEMORY:
+                raise fault.error() from error
             self._ending = Ending.OUT_OF_MEMORY
         yield from self._collect(self._splitter.finish())
         yield Finished(self.reply())
@@ -155,15 +165,33 @@ class Answering:
             tool_calls=tuple(piece for piece in self._pieces if isinstance(piece, ToolCall)),
         )
 
-    def _prefill(self) -> Generator[PrefillProgress | Paused, None, mx.array | None]:
+    def _read(self) -> Generator[PrefillProgress | Paused, None, mx.array | None]:
+        """The prefill; after a fault that smaller pieces may avoid, once more from the beginning."""
         mx.reset_peak_memory()
         self._prefill_began = time.perf_counter()
+        step = self._loaded.prefill_step
+        try:
+            return (yield from self._prefill(step))
+        except (RuntimeError, MemoryError) as error:
+            fault, smaller = recognise(error), step.smaller()
+            if fault is None or not fault.smaller_step_helps or smaller is None:
+                raise
+            _log.warning("%s (%s); reading again in smaller pieces", fault.problem, error)
+        self._forget()
+        return (yield from self._prefill(smaller))
+
+    def _forget(self) -> None:
+        """After a fault: what the interrupted step left in the cache is unknown."""
+        self._cache.reset()
+        mx.clear_cache()
+
+    def _prefill(self, step: PrefillStep) -> Generator[PrefillProgress | Paused, None, mx.array | None]:
         self._cached = self._cache.match(self._keys)
         loaded = self._loaded
         reader = PromptReader(
             loaded.model, loaded.features, self._prompt, image_id=loaded.tokenizer.special.image
         )
-        reading = prefill(loaded.model, self._cache, reader, self._keys)
+        reading = prefill(loaded.model, self._cache, reader, self._keys, step_at=step.at)
         while not self._stopping():
             if self._steering.paused:
                 yield Paused()

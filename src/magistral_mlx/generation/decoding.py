@@ -6,7 +6,7 @@ noted in its record once it has been fed.
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import cast
 
 import mlx.core as mx
@@ -20,9 +20,6 @@ from magistral_mlx.generation.sampling import Sampler
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.chat import PreparedPrompt
 
-PREFILL_STEP = 512
-"""Tokens per prefill chunk. Large enough to keep a GPU busy on 24 billion parameters, small enough that
-stopping takes seconds at most and the activations stay small."""
 CLEAR_EVERY = 256
 """Decoded tokens after which the allocator gives unused buffers back, as mlx-lm does."""
 
@@ -79,15 +76,16 @@ def prefill(
     reader: PromptReader,
     keys: Sequence[Key],
     *,
-    step: int = PREFILL_STEP,
+    step_at: Callable[[int], int],
 ) -> Generator[PrefillProgress, None, mx.array]:
-    """Reads everything that the cache lacks, in chunks of `step` tokens.
+    """Reads everything that the cache lacks, in chunks.
 
     Memory beyond the KV cache does not grow with the prompt: embeddings exist for one chunk at a time, and
     only the last position goes through lm_head.
 
     Args:
         keys: one per position of the prompt; `cache` holds a beginning of them, not all.
+        step_at: how many tokens to read next when so many are held (`PrefillStep.at`).
 
     Yields:
         The progress, first with what the cache held already.
@@ -97,7 +95,8 @@ def prefill(
     """
     yield PrefillProgress(len(cache), len(keys))
     while True:
-        start, stop = len(cache), min(len(cache) + step, len(keys))
+        start = len(cache)
+        stop = min(start + step_at(start), len(keys))
         embeddings = reader.embeddings(start, stop)
         hidden = model.hidden(
             reader.ids(start, stop)[None],

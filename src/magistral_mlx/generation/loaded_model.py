@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlx.core as mx
+
 from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
 from magistral_mlx.errors import CheckpointError
 from magistral_mlx.generation.feature_store import FeatureStore
+from magistral_mlx.generation.prefill_step import PrefillStep, prefill_step
 from magistral_mlx.memory import check_before_loading
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
@@ -24,6 +27,12 @@ class LoadedModel:
     reasoning_prompt: ReasoningPrompt | None
     model: MagistralModel
     features: FeatureStore
+
+    @property
+    def prefill_step(self) -> PrefillStep:
+        """How a prompt is cut for reading on this machine."""
+        gpu = mx.default_device() == mx.Device(mx.gpu)
+        return prefill_step(self.checkpoint.config.text, mx.device_info(), gpu=gpu)
 
     @property
     def context_length(self) -> int:

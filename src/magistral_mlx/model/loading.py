@@ -13,9 +13,9 @@ from typing import cast
 import mlx.core as mx
 import mlx.nn as nn
 
-from magistral_mlx.allocator import is_out_of_memory
 from magistral_mlx.checkpoint import Checkpoint
 from magistral_mlx.errors import CheckpointError, MemoryLimitError
+from magistral_mlx.faults import is_out_of_memory
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.model_config import Quantization
 
