@@ -43,6 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="go on where an interrupted run stopped (default), or start over and leave nothing behind",
     )
     parser.add_argument(
+        "--keep-source",
+        action="store_true",
+        help="keep the weights of a hub id in the hub's cache; without it each file goes once it is used up",
+    )
+    parser.add_argument(
         "--report", action="store_true", help="measure the error of every weight, into report.json"
     )
 
@@ -73,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
                 revision=arguments.revision,
                 tokenizer=arguments.tokenizer,
                 resume=arguments.resume,
+                keep_source=arguments.keep_source,
                 report=arguments.report,
                 progress=line.show,
             )

@@ -9,10 +9,12 @@ from magistral_mlx.manifest import sealed
 from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx_convert import journal
 from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
+from magistral_mlx_convert.earlier import earlier_work
 from magistral_mlx_convert.journal import Progressed
 from magistral_mlx_convert.kernel import SpoiledWeightsError
 from magistral_mlx_convert.mapping import WeightMap, map_tensors
 from magistral_mlx_convert.plan import Plan, make_plan
+from magistral_mlx_convert.preflight import preflight
 from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.recipe import Recipe, choose_recipe
 from magistral_mlx_convert.report import REPORT_FILE, ErrorReport, error_report
@@ -29,6 +31,7 @@ from magistral_mlx_convert.side_files import (
 from magistral_mlx_convert.sources.opening import open_source
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.stream import stream
+from magistral_mlx_convert.system import awake
 from magistral_mlx_convert.workplace import Workplace, open_workplace
 
 SAMPLED_ROWS = 64
@@ -53,6 +56,7 @@ def convert(
     tokenizer: str | Path | None = None,
     name: str | None = None,
     resume: bool = True,
+    keep_source: bool = False,
     report: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
@@ -75,8 +79,10 @@ def convert(
         name: what faces call the model; the source's name and the recipe without it.
         resume: False discards what an interrupted run had done, and leaves nothing when this one is
             interrupted.
+        keep_source: keeps the weight files of a hub id in the hub library's cache; without it they come
+            one at a time and go once they are used up. What the cache held before always stays.
         report: measures the error of every weight instead of a sample and writes `report.json`.
-        progress: called often, from the calling thread.
+        progress: called often; while a source is fetched, also from another thread.
 
     Returns:
         The folder's absolute path.
@@ -92,7 +98,11 @@ def convert(
         recipe, bits=bits, group_size=group_size, mode=mode, dtype=dtype, vision_bits=vision_bits
     )
     with open_workplace(Path(to)) as workplace:
-        opened = open_source(source, revision=revision, progress=tell)
+        if not resume:
+            workplace.remove()
+        opened = open_source(
+            source, revision=revision, scratch=workplace.source, keep_source=keep_source, progress=tell
+        )
         try:
             job = _prepare(opened, chosen, tokenizer=tokenizer, name=name, report=report)
             for note in (*opened.notes, *job.side_files.notes):
@@ -147,29 +157,26 @@ def _prepare(
 def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[Progress], None]) -> None:
     try:
         identity = job.source.identity
-        before = _earlier_work(job, workplace, identity=identity, resume=resume, progress=progress)
-        kept = sum(shard.nbytes for shard in before.finished.values()) + (
-            before.mark.nbytes if before.mark else 0
-        )
-        workplace.require_space(job.plan.output_bytes - kept)
-        done = stream(
-            job.plan,
-            job.source,
-            workplace.model,
-            workplace.partial,
-            before,
-            measure_every=job.measure_every,
-            progress=progress,
-        )
-        if job.source.identity != identity:
-            raise ConversionError(
-                f"{job.source.provenance.name} was changed while it was read", "Run the same command again."
+        before = _prepared(job, workplace, identity=identity, progress=progress)
+        with awake():
+            done = stream(
+                job.plan,
+                job.source,
+                workplace.model,
+                workplace.partial,
+                before,
+                measure_every=job.measure_every,
+                progress=progress,
             )
-        progress(
-            Progress(stage=Stage.PUBLISH, bytes_done=job.plan.source_bytes, bytes_total=job.plan.source_bytes)
-        )
-        _write_small_files(job, workplace.model, done)
-        workplace.publish()
+            if job.source.identity != identity:
+                raise ConversionError(
+                    f"{job.source.provenance.name} was changed while it was read",
+                    "Run the same command again.",
+                )
+            total = job.plan.source_bytes
+            progress(Progress(stage=Stage.PUBLISH, bytes_done=total, bytes_total=total))
+            _write_small_files(job, workplace.model, done)
+            workplace.publish()
     except OSError as error:
         raise ConversionError(*explain_os_error(error, workplace.model)) from error
     except SpoiledWeightsError:
@@ -180,29 +187,27 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
             workplace.remove()
 
 
-def _earlier_work(
+def _prepared(
     job: _Job,
     workplace: Workplace,
     *,
     identity: tuple[tuple[str, int, int], ...],
-    resume: bool,
     progress: Callable[[Progress], None],
 ) -> Progressed:
-    """What an interrupted run of the same job left and the files bear out; else an empty folder."""
+    """Looks at what is there, says what the job takes, refuses or makes room for it."""
+
+    def tell(note: str) -> None:
+        progress(Progress(stage=Stage.CONVERT, note=note))
+
     wanted = journal.fingerprint(job.plan, identity, measure_every=job.measure_every)
-    earlier = journal.load(workplace.partial) if resume else None
-    if earlier is not None and earlier.fingerprint == wanted:
-        earlier, complaints = journal.trustworthy(workplace.model, job.plan, earlier)
-        for complaint in complaints:
-            progress(Progress(stage=Stage.CONVERT, note=complaint))
-        if earlier.finished or earlier.mark:
-            progress(Progress(stage=Stage.CONVERT, note="Going on where an earlier run stopped"))
-            return earlier
-    elif workplace.model.exists() and resume:
-        why = "of another source, recipe or version" if earlier else "without a readable journal"
-        progress(Progress(stage=Stage.CONVERT, note=f"An unfinished conversion {why} is discarded"))
-    workplace.clear()
-    return Progressed(fingerprint=wanted, finished={})
+    earlier = earlier_work(job.plan, workplace, fingerprint=wanted, tell=tell)
+    needed = preflight(job.plan, job.source, workplace, earlier=earlier)
+    for line in needed.lines():
+        progress(Progress(stage=Stage.PREFLIGHT, note=line))
+    needed.check()
+    if earlier.is_nothing:
+        workplace.clear()
+    return earlier.progressed
 
 
 def _write_small_files(job: _Job, folder: Path, done: Progressed) -> None:

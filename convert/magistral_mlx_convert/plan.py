@@ -6,6 +6,7 @@ space be asked for early, and an interrupted run be continued by another one.
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 from magistral_mlx.errors import UsageError
@@ -20,6 +21,16 @@ SHARD_BYTES = 1_000_000_000
 
 PAGE_BYTES = 16384
 """The data section starts on a page of Apple silicon, so that it can be mapped into memory."""
+
+_SAVED_ORDER = (
+    "vision_tower.",
+    "multi_modal_projector.",
+    "language_model.model.embed_tokens.",
+    "language_model.model.layers.",
+    "language_model.model.norm.",
+    "language_model.lm_head.",
+)
+_LAYER = re.compile(r"language_model\.model\.layers\.(\d+)\.")
 
 SAFETENSORS_DTYPE = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
@@ -111,7 +122,7 @@ def make_plan(config: ModelConfig, weights: WeightMap, recipe: Recipe) -> Plan:
     """
     groups: list[list[Unit]] = []
     filled = 0
-    for parameter in weights.parameters:
+    for parameter in sorted(weights.parameters, key=_place_in_a_source):
         unit = _unit(parameter, recipe, config)
         if not groups or filled + unit.output_bytes > SHARD_BYTES:
             groups.append([])
@@ -123,6 +134,18 @@ def make_plan(config: ModelConfig, weights: WeightMap, recipe: Recipe) -> Plan:
         for number, units in enumerate(groups, start=1)
     )
     return Plan(config=config, recipe=recipe, shards=shards)
+
+
+def _place_in_a_source(parameter: Parameter) -> tuple[int, int, bool]:
+    """Sorts as Transformers saves: eyes, projector, embedding, layers with their norms last, norm, head.
+
+    A source in shards is then read from its first to its last, one at a time.
+    """
+    for rank, prefix in enumerate(_SAVED_ORDER):
+        if parameter.name.startswith(prefix):
+            layer = _LAYER.match(parameter.name)
+            return rank, int(layer[1]) if layer else 0, layer is not None and len(parameter.shape) == 1
+    raise ValueError(f"{parameter.name} has no place")
 
 
 def _unit(parameter: Parameter, recipe: Recipe, config: ModelConfig) -> Unit:

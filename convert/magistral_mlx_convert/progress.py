@@ -7,6 +7,7 @@ from enum import StrEnum
 class Stage(StrEnum):
     """What is being done."""
 
+    PREFLIGHT = "preflight"
     DOWNLOAD = "download"
     CONVERT = "convert"
     PUBLISH = "publish"
@@ -23,5 +24,9 @@ class Progress:
     tensors_total: int = 0
     bytes_kept: int = 0
     """Of `bytes_done`, what an interrupted earlier run had done: speed is to be reckoned without it."""
+    bytes_fetched: int = 0
+    """Of a source that arrives meanwhile, what has been fetched by this run ..."""
+    bytes_to_fetch: int = 0
+    """... of so much; 0 where nothing is fetched."""
     note: str = ""
     """Something that deserves a line of its own; empty on most events."""

@@ -1,10 +1,11 @@
 """One growing output file: append only, hashed while it grows, resumable at a synced position."""
 
-import fcntl
 import hashlib
 import os
 from pathlib import Path
 from typing import BinaryIO
+
+from magistral_mlx_convert.system import sync
 
 _BLOCK_BYTES = 1 << 22
 
@@ -58,18 +59,6 @@ class ShardFile:
 
     def close(self) -> None:
         self._file.close()
-
-
-def sync(descriptor: int) -> None:
-    """Flushes a file or folder to the disk itself; on macOS fsync alone stops at the drive's cache."""
-    full: int | None = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is None:
-        os.fsync(descriptor)
-        return
-    try:
-        fcntl.fcntl(descriptor, full)
-    except OSError:
-        os.fsync(descriptor)  # some file systems (network, FAT) know only this one
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The writing thread: appends to one shard after the other, makes progress durable, keeps the journal."""
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -29,9 +30,13 @@ class OpenShard:
 
 @dataclass(frozen=True)
 class EndOfUnit:
-    """All bytes of one parameter are queued; what was measured on it."""
+    """All bytes of one parameter are queued; what was measured on it.
+
+    `settle`: make it durable at once, because a file of the source waits to go.
+    """
 
     errors: Errors
+    settle: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,25 @@ Item = memoryview | OpenShard | EndOfUnit | CloseShard
 class ShardWriter(Thread):
     """Takes bytes and borders in the order of the file.
 
+    Args:
+        durable: called from this thread with the number of parameters that this run has made durable.
+
     Attributes:
         progressed: what is durable; complete after `finish`.
     """
 
-    def __init__(self, folder: Path, journal_folder: Path, progressed: Progressed) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        journal_folder: Path,
+        progressed: Progressed,
+        *,
+        durable: Callable[[int], None],
+    ) -> None:
         super().__init__(name="convert-writer", daemon=True)
         self.progressed = progressed
-        self._folder, self._journal_folder = folder, journal_folder
+        self._folder, self._journal_folder, self._durable = folder, journal_folder, durable
+        self._taken = 0
         self._items: Queue[Item | None] = Queue(maxsize=_QUEUED)
         self._failure: BaseException | None = None
         self._file: ShardFile | None = None
@@ -110,8 +126,9 @@ class ShardWriter(Thread):
             self._file.append(item)
         elif isinstance(item, EndOfUnit):
             self._units += 1
+            self._taken += 1
             self._errors.update(item.errors)
-            if self._file.position - self._durable_bytes >= MARK_BYTES:
+            if item.settle or self._file.position - self._durable_bytes >= MARK_BYTES:
                 self._mark(self._file)
         else:
             self._close(item.shard, self._file)
@@ -150,6 +167,7 @@ class ShardWriter(Thread):
     def _save(self, progressed: Progressed) -> None:
         self.progressed = progressed
         journal.save(self._journal_folder, progressed)
+        self._durable(self._taken)
 
 
 def explain_os_error(error: OSError, folder: Path) -> tuple[str, str]:

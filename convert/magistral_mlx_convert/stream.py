@@ -6,18 +6,19 @@ disk, and the scales of one tensor, which are stored after its codes.
 
 import math
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 
 from magistral_mlx.safetensors_header import ITEM_BYTES
-from magistral_mlx_convert.journal import Progressed
+from magistral_mlx_convert.journal import Mark, Progressed
 from magistral_mlx_convert.kernel import Buffer, convert_rows, small_allocator_cache
 from magistral_mlx_convert.plan import SAFETENSORS_DTYPE, Plan, Shard, Unit
 from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.shard_writer import CloseShard, EndOfUnit, OpenShard, ShardWriter
+from magistral_mlx_convert.sources.arrivals import Fetched, Need, supply_of
 from magistral_mlx_convert.sources.source import Source
 
 CHUNK_BYTES = 32 << 20
@@ -72,19 +73,25 @@ class _Job:
         self.plan, self.source, self.progress = plan, source, progress
         self.dtype = SAFETENSORS_DTYPE[plan.recipe.dtype]
         self.measure_every = measure_every
-        self.open_shards = [shard for shard in plan.shards if shard.file not in progressed.finished]
         self.mark = progressed.mark
-        self.writer = ShardWriter(folder, journal_folder, progressed)
-        finished = [shard.units for shard in plan.shards if shard.file in progressed.finished]
-        marked = [shard.units[: self._units_marked(shard)] for shard in self.open_shards]
-        kept = [unit for units in finished + marked for unit in units]
+        self.open_shards = [shard for shard in plan.shards if shard.file not in progressed.finished]
+        self.open_units = open_units(plan, progressed)
+        self.arriving = supply_of(source)
+        self.fetched = Fetched()
+        self.writer = ShardWriter(folder, journal_folder, progressed, durable=self._durable)
+        left = {unit.parameter.name for unit in self.open_units}
+        kept = [unit for unit in plan.units if unit.parameter.name not in left]
         self.kept_bytes = sum(unit.source_bytes for unit in kept)
         self.bytes_done, self.tensors_done = self.kept_bytes, len(kept)
+        last = {unit.parameter.source.file: unit.parameter.name for unit in self.open_units}
+        self.last_of_their_files = frozenset(last.values()) if self.arriving is not None else frozenset[str]()
 
     def run(self) -> Progressed:
-        buffer_bytes = max([_chunk_rows(unit) * _row_bytes(unit) for unit in self._open_units()] or [1])
+        buffer_bytes = buffer_bytes_of(self.open_units)
         reader = _Reader(self.source, self._work(), buffers=[Buffer(buffer_bytes) for _ in range(BUFFERS)])
         self._report()
+        if self.arriving is not None:
+            self.arriving.expect(needs(self.open_units), self._arrived)
         reader.start()
         self.writer.start()
         try:
@@ -92,6 +99,8 @@ class _Job:
                 self._convert_shard(shard, reader)
             self.writer.finish()
         finally:
+            if self.arriving is not None:
+                self.arriving.cancel()
             reader.stop()
             self.writer.stop()
         return self.writer.progressed
@@ -123,27 +132,35 @@ class _Job:
                 waiting.append(piece)
             noise.extend(measured.noise)
             signal.extend(measured.signal)
-            self.bytes_done += chunk.rows * _row_bytes(unit)
+            self.bytes_done += chunk.rows * row_bytes(unit)
             self._report()
         for piece in (piece for waiting in later for piece in waiting):
             self.writer.put(piece)
         # fsum is exact, so that the sums too do not depend on the chunks.
         errors = {unit.parameter.name: (math.fsum(noise), math.fsum(signal))} if noise else {}
-        self.writer.put(EndOfUnit(errors))
+        self.writer.put(EndOfUnit(errors, settle=unit.parameter.name in self.last_of_their_files))
         self.tensors_done += 1
 
     def _work(self) -> Iterator[tuple[Unit, int, int]]:
-        for unit in self._open_units():
+        for unit in self.open_units:
             rows, step = unit.parameter.source.shape[0], _chunk_rows(unit)
             for first in range(0, rows, step):
                 yield unit, first, min(step, rows - first)
 
-    def _open_units(self) -> list[Unit]:
-        return [unit for shard in self.open_shards for unit in shard.units[self._units_marked(shard) :]]
-
     def _units_marked(self, shard: Shard) -> int:
-        """How many parameters of an unfinished shard an earlier run had made durable."""
-        return self.mark.units if self.mark is not None and self.mark.file == shard.file else 0
+        return units_marked(shard, self.mark)
+
+    def _durable(self, count: int) -> None:
+        if self.arriving is not None:
+            self.arriving.consumed(count)
+
+    def _arrived(self, fetched: Fetched) -> None:
+        """Called from the thread that fetches."""
+        if fetched.note:
+            self.progress(Progress(stage=Stage.CONVERT, note=fetched.note))
+            return
+        self.fetched = fetched
+        self._report()
 
     def _report(self) -> None:
         self.progress(
@@ -154,17 +171,41 @@ class _Job:
                 tensors_done=self.tensors_done,
                 tensors_total=len(self.plan.units),
                 bytes_kept=self.kept_bytes,
+                bytes_fetched=self.fetched.done,
+                bytes_to_fetch=self.fetched.total,
             )
         )
 
 
-def _row_bytes(unit: Unit) -> int:
+def open_units(plan: Plan, progressed: Progressed) -> list[Unit]:
+    """The parameters that `progressed` lacks, in the order in which they will be read."""
+    open_shards = [shard for shard in plan.shards if shard.file not in progressed.finished]
+    return [unit for shard in open_shards for unit in shard.units[units_marked(shard, progressed.mark) :]]
+
+
+def units_marked(shard: Shard, mark: Mark | None) -> int:
+    """How many parameters of an unfinished shard an earlier run had made durable."""
+    return mark.units if mark is not None and mark.file == shard.file else 0
+
+
+def buffer_bytes_of(units: Sequence[Unit]) -> int:
+    """What one buffer takes, so that a chunk of every unit fits."""
+    return max([_chunk_rows(unit) * row_bytes(unit) for unit in units] or [1])
+
+
+def needs(units: Sequence[Unit]) -> list[Need]:
+    """What a job reads, for a source that arrives meanwhile."""
+    return [Need(tensor=unit.parameter.source, output_bytes=unit.output_bytes) for unit in units]
+
+
+def row_bytes(unit: Unit) -> int:
+    """Bytes of one row of the source."""
     source = unit.parameter.source
     return math.prod(source.shape[1:]) * ITEM_BYTES[source.dtype]
 
 
 def _chunk_rows(unit: Unit) -> int:
-    return min(max(1, CHUNK_BYTES // _row_bytes(unit)), unit.parameter.source.shape[0])
+    return min(max(1, CHUNK_BYTES // row_bytes(unit)), unit.parameter.source.shape[0])
 
 
 def _chunk_count(unit: Unit) -> int:
@@ -190,7 +231,7 @@ class _Reader(Thread):
                 buffer = self._free.get()
                 if buffer is None:
                     return
-                self._source.read_rows(unit.parameter.source, first, buffer.bytes[: rows * _row_bytes(unit)])
+                self._source.read_rows(unit.parameter.source, first, buffer.bytes[: rows * row_bytes(unit)])
                 self._full.put(_Rows(unit, first, rows, buffer))
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
             self._full.put(error)

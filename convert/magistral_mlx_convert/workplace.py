@@ -3,6 +3,7 @@
 parent/NAME                    appears by one rename, complete
 parent/.NAME.partial/model/    grows
 parent/.NAME.partial/journal.json
+parent/.NAME.partial/source/   files of a hub's source that wait for their use
 parent/.NAME.lock              held while a run works; the system lets it go however the run ends
 """
 
@@ -14,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
-from magistral_mlx_convert.shard_file import sync, sync_folder
+from magistral_mlx_convert.shard_file import sync_folder
+from magistral_mlx_convert.system import sync
 
 SPARE_BYTES = 64 << 20
 """Disk space asked for beyond the output itself: the journal, the file system's own needs."""
@@ -27,25 +29,20 @@ class Workplace:
         self.target = target
         self.partial = target.parent / f".{target.name}.partial"
         self.model = self.partial / "model"
+        self.source = self.partial / "source"
 
     def clear(self) -> None:
-        """Removes what an earlier run left and starts an empty folder."""
-        self.remove()
+        """Removes what an earlier run converted and starts an empty folder; what it fetched stays."""
+        for path in self.partial.iterdir() if self.partial.is_dir() else ():
+            if path.is_dir() and path != self.source:
+                shutil.rmtree(path)
+            elif path != self.source:
+                path.unlink()
         self.model.mkdir(parents=True)
 
     def remove(self) -> None:
         if self.partial.exists():
             shutil.rmtree(self.partial)
-
-    def require_space(self, nbytes: int) -> None:
-        """Refuses early when `nbytes` more will not fit on the disk."""
-        free = shutil.disk_usage(self.target.parent).free
-        if free < nbytes + SPARE_BYTES:
-            raise ConversionError(
-                f"{self.target.parent} has {in_gb(free)} free, "
-                f"but the conversion needs {in_gb(nbytes + SPARE_BYTES)}",
-                "Free some space, or choose a folder on another disk with --to.",
-            )
 
     def publish(self) -> None:
         """Makes the folder durable and gives it its name.

@@ -75,18 +75,37 @@ def read_header(path: Path) -> SafetensorsHeader:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(0)
-            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            if size < LENGTH_BYTES or length > min(size - LENGTH_BYTES, MAX_HEADER_BYTES):
-                raise CheckpointError(f"{path} is cut off or has no safetensors header", _DAMAGED)
+            length = header_length(file.read(LENGTH_BYTES), size=size, path=path)
             text = file.read(length)
     except OSError as error:
         raise CheckpointError(
             f"{path} can't be read: {error.strerror}", "Check that it exists and is readable."
         ) from error
+    return parse_header(text, size=size, path=path)
+
+
+def header_length(first: bytes, *, size: int, path: Path) -> int:
+    """The length of the JSON, from the first eight bytes of a file of `size` bytes.
+
+    Raises:
+        CheckpointError: the file is too short for it.
+    """
+    length = int.from_bytes(first[:LENGTH_BYTES], "little")
+    if size < LENGTH_BYTES or length > min(size - LENGTH_BYTES, MAX_HEADER_BYTES):
+        raise CheckpointError(f"{path} is cut off or has no safetensors header", _DAMAGED)
+    return length
+
+
+def parse_header(text: bytes, *, size: int, path: Path) -> SafetensorsHeader:
+    """Checks the JSON of a file that need not be here: `size` is its length, `path` its name for messages.
+
+    Raises:
+        CheckpointError: as `read_header`.
+    """
     entries = _parse(text, path)
     metadata = _metadata(entries.pop("__metadata__", {}), path)
     tensors = {name: _tensor(name, entry, path) for name, entry in entries.items()}
-    data_offset = LENGTH_BYTES + length
+    data_offset = LENGTH_BYTES + len(text)
     _check_tiling(tensors, size - data_offset, path)
     return SafetensorsHeader(tensors=tensors, data_offset=data_offset, metadata=metadata)
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,26 +12,7 @@ from huggingface_hub import constants
 from magistral_mlx.errors import ConversionError, NetworkError
 from magistral_mlx_convert import Progress, Stage, convert
 from support.hf_checkpoint import digests, write_single_file_source
-from support.hub_server import COMMIT, REPOSITORY, Hub, serving
-from support.random_checkpoint import write_source
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A repository like the official one: shards, the same weights in another format, and other things."""
-    folder = write_source(tmp_path / "repository", shards=3)
-    for stray in ("consolidated.safetensors", "params.json", "model-99999-of-99999.safetensors", "evil.py"):
-        (folder / stray).write_bytes(b"never to be downloaded")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    with serving(folder) as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        yield hub
+from support.hub_server import COMMIT, REPOSITORY, Hub
 
 
 def test_only_the_needed_files_are_downloaded(hub: Hub, tmp_path: Path) -> None:
@@ -69,7 +49,7 @@ def test_the_commit_is_recorded(hub: Hub, tmp_path: Path, revision: str | None) 
 
 
 def test_nothing_is_downloaded_twice(hub: Hub, tmp_path: Path) -> None:
-    convert(REPOSITORY, tmp_path / "one")
+    convert(REPOSITORY, tmp_path / "one", keep_source=True)
     hub.requests.clear()
     convert(REPOSITORY, tmp_path / "two")
     assert hub.downloaded() == set()
@@ -88,20 +68,21 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(
 def test_what_is_cached_converts_without_a_network(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    online = digests(convert(REPOSITORY, tmp_path / "one"))
+    online = digests(convert(REPOSITORY, tmp_path / "one", keep_source=True))
     hub.requests.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert digests(convert(REPOSITORY, tmp_path / "two")) == online
     assert hub.requests == []
 
 
-def test_progress_counts_the_bytes_of_the_weights(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_progress_counts_the_bytes_of_the_weights(hub: Hub, tmp_path: Path, keep: bool) -> None:
     events: list[Progress] = []
-    convert(REPOSITORY, tmp_path / "out", progress=events.append)
-    last = [event for event in events if event.stage is Stage.DOWNLOAD][-1]
+    convert(REPOSITORY, tmp_path / "out", keep_source=keep, progress=events.append)
+    last = [event for event in events if event.bytes_to_fetch][-1]
     size = sum(path.stat().st_size for path in hub.folder.glob("model-*-of-00003.safetensors"))
-    assert last.bytes_total == size
-    assert 0 < last.bytes_done <= size
+    assert last.stage is Stage.CONVERT
+    assert last.bytes_fetched == last.bytes_to_fetch == size
 
 
 def test_offline_without_a_cache(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from magistral_mlx.errors import ConversionError
-from magistral_mlx_convert import Progress, convert, journal, plan, shard_writer, stream
+from magistral_mlx_convert import Progress, Stage, convert, journal, plan, shard_writer, stream
 from magistral_mlx_convert.journal import JOURNAL_FILE
 from magistral_mlx_convert.shard_file import ShardFile
 from magistral_mlx_convert.workplace import open_workplace
@@ -56,12 +56,12 @@ def case(tmp_path: Path) -> Case:
 
 
 def stop_at(count: int, error: type[BaseException] = KeyboardInterrupt) -> Callable[[Progress], None]:
-    """A progress callback that stops the run at its `count`th call."""
+    """A progress callback that stops the run at its `count`th call after the preflight."""
     calls = 0
 
-    def tell(_: Progress) -> None:
+    def tell(event: Progress) -> None:
         nonlocal calls
-        calls += 1
+        calls += event.stage is not Stage.PREFLIGHT
         if calls == count:
             raise error
 
@@ -69,9 +69,10 @@ def stop_at(count: int, error: type[BaseException] = KeyboardInterrupt) -> Calla
 
 
 def notes_of(case: Case, **arguments: Any) -> list[str]:
-    notes: list[str] = []
-    convert(case.source, case.target, progress=lambda event: notes.append(event.note), **arguments)
-    return [note for note in notes if note]
+    """What is said of the work itself."""
+    events: list[Progress] = []
+    convert(case.source, case.target, progress=events.append, **arguments)
+    return [event.note for event in events if event.note and event.stage is not Stage.PREFLIGHT]
 
 
 # Interruption.
@@ -285,7 +286,7 @@ def test_a_disk_that_is_too_small_is_refused_before_any_work(
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     with pytest.raises(ConversionError, match=r"has 10\.0 MB free, but the conversion needs 67\.\d MB"):
         convert(case.source, case.target)
-    assert not case.target.exists()
+    assert case.leftovers() == []
 
 
 def test_a_parent_that_cannot_be_written(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

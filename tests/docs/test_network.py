@@ -56,7 +56,7 @@ def _reaches(module: str) -> bool:
 
 def _unable_to_reach(path: Path) -> bool:
     """Modules that import only names, constants and error classes of a library that could."""
-    return path.name == "hub.py" and {m for m in _imports(path) if _reaches(m)} == {
+    return path.name == "hub_errors.py" and {m for m in _imports(path) if _reaches(m)} == {
         "huggingface_hub",
         "huggingface_hub.constants",
         "huggingface_hub.errors",

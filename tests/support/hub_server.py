@@ -29,13 +29,23 @@ class Hub:
     """`METHOD path`, with the range behind it where there was one."""
     cut_after: int | None = None
     """The next download of a weight file breaks off after so many bytes."""
+    spoil: int = 0
+    """So many downloads of weight files arrive with their last byte changed."""
     status: int | None = None
     """Every request is answered with this status instead."""
 
     def downloaded(self) -> set[str]:
-        """The names of the files whose content was sent."""
-        return {line.partition("/resolve/")[2].partition("/")[2].split(" ")[0] for line in self.requests
-                if line.startswith("GET") and "/resolve/" in line}  # fmt: skip
+        """The names of the files whose content was sent, not only their start."""
+        return set(self.downloads())
+
+    def downloads(self) -> list[str]:
+        """The same in the order of the requests, and as often as there were any."""
+        sent = [line.split(" ") for line in self.requests if line.startswith("GET") and "/resolve/" in line]
+        return [
+            path.rpartition("/")[2]
+            for _, path, *byte_range in sent
+            if not _is_probe(byte_range[0] if byte_range else None)
+        ]
 
 
 @contextmanager
@@ -93,10 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def _tree(self) -> list[dict[str, object]]:
-        return [
-            {"type": "file", "path": path.name, "size": path.stat().st_size, "oid": _etag(path)}
-            for path in sorted(self.state.folder.iterdir())
-        ]
+        return [_entry(path) for path in sorted(self.state.folder.iterdir())]
 
     def _send_file(self, name: str, *, with_body: bool, byte_range: str | None) -> None:
         path = self.state.folder / name
@@ -107,11 +114,15 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"ETag": f'"{_etag(path)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         status = 200
         if byte_range:
-            first = int(byte_range.removeprefix("bytes=").partition("-")[0])
-            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
-            status, content = 206, content[first:]
+            first, _, last = byte_range.removeprefix("bytes=").partition("-")
+            end = min(int(last) + 1, len(content)) if last else len(content)
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
+            status, content = 206, content[int(first) : end]
         cut = self.state.cut_after
-        if with_body and cut is not None and name.endswith(".safetensors"):
+        if with_body and self.state.spoil and name.endswith(".safetensors") and not _is_probe(byte_range):
+            self.state.spoil -= 1
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        if with_body and cut is not None and name.endswith(".safetensors") and not _is_probe(byte_range):
             self.state.cut_after = None
             self._send(status, content, headers, sent=cut)
             self.close_connection = True
@@ -130,5 +141,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[:sent])
 
 
+def _is_probe(byte_range: str | None) -> bool:
+    """Whether only a piece of a file is asked for, as for its header."""
+    return byte_range is not None and not byte_range.endswith("-")
+
+
+def _entry(path: Path) -> dict[str, object]:
+    """As the hub lists a file: with its git object, large files with their SHA-256."""
+    size = path.stat().st_size
+    entry: dict[str, object] = {"type": "file", "path": path.name, "size": size, "oid": _git_object(path)}
+    if path.suffix == ".safetensors":
+        entry["lfs"] = {"oid": _etag(path), "size": size, "pointerSize": 135}
+    return entry
+
+
+def _git_object(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def _etag(path: Path) -> str:
-    return hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+    if path.suffix == ".safetensors":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return _git_object(path)

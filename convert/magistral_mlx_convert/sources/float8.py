@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.safetensors_header import ITEM_BYTES
-from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles
+from magistral_mlx_convert.sources.safetensors_files import WeightFiles
 from magistral_mlx_convert.sources.source import SourceTensor
 
 SCALE_SUFFIXES = ("weight_scale_inv", "weight_scale", "qscale_weight")
@@ -50,9 +50,7 @@ class ScaledTensors:
         ConversionError: an fp8 weight has no scale, or one of an impossible shape.
     """
 
-    def __init__(
-        self, files: SafetensorsFiles, *, folder: Path, block: tuple[int, int] = DEFAULT_BLOCK
-    ) -> None:
+    def __init__(self, files: WeightFiles, *, folder: Path, block: tuple[int, int] = DEFAULT_BLOCK) -> None:
         self._files, self._folder, self._block = files, folder, block
         self._scales = {
             name: self._scale(tensor) for name, tensor in files.tensors.items() if tensor.dtype == "F8_E4M3"

@@ -1,4 +1,4 @@
-"""The adapter to huggingface_hub: downloads named files of one revision and counts their bytes."""
+"""The adapter to huggingface_hub: what a revision holds, named files of it, and the bytes of one file."""
 
 # tqdm has no types, and huggingface_hub's are partial because of it; nothing of that leaves this file.
 # mypy: disable-error-code="import-untyped,misc"
@@ -8,15 +8,123 @@
 import io
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
 from logging import ERROR
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from huggingface_hub import errors, logging, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    constants,
+    errors,
+    hf_hub_download,
+    hf_hub_url,
+    logging,
+    snapshot_download,
+    try_to_load_from_cache,
+)
+from huggingface_hub.file_download import http_get
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import hf_raise_for_status, http_backoff
 from tqdm import tqdm
+
+from magistral_mlx_convert.sources.checksums import Checksum
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it comes by a re-export
 """What the library's HTTP client raises: httpx or httpx2, by version; `errors` alone knows which."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a revision."""
+
+    size: int
+    checksum: Checksum
+
+
+def remote_files(repository: str, *, revision: str) -> dict[str, RemoteFile]:
+    """The files at the top of a repository, by name."""
+    with _quiet():
+        entries = HfApi(endpoint=constants.ENDPOINT).list_repo_tree(repository, revision=revision)
+        return {
+            entry.path: RemoteFile(
+                size=entry.size,
+                checksum=Checksum("sha256", entry.lfs.sha256)
+                if entry.lfs
+                else Checksum("git", entry.blob_id),
+            )
+            for entry in entries
+            if isinstance(entry, RepoFile)
+        }
+
+
+def is_offline() -> bool:
+    """Whether `HF_HUB_OFFLINE` forbids the network."""
+    return constants.is_offline_mode()
+
+
+def cache_folder() -> Path:
+    """The library's cache; made if it is not there."""
+    folder = Path(constants.HF_HUB_CACHE)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cached(repository: str, *, revision: str, file: str) -> Path | None:
+    """Where the library's cache holds a file; None where it does not."""
+    found = try_to_load_from_cache(repository, file, cache_dir=constants.HF_HUB_CACHE, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def download_to_cache(
+    repository: str, *, revision: str, file: str, progress: Callable[[int, int], None]
+) -> Path:
+    """Fetches one file into the library's cache, continued where an earlier download stopped."""
+    with _quiet():
+        return Path(
+            hf_hub_download(
+                repository,
+                file,
+                revision=revision,
+                cache_dir=constants.HF_HUB_CACHE,
+                tqdm_class=_byte_counter(progress),
+            )
+        )
+
+
+def fetch(repository: str, *, revision: str, file: str, size: int, into: BinaryIO) -> None:
+    """Writes what `into` lacks of a file, from `into.tell()` on; tries again where the connection breaks."""
+    with _quiet():
+        http_get(
+            hf_hub_url(repository, file, revision=revision),
+            into,
+            resume_size=into.tell(),
+            headers=_headers(),
+            expected_size=size,
+            tqdm_class=_byte_counter(_ignore),
+        )
+
+
+def bytes_of(repository: str, *, revision: str, file: str, start: int, count: int) -> bytes:
+    """`count` bytes of a file from `start` on; fewer where the server gives fewer."""
+    with _quiet():
+        response = http_backoff(
+            "GET",
+            hf_hub_url(repository, file, revision=revision),
+            headers={**_headers(), "Range": f"bytes={start}-{start + count - 1}"},
+            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+        )
+        hf_raise_for_status(response)
+        # A server that ignores ranges sends everything.
+        skipped = start if response.status_code == HTTPStatus.OK else 0
+        return bytes(response.content[skipped : skipped + count])
+
+
+def _headers() -> dict[str, str]:
+    # Never compressed on the way: a range of a compressed file would be a range of something else.
+    return {**build_hf_headers(), "Accept-Encoding": "identity"}
 
 
 def download(
@@ -40,19 +148,6 @@ def download(
                 tqdm_class=_byte_counter(progress or _ignore),
             )
         )
-
-
-def missing_bytes(repository: str, *, revision: str, files: Sequence[str]) -> dict[str, int]:
-    """Those of `files` that the repository has, with the bytes that `download` would fetch (0: cached)."""
-    with _quiet():
-        planned = snapshot_download(
-            repository,
-            revision=revision,
-            allow_patterns=list(files),
-            dry_run=True,
-            tqdm_class=_byte_counter(_ignore),
-        )
-    return {file.filename: (file.file_size or 0) if file.will_download else 0 for file in planned}
 
 
 @contextmanager
@@ -82,10 +177,16 @@ def _byte_counter(progress: Callable[[int, int], None]) -> type[Any]:
             super().__init__(*args, **{**options, "disable": False, "file": io.StringIO()})
 
         def display(self, *_: Any, **__: Any) -> None:
+            """Draws nothing."""
+
+        def update(self, n: Any = 1) -> Any:
+            # Not in `display`: tqdm holds its lock there, and an exception would keep it locked.
+            drawn = super().update(n)
             # Bytes may be counted by two bars (received, written); files are counted by another.
             if self.unit == "B":
                 most["done"] = max(most["done"], int(self.n))
                 most["total"] = max(most["total"], int(self.total or 0))
                 progress(most["done"], most["total"])
+            return drawn
 
     return ByteCounter

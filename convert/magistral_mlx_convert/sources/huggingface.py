@@ -11,10 +11,11 @@ from typing import cast
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.model_config import ModelConfig, parse_config
+from magistral_mlx_convert.sources.arrivals import Arriving
 from magistral_mlx_convert.sources.float8 import DEFAULT_BLOCK, ScaledTensors
 from magistral_mlx_convert.sources.provenance import provenance_of
 from magistral_mlx_convert.sources.renaming import renamed
-from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, indexed_files
+from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, WeightFiles, indexed_files
 from magistral_mlx_convert.sources.small_files import if_present, read_json
 from magistral_mlx_convert.sources.source import Provenance, SourceTensor
 
@@ -31,24 +32,28 @@ TEXT_ONLY_NOTE = "The model is text only: it will not see pictures"
 
 
 class HuggingFaceFolder:
-    """A `Source` on local files. Opening reads and checks all headers and the index, no tensor.
+    """A `Source`. Opening reads and checks all headers and the index, no tensor.
 
     Args:
-        folder: the checkpoint.
+        folder: the checkpoint, or its small files.
         provenance: what to record; read from the folder's path when it is not given.
+        files: the weight files, where they do not lie in `folder`.
 
     Raises:
         ConversionError: the folder is not such a checkpoint, or index and files contradict each other.
         CheckpointError: a weight file is damaged.
     """
 
-    def __init__(self, folder: Path, *, provenance: Provenance | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, provenance: Provenance | None = None, files: WeightFiles | None = None
+    ) -> None:
         if not folder.is_dir():
             raise ConversionError(f"{folder} is not a folder", _WANTED)
         self.folder = folder
         self.provenance = provenance or provenance_of(folder, kind="huggingface-folder")
         raw = read_json(folder / "config.json", remedy=_WANTED)
-        self._files = SafetensorsFiles(folder, weight_files(folder), index=INDEX_FILE)
+        self._files = files or SafetensorsFiles(folder, weight_files(folder), index=INDEX_FILE)
+        self.supply: Arriving = self._files
         self._scaled = ScaledTensors(self._files, folder=folder, block=_block(raw))
         config = {key: value for key, value in raw.items() if not (self._scaled.any and _packs(key, value))}
         text_only = config.get("model_type") == "mistral"

@@ -14,6 +14,7 @@ from typing import cast
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.model_config import parse_config
 from magistral_mlx.safetensors_header import ITEM_BYTES
+from magistral_mlx_convert.sources.arrivals import Arriving
 from magistral_mlx_convert.sources.float8 import ScaledTensors
 from magistral_mlx_convert.sources.provenance import provenance_of
 from magistral_mlx_convert.sources.renaming import Rules, renamed, spelled
@@ -95,6 +96,7 @@ class NativeFolder:
         )
         self._parsed = parse_config(self.config, file=str(params))
         self._files = SafetensorsFiles(folder, placed, index=INDEX_FILE)
+        self.supply: Arriving = self._files
         self._scaled = ScaledTensors(self._files, folder=folder)
         self.tensors: Mapping[str, SourceTensor] = self._renamed()
         self._head_dim = {

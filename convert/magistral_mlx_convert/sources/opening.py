@@ -15,8 +15,22 @@ from magistral_mlx_convert.sources.source import Provenance, Source
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
-def open_source(source: str | Path, *, revision: str | None, progress: Callable[[Progress], None]) -> Source:
-    """Opens a folder, or downloads what is needed of a hub id.
+def open_source(
+    source: str | Path,
+    *,
+    revision: str | None,
+    scratch: Path,
+    keep_source: bool,
+    progress: Callable[[Progress], None],
+) -> Source:
+    """Opens a folder, or a hub id whose weights arrive while they are converted.
+
+    Args:
+        source: what the user named.
+        revision: of a hub id.
+        scratch: where what is fetched may wait for its use; made when it is needed.
+        keep_source: leave what is fetched in the hub library's cache.
+        progress: may be called from another thread.
 
     Raises:
         UsageError: a revision is asked of a folder.
@@ -33,7 +47,9 @@ def open_source(source: str | Path, *, revision: str | None, progress: Callable[
         # Imported here: a local conversion needs no hub library.
         from magistral_mlx_convert.sources.hub import open_hub
 
-        return open_hub(source, revision=revision, progress=progress)
+        return open_hub(
+            source, revision=revision, scratch=scratch, keep_source=keep_source, progress=progress
+        )
     raise ConversionError(
         f"{source} does not exist", "Give a folder, or a hub id such as mistralai/Magistral-Small-2509."
     )
