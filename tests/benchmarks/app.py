@@ -257,6 +257,7 @@ import os, sys, time
 sys.path[:0] = PATHS
 from support.fake_engine import ScriptedEngine
 from magistral_mlx_tui.app import MagistralApp
+from magistral_mlx_tui.settings import Settings
 class Timed(MagistralApp):
     def on_ready(self):
         cpu = time.process_time()
@@ -364,8 +365,9 @@ async def _share(repeats: int) -> None:
     with_app: list[float] = []
     engine = _Watched()
     from magistral_mlx_tui.app import MagistralApp
+    from magistral_mlx_tui.settings import Settings
 
-    app = MagistralApp(engine, model="miniature")
+    app = MagistralApp(engine, settings=Settings(model="miniature"))
     async with app.run_test(size=SCREEN) as pilot:
         driven = Driven(app, ScriptedEngine(), pilot)
         await driven.until_phase("ready")

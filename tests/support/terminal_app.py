@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from textual.pilot import Pilot
 
 from magistral_mlx_tui.app import MagistralApp
 from magistral_mlx_tui.panes.stream_pane import StreamPane
 from magistral_mlx_tui.screens.chat import ChatScreen
+from magistral_mlx_tui.settings import Settings
 from support.fake_engine import LOADING, ScriptedEngine, Step
 
 
@@ -70,11 +72,12 @@ async def driven_app(
     engine: ScriptedEngine | None = None,
     size: tuple[int, int] = (140, 40),
     theme: str = "dark",
+    settings: Settings | None = None,
     ready: bool = True,
 ) -> AsyncGenerator[Driven]:
     """The app on an engine that plays `turns`; waits until it is ready unless told otherwise."""
     engine = engine or ScriptedEngine(turns=turns, loading=LOADING)
-    app = MagistralApp(engine, theme=theme)
+    app = MagistralApp(engine, settings=replace(settings or Settings(), theme=theme))
     async with app.run_test(size=size) as pilot:
         driven = Driven(app, engine, pilot)
         if ready:

@@ -31,6 +31,7 @@ from magistral_mlx.telemetry import Telemetry
 from magistral_mlx_tui.app import MagistralApp
 from magistral_mlx_tui.controller import Phase
 from magistral_mlx_tui.screens.chat import ChatScreen
+from magistral_mlx_tui.settings import Settings
 from magistral_mlx_tui.themes import THEMES
 from support.fake_engine import ScriptedEngine, Stall, Step
 
@@ -83,7 +84,7 @@ def scripted() -> ScriptedEngine:
 
 async def picture(engine: Engine, *, model: str | None, size: tuple[int, int], theme: str) -> str:
     """The app as an SVG while it answers the second question."""
-    app = MagistralApp(engine, model=model, theme=theme)
+    app = MagistralApp(engine, settings=Settings(model=model, theme=theme))
     with tempfile.TemporaryDirectory() as folder:
         chart = Path(folder) / "chart.png"
         draw(_CHART, random.Random(4)).save(chart)

@@ -63,3 +63,16 @@ async def test_a_conversion_goes_on_without_the_screen() -> None:
         await app.pilot.press("escape")
         await app.until(lambda: job.state is JobState.DONE)
         assert job.words == "model-4bit converted: got some/model"
+
+
+async def test_a_key_opens_the_models_and_switching_starts_the_engine_with_the_other_one(
+    installed_one: Path,
+) -> None:
+    async with driven_app() as app:
+        await app.pilot.press("f3")
+        await app.until(lambda: isinstance(app.app.screen, ModelsScreen))
+        choices = app.app.screen.query_one(OptionList)
+        await app.until(lambda: choices.option_count == 3 and choices.highlighted == 2)
+        await app.pilot.press("up", "enter")
+        await app.until(lambda: app.engine.started[-1] == "small")
+        await app.until_phase("ready")

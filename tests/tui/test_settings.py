@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.widgets import Input, Select, Switch
 
+from magistral_mlx.engine.protocol import Answer
 from magistral_mlx_tui.commands import COMMANDS
+from magistral_mlx_tui.screens.settings import SettingsScreen
 from magistral_mlx_tui.settings import (
     Settings,
     check,
@@ -19,6 +22,7 @@ from magistral_mlx_tui.settings import (
     shown_fields,
     with_text,
 )
+from support.terminal_app import driven_app
 
 _TOKENS = st.one_of(st.none(), st.integers(1, 131_072))
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -120,3 +124,51 @@ def test_every_setting_is_described_and_its_default_is_allowed() -> None:
     for name in described:
         value: Any = getattr(Settings(), name)
         assert replace(Settings(), **{name: check(name, value)}) == Settings()
+
+
+async def test_the_screen_keeps_what_is_changed_and_lets_it_work() -> None:
+    async with driven_app([Answer("x", 1)], size=(120, 60)) as app:
+        await app.pilot.press("f10")
+        await app.until(lambda: isinstance(app.app.screen, SettingsScreen))
+        sheet = app.app.screen
+        sheet.query_one("#theme", Select).value = "light"
+        sheet.query_one("#thinking_budget", Input).value = "50x"
+        await app.until(lambda: "no whole number" in str(sheet.query_one("#settings-problem").render()))
+        sheet.query_one("#thinking_budget", Input).value = "50"
+        sheet.query_one("#temperature", Input).value = "0"
+        await app.until(lambda: load_settings()[0].temperature == 0)
+        assert load_settings() == (Settings(theme="light", thinking_budget=50, temperature=0.0), [])
+        assert app.app.theme == "magistral-light"
+        await app.pilot.press("escape")
+        await app.type("?")
+        await app.until(lambda: bool(app.engine.requests))
+        request = app.engine.requests[0]
+        assert (request.thinking_budget, request.temperature, request.top_p) == (50, 0.0, 0.95)
+
+
+async def test_settings_that_cannot_be_kept_hold_until_the_end_and_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("magistral_mlx_tui.app.save_settings", refuse)
+    async with driven_app() as app:
+        await app.pilot.press("f10")
+        await app.until(lambda: isinstance(app.app.screen, SettingsScreen))
+        app.app.screen.query_one("#mouse", Switch).toggle()
+        problem = app.app.screen.query_one("#settings-problem")
+        await app.until(lambda: "No space left on device" in str(problem.render()))
+        assert app.app.settings.mouse is False
+
+
+async def test_keys_can_be_changed_and_the_reasoning_be_hidden_from_the_start() -> None:
+    settings = Settings(keys={"settings": "f12"}, show_reasoning=False, motion=False)
+    async with driven_app([Answer("x", 1)], settings=settings) as app:
+        assert app.screen.has_class("-no-reasoning")
+        assert not app.screen.prompt.cursor_blink
+        await app.pilot.press("f10")
+        await app.pilot.pause()
+        assert not isinstance(app.app.screen, SettingsScreen)
+        await app.pilot.press("f12")
+        await app.until(lambda: isinstance(app.app.screen, SettingsScreen))

@@ -1,6 +1,7 @@
-"""The app: puts engine, controller and screens together."""
+"""The app: puts engine, controller, settings and screens together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -8,9 +9,13 @@ from textual.screen import Screen
 from textual.types import CSSPathType
 
 from magistral_mlx.engine.protocol import Engine
+from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.commands import COMMANDS
 from magistral_mlx_tui.controller import Controller
+from magistral_mlx_tui.conversion_job import ConversionJob
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
+from magistral_mlx_tui.settings import Settings, save_settings
 from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
 from magistral_mlx_tui.thumbnail import PictureMode
 
@@ -24,9 +29,9 @@ class MagistralApp(App[None]):
 
     Args:
         engine: what answers; it is started after the first paint and closed on leaving.
-        model: name or folder of the model; None: the engine chooses.
-        theme: a key of `themes.THEMES`.
-        picture_mode: how previews of pictures are drawn.
+        settings: what people have set; its model and theme are those of the start.
+        picture_mode: how previews of pictures are drawn: KITTY, SIXEL, HALF or OFF.
+        complaints: what was wrong in the settings, told once.
     """
 
     TITLE = "magistral"
@@ -39,23 +44,37 @@ class MagistralApp(App[None]):
         self,
         engine: Engine,
         *,
-        model: str | None = None,
-        theme: str = "dark",
+        settings: Settings | None = None,
         picture_mode: PictureMode = PictureMode.HALF,
+        complaints: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.settings = settings or Settings()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = THEMES[theme]
+        self.theme = THEMES[self.settings.theme]
+        self.set_keymap(dict(self.settings.keys))
+        if not self.settings.motion:
+            self.animation_level = "none"
         self._picture_mode = picture_mode
-        self.controller = Controller(engine, model=model)
+        self._complaints = complaints
+        self.controller = Controller(
+            engine, model=self.settings.model, system=self.settings.system.strip() or None
+        )
+        self.job = ConversionJob(self._tell_of_the_job)
 
     def get_default_screen(self) -> Screen[None]:
         """The chat."""
-        return ChatScreen(self.controller, picture_mode=self._picture_mode)
+        self.chat = ChatScreen(self.controller, picture_mode=self._picture_mode)
+        self.chat.options = _options(self.settings)
+        self.chat.set_class(not self.settings.show_reasoning, "-no-reasoning")
+        return self.chat
 
     def on_ready(self) -> None:
         """The first frame is on the screen: now the engine may start."""
+        self.chat.prompt.cursor_blink = self.settings.motion
+        if self._complaints:
+            self.chat.say(self._complaints[0])
         self.call_after_refresh(self.controller.start)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -67,11 +86,65 @@ class MagistralApp(App[None]):
                         command.title, command.help, getattr(screen, f"action_{command.name}")
                     )
 
+    def action_models(self) -> None:
+        """Choose a model, or convert one."""
+        from magistral_mlx_tui.model_choices import machine_of
+        from magistral_mlx_tui.screens.models import ModelsScreen
+
+        def switch(model: str | None) -> None:
+            if model is not None and model != current:
+                self.controller.switch_model(model)
+
+        current = self.controller.model.name if self.controller.model else None
+        machine = machine_of(self.controller.progress.telemetry)
+        self.push_screen(ModelsScreen(current, machine, self.job), switch)
+
+    def action_settings(self) -> None:
+        """Show all settings."""
+        from magistral_mlx_tui.screens.settings import SettingsScreen
+
+        self.push_screen(SettingsScreen(self.settings, self._settle))
+
+    def _settle(self, settings: Settings) -> str:
+        """Keep new settings and let those work that can work at once; says why they cannot be kept."""
+        self.settings = settings
+        self.theme = THEMES[settings.theme]
+        self.animation_level = "full" if settings.motion else "none"
+        self.chat.options = _options(settings)
+        self.chat.prompt.cursor_blink = settings.motion
+        self.chat.set_class(not settings.show_reasoning, "-no-reasoning")
+        try:
+            save_settings(settings)
+        except OSError as error:
+            return f"The settings cannot be kept ({error.strerror or error}); they hold until you leave."
+        return ""
+
+    def _tell_of_the_job(self) -> None:
+        if self.is_running:
+            self.chat.say(sanitize_line(self.job.words))
+
     async def action_quit(self) -> None:
         """End the engine, then leave."""
+        self.job.stop()
         await self.controller.close()
         self.exit()
 
     async def on_unmount(self) -> None:
         """Whatever the reason for leaving, no engine stays behind."""
+        self.job.stop()
         await self.controller.close()
+
+
+def _options(settings: Settings) -> Options:
+    """How questions are asked by these settings; what is the default everywhere is left to the engine."""
+    usual = Settings()
+    options = Options(
+        thinking=settings.thinking,
+        thinking_budget=settings.thinking_budget if settings.thinking else None,
+        max_tokens=settings.max_tokens,
+    )
+    if settings.temperature != usual.temperature:
+        options = replace(options, temperature=settings.temperature)
+    if settings.top_p != usual.top_p:
+        options = replace(options, top_p=settings.top_p)
+    return options

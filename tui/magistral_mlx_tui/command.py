@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 
 from magistral_mlx.errors import UsageError
 
@@ -17,10 +18,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures",
         choices=("auto", "kitty", "sixel", "half", "off"),
-        default="auto",
-        help="how previews of pictures are drawn (default: auto)",
+        help="how previews of pictures are drawn (default: by the terminal)",
     )
-    parser.add_argument("--theme", choices=_THEMES, default="dark", help="colours (default: dark)")
+    parser.add_argument("--theme", choices=_THEMES, help="colours (default: dark)")
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,10 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from magistral_mlx.engine.child import ChildEngine
     from magistral_mlx_tui.app import MagistralApp
+    from magistral_mlx_tui.settings import load_settings
     from magistral_mlx_tui.thumbnail import PictureMode, choose_mode, prepare_terminal
 
-    mode = choose_mode(PictureMode(arguments.pictures))
+    settings, complaints = load_settings()
+    settings = replace(
+        settings, model=arguments.model or settings.model, theme=arguments.theme or settings.theme
+    )
+    mode = choose_mode(PictureMode(arguments.pictures or settings.pictures))
     prepare_terminal(mode)
-    app = MagistralApp(ChildEngine(), model=arguments.model, theme=arguments.theme, picture_mode=mode)
-    app.run()
+    app = MagistralApp(ChildEngine(), settings=settings, picture_mode=mode, complaints=complaints)
+    app.run(mouse=settings.mouse and not arguments.no_mouse)
     return app.return_code or 0

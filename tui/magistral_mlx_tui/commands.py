@@ -126,6 +126,8 @@ COMMANDS: tuple[Command, ...] = (
         "f9",
         argument="[dark|light|ansi]",
     ),
+    Command("models", "Models", "Choose another model, or convert one.", "The app", "f3"),
+    Command("settings", "Settings", "All settings; changes are kept.", "The app", "f10"),
     Command(
         "restart", "Restart", "Start the engine again; what is on the screen stays.", "The app", "ctrl+r"
     ),

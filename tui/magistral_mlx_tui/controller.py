@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypedDict
 
 from magistral_mlx.engine.protocol import (
     Answer,
@@ -34,6 +35,7 @@ from magistral_mlx.errors import MagistralError
 from magistral_mlx.generation.events import Ending
 from magistral_mlx.sanitize import sanitize, sanitize_line
 from magistral_mlx.sessions.library import Library
+from magistral_mlx.sessions.records import Options
 from magistral_mlx.sessions.session import Session
 from magistral_mlx_tui.keeping import Keeper
 from magistral_mlx_tui.phases import Failure as Failure
@@ -170,6 +172,11 @@ class Controller:
         self._work = self._spawn(lambda: self._load_after(work))
         self.on_change()
 
+    def switch_model(self, model: str) -> None:
+        """Start the engine with another model; it is given the conversation so far."""
+        self._model = model
+        self.restart()
+
     def dismiss_failure(self) -> None:
         """The failure was read."""
         if self.failure and not self.failure.engine_lost:
@@ -286,6 +293,7 @@ class Controller:
                 thinking=options.thinking,
                 thinking_budget=options.thinking_budget,
                 max_tokens=options.max_tokens,
+                **_sampling(options),
             )
             self._work = self._spawn(lambda: self._answer(turn, lambda: self._engine.ask(request)))
 
@@ -381,3 +389,21 @@ class Controller:
         if self.turn is not None and self.turn.running:
             self.turn.fail()
         self.on_change()
+
+
+class _Sampling(TypedDict, total=False):
+    temperature: float
+    top_p: float
+    seed: int
+
+
+def _sampling(options: Options) -> _Sampling:
+    """What of it was set; the rest is the engine's default."""
+    chosen = _Sampling()
+    if options.temperature is not None:
+        chosen["temperature"] = options.temperature
+    if options.top_p is not None:
+        chosen["top_p"] = options.top_p
+    if options.seed is not None:
+        chosen["seed"] = options.seed
+    return chosen

@@ -70,7 +70,11 @@ class Settings:
         0.7, "Temperature", "How freely words are drawn; 0 always takes the likeliest.", least=0.0, most=5.0
     )
     top_p: float = _setting(0.95, "Top p", "Share of the likeliest words to draw from.", least=0.01, most=1.0)
-    system: str = _setting("", "System text", "Your own instructions, added to the model's reasoning prompt.")
+    system: str = _setting(
+        "",
+        "System text",
+        "Your own instructions, from the next start on; the model's reasoning prompt stays.",
+    )
     mouse: bool = _setting(True, "Mouse", "Off leaves the mouse to the terminal, for its own selection.")
     motion: bool = _setting(True, "Motion", "Off: nothing glides or blinks.")
     keys: Mapping[str, str] = field(default_factory=dict[str, str])

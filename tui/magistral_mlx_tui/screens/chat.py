@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.arranging import new_conversation
 from magistral_mlx_tui.clipboard import copy_text
 from magistral_mlx_tui.commands import bindings, parse_slash
@@ -46,6 +47,8 @@ class ChatScreen(Screen[None]):
     def __init__(self, controller: Controller, *, picture_mode: PictureMode = PictureMode.HALF) -> None:
         super().__init__()
         self.controller = controller
+        self.options = Options()
+        """How the next questions are asked."""
         self._picture_mode = picture_mode
         self.desk = PictureDesk(controller, self.say)
         self._message = ""
@@ -160,7 +163,7 @@ class ChatScreen(Screen[None]):
             self._attach_all(files)
         elif text:
             self.prompt.clear()
-            self._ask(Question(text, self.desk.take()))
+            self._ask(Question(text, self.desk.take(), self.options))
 
     def _ask(self, question: Question) -> None:
         self._switched_by_hand = False
@@ -295,6 +298,14 @@ class ChatScreen(Screen[None]):
             self._host.theme = THEMES[name]
         else:
             self.say(f"There is no theme {name}; there are {', '.join(THEMES)}.")
+
+    async def action_models(self) -> None:
+        """Choose a model, or convert one."""
+        await self._host.run_action("app.models")
+
+    async def action_settings(self) -> None:
+        """Show all settings."""
+        await self._host.run_action("app.settings")
 
     def action_help(self) -> None:
         """Show all keys and commands."""
