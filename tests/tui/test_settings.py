@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.widgets import Input, Select, Switch
+from textual.widgets import Input, Select
 
 from magistral_mlx.engine.protocol import Answer
 from magistral_mlx_tui.commands import COMMANDS
@@ -156,7 +156,7 @@ async def test_settings_that_cannot_be_kept_hold_until_the_end_and_say_so(
     async with driven_app() as app:
         await app.pilot.press("f10")
         await app.until(lambda: isinstance(app.app.screen, SettingsScreen))
-        app.app.screen.query_one("#mouse", Switch).toggle()
+        app.app.screen.query_one("#mouse", Select).value = False
         problem = app.app.screen.query_one("#settings-problem")
         await app.until(lambda: "No space left on device" in str(problem.render()))
         assert app.app.settings.mouse is False

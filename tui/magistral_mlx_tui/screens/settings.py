@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Select, Switch
+from textual.widgets import Input, Select
 
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx_tui.settings import Field, Settings, check, settings_file, shown_fields, with_text
@@ -50,19 +50,15 @@ class SettingsScreen(ModalScreen[None]):
                 f"Keys of commands are changed in {settings_file()}, table [keys].", classes="hint"
             )
 
-    def _control(self, name: str, setting: Field) -> Input | Select[str] | Switch:
+    def _control(self, name: str, setting: Field) -> Input | Select[str] | Select[bool]:
         value = getattr(self._settings, name)
         if isinstance(value, bool):
-            return Switch(value, id=name, animate=False)
+            return Select([("on", True), ("off", False)], value=value, allow_blank=False, id=name)
         if setting.choices:
             return Select(
                 [(choice, choice) for choice in setting.choices], value=value, allow_blank=False, id=name
             )
         return Input("" if value is None else str(value), compact=True, id=name)
-
-    @on(Switch.Changed)
-    def _switched(self, event: Switch.Changed) -> None:
-        self._take(event.switch.id, event.value)
 
     @on(Select.Changed)
     def _selected(self, event: Select.Changed) -> None:
