@@ -361,7 +361,7 @@ def test_another_error_of_mlx_is_not_swallowed(model: mm.Magistral, monkeypatch:
         ({"seed": "x"}, mm.UsageError),
         ({"stop": [""]}, mm.UsageError),
         ({"stop": [3]}, mm.UsageError),
-        ({"schema": {"type": "object"}}, mm.UsageError),
+        ({"schema": {"type": "objekt"}}, mm.UsageError),
         ({"images": ["missing.png"]}, mm.ImageError),
         ({"images": [b"no picture"]}, mm.ImageError),
     ],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from magistral_mlx.errors import UsageError
+from magistral_mlx.generation.answer_schema import AnswerSchema
 
 if TYPE_CHECKING:
     from mistral_common.protocol.instruct.tool_calls import Tool
@@ -31,7 +32,8 @@ class AskOptions(TypedDict, total=False):
     stop: str | Iterable[str]
     """Strings that end the answer (not the thought); they are not part of it."""
     schema: object
-    """Not available yet: anything but None is refused."""
+    """What the answer must be: a JSON schema (dict or JSON text) or a pydantic model class. The thought stays
+    free; the answer is then valid JSON however it ends, but for `stop()` and a full memory."""
     tools: "Iterable[Tool | Mapping[str, Any]]"
     """Tools that the model may call, described as mistral-common and OpenAI do."""
     kv_bits: int | None
@@ -60,8 +62,6 @@ class CheckedOptions:
     kv_bits: int | None = None
 
     def __post_init__(self) -> None:
-        if self.schema is not None:
-            raise UsageError("Answers constrained by a schema are not available yet", "Ask without schema.")
         if not _is_number(self.temperature) or self.temperature < 0:
             raise UsageError(f"temperature is {self.temperature!r}", "Give a number, 0 or more.")
         if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
@@ -78,6 +78,10 @@ class CheckedOptions:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         if not all(isinstance(text, str) and text for text in stop):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise UsageError("A stop string is empty or not text", "Give strings of at least one character.")
+        if self.schema is not None and stop:
+            raise UsageError("A stop string contradicts a schema", "Leave out one of stop and schema.")
+        if self.schema is not None and not isinstance(self.schema, AnswerSchema):
+            object.__setattr__(self, "schema", AnswerSchema.of(self.schema))
         object.__setattr__(self, "stop", stop)
         object.__setattr__(self, "tools", tuple(self.tools))
 
@@ -92,6 +96,9 @@ class CheckedOptions:
             thinking_budget=self.thinking_budget if self.thinking else 0,
             max_tokens=self.max_tokens,
             stop=tuple(self.stop),
+            schema=self.schema if isinstance(self.schema, AnswerSchema) else None,
+            thinking=self.thinking,
+            tools=bool(tuple(self.tools)),
         )
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from magistral_mlx.commands import ask
 from magistral_mlx.commands import main as command
+from magistral_mlx.generation.answer_schema import AnswerSchema
 from magistral_mlx.generation.events import AnswerText, Ending, Event, Reply
 from support.scripted_model import ScriptedModel
 
@@ -65,7 +66,10 @@ def test_json_is_one_object_with_the_contracts_names(
 def test_every_flag_reaches_the_model(model: ScriptedModel, tmp_path: Path) -> None:
     picture = tmp_path / "one.png"
     Image.new("RGB", (28, 56), "red").save(picture)
-    flags = "--system S --thinking-budget 5 --max-tokens 9 --temperature 0 --top-p 0.5 --seed 3 --kv-bits 8"
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "string"}')
+    flags = f"--schema {schema} --system S --thinking-budget 5 --max-tokens 9"
+    flags += " --temperature 0 --top-p 0.5 --seed 3 --kv-bits 8"
     assert _ask("hello", "--image", str(picture), "--image", str(picture), *flags.split()) == 0
     (text, options), *_ = model.questions
     images = options.pop("images")
@@ -73,6 +77,7 @@ def test_every_flag_reaches_the_model(model: ScriptedModel, tmp_path: Path) -> N
     assert [image.size for image in images] == [(28, 56), (28, 56)]
     assert text == "hello"
     assert options == {
+        "schema": AnswerSchema('{"type": "string"}'),
         "system": "S",
         "thinking": True,
         "thinking_budget": 5,
@@ -105,6 +110,9 @@ def test_the_question_can_come_on_stdin(model: ScriptedModel, monkeypatch: pytes
         (["hello", "--seed", "x"], 2, "--seed"),
         (["hello", "--kv-bits", "5"], 2, "--kv-bits"),
         (["hello", "world"], 2, "world"),
+        (["hello", "--schema", "no/such.json"], 2, "no/such.json cannot be read"),
+        (["hello", "--schema", "/"], 2, "cannot be read"),
+        (["hello", "--schema", __file__], 2, "no JSON"),
         (["  "], 1, "empty"),
         (["hello", "--image", "no/such.png"], 1, "no/such.png"),
     ],

@@ -9,6 +9,7 @@ because the object or the remark says it, and 1 only if the memory ran out.
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magistral_mlx.commands.console import Console
@@ -16,9 +17,12 @@ from magistral_mlx.commands.following import follow, load_model
 from magistral_mlx.commands.numbers import fraction, natural_number, non_negative, whole_number
 from magistral_mlx.errors import PromptError, UsageError
 from magistral_mlx.generation.events import Ending, Stats
+from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from magistral_mlx.generation.answer_schema import AnswerSchema
 
 SUMMARY = "ask one question and print the answer"
 
@@ -60,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="width of the KV cache: 16, 8 (half the memory) or 4 bits (default 16)",
     )
+    add("--schema", metavar="FILE", help="JSON schema that the answer must fulfil; the reasoning stays free")
     add("--hide-reasoning", action="store_true", help="do not stream the reasoning to stderr")
     add("--json", action="store_true", help="print one JSON object with reasoning, answer and figures")
 
@@ -72,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     question = _question(arguments.prompt)
     # Pictures are read before the model is loaded: a wrong path is told at once.
     images = _pictures(arguments.image)
+    schema = None if arguments.schema is None else _schema(Path(arguments.schema))
     model = load_model(arguments.model, console=console)
     if model.is_miniature and arguments.model is None:
         console.note(_MINIATURE_ANSWERS)
@@ -86,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         top_p=arguments.top_p,
         seed=arguments.seed,
         kv_bits=arguments.kv_bits,
+        schema=schema,
     )
     streams = not arguments.json
     reply = follow(
@@ -124,6 +131,20 @@ def _pictures(sources: list[str]) -> "list[Image.Image]":
     from magistral_mlx.prompt.images import load_image
 
     return [load_image(source) for source in sources]
+
+
+def _schema(path: Path) -> "AnswerSchema":
+    from magistral_mlx.generation.answer_schema import AnswerSchema
+
+    shown = sanitize_line(str(path))
+    try:
+        return AnswerSchema.of(path.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"{shown} cannot be read ({error.strerror})", "Name a file with a JSON schema."
+        ) from error
+    except UsageError as error:
+        raise UsageError(f"{shown}: {error.problem}", error.remedy) from error
 
 
 def _figures(stats: Stats) -> str:

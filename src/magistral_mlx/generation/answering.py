@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 
 import mlx.core as mx
 
 from magistral_mlx.errors import ContextOverflow
 from magistral_mlx.faults import FaultKind, recognise
+from magistral_mlx.generation.answer_schema import AnswerSchema
+from magistral_mlx.generation.constrained import AnswerGuard, decode_in_shape
 from magistral_mlx.generation.control import Control, Limits, answer_reserve, soft_landing
 from magistral_mlx.generation.decoding import PromptReader, decode, prefill
 from magistral_mlx.generation.events import (
@@ -47,13 +49,22 @@ class Plan:
     max_tokens: int | None = None
     """None: as many as the context leaves."""
     stop: tuple[str, ...] = ()
+    schema: AnswerSchema | None = None
+    """What the answer must fulfil; the thought stays free."""
+    thinking: bool = True
+    """Whether the model may open a thought; matters with a schema only."""
+    tools: bool = False
+    """Whether the model may call tools; likewise."""
 
 
-def limits_of(plan: Plan, *, prompt_tokens: int, context_length: int) -> Limits:
-    """The limits in tokens for a prompt of that length.
+def limits_of(
+    plan: Plan, *, prompt_tokens: int, context_length: int, guard: AnswerGuard | None = None
+) -> Limits:
+    """The limits in tokens for a prompt of that length; an answer in a shape has its own reserve.
 
     Raises:
         ContextOverflow: the prompt leaves no room for a reply.
+        UsageError: no answer of the schema fits.
     """
     room = context_length - prompt_tokens
     if room < 1:
@@ -62,15 +73,29 @@ def limits_of(plan: Plan, *, prompt_tokens: int, context_length: int) -> Limits:
             "Shorten it, use smaller pictures, or start a new conversation.",
         )
     max_tokens = room if plan.max_tokens is None else min(plan.max_tokens, room)
-    return Limits(
-        max_tokens=max_tokens, thinking_budget=plan.thinking_budget, answer_reserve=answer_reserve(max_tokens)
-    )
+    reserve = answer_reserve(max_tokens)
+    if guard is not None:
+        guard.limit(max_tokens)
+        reserve = max(reserve, guard.reserve(max_tokens))
+    return Limits(max_tokens=max_tokens, thinking_budget=plan.thinking_budget, answer_reserve=reserve)
 
 
 def thinking_is_open(token_ids: tuple[int, ...], special: SpecialIds) -> bool:
     """Whether the prompt ends inside a thought; closed pairs, as in the system prompt, do not count."""
     marks = [token_id for token_id in token_ids if token_id in (special.think, special.end_think)]
     return bool(marks) and marks[-1] == special.think
+
+
+def _guard(loaded: LoadedModel, plan: Plan, *, thinking_open: bool) -> AnswerGuard | None:
+    if plan.schema is None:
+        return None
+    return AnswerGuard(
+        loaded.tokenizer,
+        plan.schema,
+        thinking=plan.thinking and plan.thinking_budget != 0,
+        thinking_open=thinking_open,
+        tools=plan.tools,
+    )
 
 
 class Answering:
@@ -86,6 +111,7 @@ class Answering:
 
     Raises:
         ContextOverflow: the prompt leaves no room for a reply.
+        UsageError: no answer of the schema fits into `max_tokens`.
         PromptError: the prompt's picture positions and its pictures do not fit.
     """
 
@@ -101,8 +127,15 @@ class Answering:
         asked_at: float,
     ) -> None:
         special = loaded.tokenizer.special
-        limits = limits_of(plan, prompt_tokens=len(prompt.token_ids), context_length=loaded.context_length)
         thinking_open = thinking_is_open(prompt.token_ids, special)
+        self._guard = _guard(loaded, plan, thinking_open=thinking_open)
+        limits = limits_of(
+            plan,
+            prompt_tokens=len(prompt.token_ids),
+            context_length=loaded.context_length,
+            guard=self._guard,
+        )
+        self._schema = plan.schema
         self._loaded = loaded
         self._cache = cache
         self._prompt = prompt
@@ -157,13 +190,15 @@ class Answering:
 
     def reply(self) -> Reply:
         """The reply so far."""
-        return Reply(
+        reply = Reply(
             reasoning="".join(piece.text for piece in self._pieces if isinstance(piece, ReasoningText)),
             answer="".join(piece.text for piece in self._pieces if isinstance(piece, AnswerText)),
             ending=self._ending,
             stats=self._stats(),
             tool_calls=tuple(piece for piece in self._pieces if isinstance(piece, ToolCall)),
         )
+        whole = self._guard is not None and self._guard.is_whole
+        return replace(reply, parsed=self._schema.parse(reply.answer)) if self._schema and whole else reply
 
     def _read(self) -> Generator[PrefillProgress | Paused, None, mx.array | None]:
         """The prefill; after a fault that smaller pieces may avoid, once more from the beginning."""
@@ -203,7 +238,7 @@ class Answering:
         return None
 
     def _decode(self, logits: mx.array) -> Generator[Piece | Paused, None, None]:
-        writing = decode(self._loaded.model, self._cache, logits, make_sampler(self._sampling))
+        writing = self._writing(logits)
         token_id = next(writing)
         self._first_token_at = self._last_token_at = time.perf_counter()
         while True:
@@ -215,8 +250,9 @@ class Answering:
             if self._splitter.stopped:
                 self._ending = Ending.COMPLETE
                 return
-            if verdict.ending is not None:
-                self._ending = verdict.ending
+            ending = self._guard.ending(verdict.ending) if self._guard else verdict.ending
+            if ending is not None:
+                self._ending = ending
                 return
             if self._stopping():
                 return
@@ -228,6 +264,12 @@ class Answering:
             self._control.answer_now()
         for hint in self._steering.take_hints():
             self._control.hint(self._loaded.tokenizer.encode_text(f"\n\n{hint}\n\n"))
+
+    def _writing(self, logits: mx.array) -> Generator[int, Sequence[int] | None, None]:
+        model, sampler = self._loaded.model, make_sampler(self._sampling)
+        if self._guard is not None:
+            return decode_in_shape(model, self._cache, logits, sampler, self._guard)
+        return decode(model, self._cache, logits, sampler)
 
     def _collect(self, pieces: list[Piece]) -> list[Piece]:
         self._pieces += pieces

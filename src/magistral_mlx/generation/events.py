@@ -69,6 +69,9 @@ class Reply:
     ending: Ending
     stats: Stats = field(default_factory=Stats)
     tool_calls: tuple[ToolCall, ...] = ()
+    parsed: object = None
+    """With a schema: the answer as Python values, or as an instance of the pydantic class. None if the answer
+    is not whole, or breaks a rule of the class that JSON schema can't express; faces don't send it on."""
 
     def to_json(self, model: str) -> Mapping[str, object]:
         """The object that `magistral ask --json` prints."""
