@@ -26,6 +26,7 @@ SPELLINGS: tuple[tuple[str, str, str], ...] = (
 DROPPED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.inv_freq$"), "rotary frequencies: computed from rope_theta"),
     (re.compile(r"\.position_ids$"), "positions: counted, not stored"),
+    (re.compile(r"^v\.token_embd\.img_break$"), "a row of the embedding once more, for llama.cpp"),
 )
 """Tensors that may be in a source and are not used, each with the reason."""
 

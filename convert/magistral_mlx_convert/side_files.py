@@ -11,7 +11,8 @@ from magistral_mlx.errors import ConversionError
 from magistral_mlx.model_config import ModelConfig, Quantization
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
 from magistral_mlx_convert.plan import Plan
-from magistral_mlx_convert.sources.source import Source
+from magistral_mlx_convert.reasoning_prompts import OF_1_0, SINCE_1_1
+from magistral_mlx_convert.sources.source import MadeFile, Source
 
 TOKENIZER_FILE = "tekken.json"
 SYSTEM_PROMPT_FILE = "SYSTEM_PROMPT.txt"
@@ -38,43 +39,53 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
     Raises:
         ConversionError: there is no tokenizer, it does not fit the model, or a file is not what it should be.
     """
-    path = tokenizer or source.tokenizer
-    if path is None:
+    given = tokenizer or source.tokenizer
+    if given is None:
         raise ConversionError(
             f"{source.provenance.name} holds no {TOKENIZER_FILE}",
             f"Take the file from {_OFFICIAL} and name it with --tokenizer.",
         )
-    files = {TOKENIZER_FILE: _tokenizer(path, config)}
     notes: list[str] = []
+    if isinstance(given, MadeFile):
+        content, where = given.data, given.where
+        notes.append(f"The source has no {TOKENIZER_FILE}: it is made of the tokens in {Path(where).name}")
+    else:
+        content, where = _read(given), str(given)
+    special = _checked_tokenizer(content, where, config)
+    files = {TOKENIZER_FILE: content}
     if source.system_prompt is None:
+        release, prompt = ("1.2", SINCE_1_1) if "[THINK]" in special else ("1.0", OF_1_0)
+        files[SYSTEM_PROMPT_FILE] = prompt.encode()
         notes.append(
-            f"The source has no {SYSTEM_PROMPT_FILE}: the model will run without its reasoning prompt"
+            f"The source has no {SYSTEM_PROMPT_FILE}: it gets the reasoning prompt of Magistral Small "
+            f"{release}'s model card"
         )
     else:
         files[SYSTEM_PROMPT_FILE] = _system_prompt(source.system_prompt)
     if source.generation_config is not None:
         files[GENERATION_CONFIG_FILE] = _read(source.generation_config)
-        _object(files[GENERATION_CONFIG_FILE], source.generation_config)
+        _object(files[GENERATION_CONFIG_FILE], str(source.generation_config))
     return SideFiles(files=files, notes=tuple(notes))
 
 
-def _tokenizer(path: Path, config: ModelConfig) -> bytes:
-    data = _read(path)
-    raw = _object(data, path)
+def _checked_tokenizer(data: bytes, where: str, config: ModelConfig) -> set[str]:
+    """The names of the control tokens of a `tekken.json` that fits the model."""
+    raw = _object(data, where)
     numbers, special = raw.get("config"), raw.get("special_tokens")
     if (
         not isinstance(numbers, dict)
         or not isinstance(raw.get("vocab"), list)
         or not isinstance(special, list)
     ):
-        raise ConversionError(f"{path} is not a tekken tokenizer", f"Take the tekken.json of {_OFFICIAL}.")
+        raise ConversionError(f"{where} is not a tekken tokenizer", f"Take the tekken.json of {_OFFICIAL}.")
     size = cast(dict[str, object], numbers).get("default_vocab_size")
     if not isinstance(size, int) or size > config.text.vocab_size:
         raise ConversionError(
-            f"{path} has {size} tokens, but the model has {config.text.vocab_size}",
+            f"{where} has {size} tokens, but the model has {config.text.vocab_size}",
             "Use the tekken.json that belongs to these weights.",
         )
-    return data
+    entries = (entry for entry in cast(list[object], special) if isinstance(entry, dict))
+    return {str(cast(dict[str, object], entry).get("token_str")) for entry in entries}
 
 
 def _system_prompt(path: Path) -> bytes:
@@ -93,13 +104,13 @@ def _read(path: Path) -> bytes:
         raise ConversionError(f"{path} can't be read: {error.strerror}", "Check its permissions.") from error
 
 
-def _object(data: bytes, path: Path) -> dict[str, object]:
+def _object(data: bytes, where: str) -> dict[str, object]:
     try:
         raw: object = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ConversionError(f"{path} is not valid JSON: {error}", "Download it again.") from error
+        raise ConversionError(f"{where} is not valid JSON: {error}", "Download it again.") from error
     if not isinstance(raw, dict):
-        raise ConversionError(f"{path} is not a JSON object", "Download it again.")
+        raise ConversionError(f"{where} is not a JSON object", "Download it again.")
     return cast(dict[str, object], raw)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from magistral_mlx.errors import ConversionError, UsageError
 from magistral_mlx_convert.progress import Progress
 from magistral_mlx_convert.sources import huggingface, native
+from magistral_mlx_convert.sources.gguf import GGUFSource
 from magistral_mlx_convert.sources.huggingface import HuggingFaceFolder
 from magistral_mlx_convert.sources.native import NativeFolder
 from magistral_mlx_convert.sources.safetensors_files import indexed_files
@@ -56,20 +57,27 @@ def open_source(
 
 
 def open_local(path: Path, *, provenance: Provenance | None = None) -> Source:
-    """Opens a folder in whatever format its files have; of two formats, that of Hugging Face.
+    """Opens a folder or a GGUF file, in whatever format it has; of several, that of Hugging Face.
 
     Raises:
         ConversionError: no format that is read; or it can't be converted.
         CheckpointError: a file is damaged.
     """
+    if path.is_file():
+        return GGUFSource(path, provenance=provenance)
     if _is_native(path):
         return NativeFolder(path, provenance=provenance)
+    if not _has_shards(path) and any(path.glob("*.gguf")):
+        return GGUFSource(path, provenance=provenance)
     return HuggingFaceFolder(path, provenance=provenance)
 
 
 def _is_native(folder: Path) -> bool:
-    if not any((folder / name).is_file() for name in (native.SINGLE_FILE, native.INDEX_FILE)):
-        return False
+    held = any((folder / name).is_file() for name in (native.SINGLE_FILE, native.INDEX_FILE))
+    return held and not _has_shards(folder)
+
+
+def _has_shards(folder: Path) -> bool:
     # "*.json" of the official repository brings the index without its shards.
     shards = indexed_files(folder, single=huggingface.SINGLE_FILE, index=huggingface.INDEX_FILE) or ()
-    return not any((folder / file).is_file() for file in shards)
+    return any((folder / file).is_file() for file in shards)

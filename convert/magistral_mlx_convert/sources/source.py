@@ -32,6 +32,15 @@ class Provenance:
     """The commit, where it is known."""
 
 
+@dataclass(frozen=True)
+class MadeFile:
+    """A small file that the source does not hold, made from what it holds."""
+
+    data: bytes
+    where: str
+    """What it was made from, for messages."""
+
+
 class Source(Protocol):
     """A checkpoint that can be read row by row."""
 
@@ -47,8 +56,8 @@ class Source(Protocol):
     def tensors(self) -> Mapping[str, SourceTensor]: ...
 
     @property
-    def tokenizer(self) -> Path | None:
-        """`tekken.json`, where the source has one."""
+    def tokenizer(self) -> Path | MadeFile | None:
+        """`tekken.json`, where the source has one or something to make it from."""
         ...
 
     @property
