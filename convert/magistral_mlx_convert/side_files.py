@@ -84,8 +84,12 @@ def _checked_tokenizer(data: bytes, where: str, config: ModelConfig) -> set[str]
             f"{where} has {size} tokens, but the model has {config.text.vocab_size}",
             "Use the tekken.json that belongs to these weights.",
         )
-    entries = (entry for entry in cast(list[object], special) if isinstance(entry, dict))
-    return {str(cast(dict[str, object], entry).get("token_str")) for entry in entries}
+    names = (
+        cast(Mapping[str, object], entry).get("token_str")
+        for entry in cast(list[object], special)
+        if isinstance(entry, Mapping)
+    )
+    return {name for name in names if isinstance(name, str)}
 
 
 def _system_prompt(path: Path) -> bytes:
