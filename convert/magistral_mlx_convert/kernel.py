@@ -1,4 +1,4 @@
-"""The only file that computes: bytes of rows in, bytes of stored rows out, on MLX.
+"""What a conversion computes: bytes of rows in, bytes of stored rows out, on MLX.
 
 All calls must come from one thread. The output depends on rows only, never on how they were cut into
 chunks. CPU and Metal kernels break ties differently, so the same recipe gives slightly different codes there.
@@ -19,7 +19,7 @@ import numpy as np
 from magistral_mlx.errors import ConversionError
 from magistral_mlx_convert.plan import Unit
 
-_MLX_DTYPE = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32}
+_MLX_DTYPE = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32, "U32": mx.uint32, "U8": mx.uint8}
 
 # A float is infinite or not a number exactly when all bits of its exponent are set: as integers, its bits are
 # then at least these limits, signed for positive values and unsigned for negative ones. Two integer maxima

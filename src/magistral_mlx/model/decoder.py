@@ -2,7 +2,8 @@
 
 No other file imports mlx-lm's model; its caches are in `kv_cache.py`. What is relied on
 (tests/model/test_upstream_contract.py fails when it changes): `llama.Model` takes `ModelArgs`, holds `.model`
-(with `.embed_tokens`) and `.lm_head`, and is called with ids, `cache` and `input_embeddings`.
+(with `.embed_tokens`) and `.lm_head`, and is called with ids, `cache` and `input_embeddings`; `.model.layers`
+are called with states and a `mask`, `.model.norm` stands behind the last.
 """
 
 from typing import cast
@@ -14,7 +15,14 @@ from mlx_lm.models import llama
 from magistral_mlx.model.kv_cache import LayerCache, for_reading
 from magistral_mlx.model_config import TextConfig
 
-__all__ = ["build_decoder", "decode_hidden", "embed_tokens", "project_to_vocabulary"]
+__all__ = [
+    "build_decoder",
+    "decode_hidden",
+    "decode_layer",
+    "embed_tokens",
+    "normalize",
+    "project_to_vocabulary",
+]
 
 
 def build_decoder(text: TextConfig) -> nn.Module:
@@ -58,3 +66,15 @@ def project_to_vocabulary(decoder: nn.Module, hidden: mx.array) -> mx.array:
     """[..., hidden] -> logits [..., vocab]."""
     logits: mx.array = cast(llama.Model, decoder).lm_head(hidden)
     return logits
+
+
+def decode_layer(decoder: nn.Module, index: int, states: mx.array) -> mx.array:
+    """[prompts, n, hidden] -> the same after layer `index` alone; every position sees those before it."""
+    after: mx.array = cast(llama.Model, decoder).model.layers[index](states, mask="causal")
+    return after
+
+
+def normalize(decoder: nn.Module, states: mx.array) -> mx.array:
+    """[..., hidden] after the last layer -> what the head reads."""
+    normed: mx.array = cast(llama.Model, decoder).model.norm(states)
+    return normed
