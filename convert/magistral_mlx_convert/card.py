@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx_convert.comparison.figures import Comparison
 from magistral_mlx_convert.journal import FORMAT_VERSION
 from magistral_mlx_convert.kernel import backend, mlx_version
 from magistral_mlx_convert.plan import Plan
 from magistral_mlx_convert.report import ErrorReport
+from magistral_mlx_convert.report_files import GROUPS_CHART, LAYERS_CHART, comparison_table, in_words
 from magistral_mlx_convert.sources.source import Provenance
 from magistral_mlx_convert.workplace import in_gb
 
@@ -22,6 +24,7 @@ def manifest(
     dropped: Mapping[str, str],
     errors: ErrorReport,
     measured_rows: str,
+    comparison: Comparison | None,
     files: Mapping[str, tuple[int, str]],
 ) -> dict[str, object]:
     """Everything that is needed to check the folder, or to make it again. `files`: name -> bytes, SHA-256."""
@@ -44,6 +47,7 @@ def manifest(
             "whole": errors.whole,
             "classes": dict(errors.per_class),
         },
+        "comparison": comparison.to_json() if comparison else None,
         "files": {
             file: {"bytes": nbytes, "sha256": digest} for file, (nbytes, digest) in sorted(files.items())
         },
@@ -51,7 +55,13 @@ def manifest(
 
 
 def model_card(
-    plan: Plan, *, name: str, provenance: Provenance, errors: ErrorReport, measured_rows: str
+    plan: Plan,
+    *,
+    name: str,
+    provenance: Provenance,
+    errors: ErrorReport,
+    measured_rows: str,
+    comparison: Comparison | None,
 ) -> str:
     """`README.md`: where it came from, what was done, what was measured and what was not."""
     parts = [
@@ -61,6 +71,7 @@ def model_card(
         "magistral-mlx runs the folder whole; mlx-lm (text only) and mlx-vlm load the same weights.\n",
         _facts(plan, provenance),
         _errors(errors, measured_rows),
+        _answers(comparison),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -105,6 +116,18 @@ def _errors(errors: ErrorReport, measured_rows: str) -> str:
         + f"Relative error of the quantized weights, root mean square, {measured_rows}: "
         + f"{100 * errors.whole:.2f} % over all.\n\n"
         + "\n".join(["| weights | error |", "|---|---|", *rows])
-        + "\n\nNot measured here: how much the answers change. Published benchmark figures of the source are "
-        "for its unquantized weights.\n"
+        + "\n"
+    )
+
+
+def _answers(comparison: Comparison | None) -> str:
+    benchmarks = "Published benchmark figures of the source are for its unquantized weights.\n"
+    if comparison is None:
+        return f"Not measured here: how much the answers change. {benchmarks}"
+    return (
+        "## How much the predictions change\n\n"
+        "Source and result read the same texts and pictures, in float32. Over all tokens: "
+        f"{in_words(comparison.whole)}.\n\n{comparison_table(comparison)}\n\n"
+        f"![Error of each layer]({LAYERS_CHART})\n\n![Divergence for each language]({GROUPS_CHART})\n\n"
+        f"{benchmarks}"
     )

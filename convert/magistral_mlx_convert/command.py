@@ -48,7 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="keep the weights of a hub id in the hub's cache; without it each file goes once it is used up",
     )
     parser.add_argument(
-        "--report", action="store_true", help="measure the error of every weight, into report.json"
+        "--report",
+        action="store_true",
+        help="measure what the conversion changed: every weight, and what the model predicts",
     )
 
 
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here: `magistral --help` must not load MLX.
     from magistral_mlx_convert.conversion import convert
     from magistral_mlx_convert.progress_line import ProgressLine
-    from magistral_mlx_convert.report import error_summary
+    from magistral_mlx_convert.report_files import report_summary
 
     with ProgressLine(sys.stderr) as line:
         try:
@@ -87,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             line.say(f"Stopped; {after}.")
             return 130
         if arguments.report:
-            line.say(error_summary(folder))
+            line.say(report_summary(folder))
         line.say(f"Done. Use it: magistral ask --model {shlex.quote(str(folder))} 'What is 47 + 38?'")
     sys.stdout.write(f"{folder}\n")
     return 0

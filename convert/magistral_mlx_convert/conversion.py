@@ -1,6 +1,6 @@
 """The whole conversion, in the order it happens: check, plan, lock, stream, publish."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from magistral_mlx.manifest import sealed
 from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx_convert import journal
 from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
+from magistral_mlx_convert.comparison.figures import Comparison
 from magistral_mlx_convert.earlier import earlier_work
 from magistral_mlx_convert.journal import Progressed
 from magistral_mlx_convert.kernel import SpoiledWeightsError
@@ -17,7 +18,8 @@ from magistral_mlx_convert.plan import Plan, make_plan
 from magistral_mlx_convert.preflight import preflight
 from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.recipe import Recipe, choose_recipe
-from magistral_mlx_convert.report import REPORT_FILE, ErrorReport, error_report
+from magistral_mlx_convert.report import error_report
+from magistral_mlx_convert.report_files import report_files
 from magistral_mlx_convert.shard_file import hash_file
 from magistral_mlx_convert.shard_writer import explain_os_error
 from magistral_mlx_convert.side_files import (
@@ -81,7 +83,9 @@ def convert(
             interrupted.
         keep_source: keeps the weight files of a hub id in the hub library's cache; without it they come
             one at a time and go once they are used up. What the cache held before always stays.
-        report: measures the error of every weight instead of a sample and writes `report.json`.
+        report: measures the error of every weight instead of a sample, runs source and result on a
+            calibration set and writes what came of it into `report.json`, charts and the model card. A
+            hub id's files are kept for it.
         progress: called often; while a source is fetched, also from another thread.
 
     Returns:
@@ -101,7 +105,11 @@ def convert(
         if not resume:
             workplace.remove()
         opened = open_source(
-            source, revision=revision, scratch=workplace.source, keep_source=keep_source, progress=tell
+            source,
+            revision=revision,
+            scratch=workplace.source,
+            keep_source=keep_source or report,  # a report reads the source once more
+            progress=tell,
         )
         try:
             job = _prepare(opened, chosen, tokenizer=tokenizer, name=name, report=report)
@@ -175,7 +183,7 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
                 )
             total = job.plan.source_bytes
             progress(Progress(stage=Stage.PUBLISH, bytes_done=total, bytes_total=total))
-            _write_small_files(job, workplace.model, done)
+            _write_small_files(job, workplace.model, done, progress)
             workplace.publish()
     except OSError as error:
         raise ConversionError(*explain_os_error(error, workplace.model)) from error
@@ -210,24 +218,31 @@ def _prepared(
     return earlier.progressed
 
 
-def _write_small_files(job: _Job, folder: Path, done: Progressed) -> None:
+def _write_small_files(
+    job: _Job, folder: Path, done: Progressed, progress: Callable[[Progress], None]
+) -> None:
     errors = error_report(done)
     provenance = job.source.provenance
     files = dict(job.side_files.files)
     files["config.json"] = to_json(converted_config(job.source.config, job.plan))
     files[INDEX_FILE] = to_json(index(job.plan))
-    card = model_card(
-        job.plan, name=job.name, provenance=provenance, errors=errors, measured_rows=job.measured_rows
-    )
-    files[CARD_FILE] = card.encode()
-    if job.report:
-        files[REPORT_FILE] = to_json(_report(errors))
     # A run that was killed here may have left others, of a source that had them then.
     for path in folder.iterdir():
         if path.name not in done.finished:
             path.unlink()
-    for file, data in files.items():
-        (folder / file).write_bytes(data)
+    _write(folder, files)
+    comparison = _compared(job, folder, progress) if job.report else None
+    files |= report_files(errors, comparison) if comparison else {}
+    card = model_card(
+        job.plan,
+        name=job.name,
+        provenance=provenance,
+        errors=errors,
+        measured_rows=job.measured_rows,
+        comparison=comparison,
+    )
+    files[CARD_FILE] = card.encode()
+    _write(folder, files)
     hashes = {file: (len(data), hash_file(folder / file)) for file, data in files.items()}
     hashes |= {file: (shard.nbytes, shard.sha256) for file, shard in done.finished.items()}
     (folder / MANIFEST_FILE).write_bytes(
@@ -240,6 +255,7 @@ def _write_small_files(job: _Job, folder: Path, done: Progressed) -> None:
                     dropped=job.weights.dropped,
                     errors=errors,
                     measured_rows=job.measured_rows,
+                    comparison=comparison,
                     files=hashes,
                 )
             )
@@ -247,5 +263,17 @@ def _write_small_files(job: _Job, folder: Path, done: Progressed) -> None:
     )
 
 
-def _report(errors: ErrorReport) -> dict[str, object]:
-    return {"whole": errors.whole, "classes": dict(errors.per_class), "tensors": dict(errors.per_tensor)}
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
+
+
+def _compared(job: _Job, folder: Path, progress: Callable[[Progress], None]) -> Comparison:
+    """Runs the source beside the new files, before they are published."""
+    # Imported here: only a report needs the model.
+    from magistral_mlx_convert.comparison.comparing import compare
+
+    def tell(done: int, total: int) -> None:
+        progress(Progress(stage=Stage.COMPARE, tensors_done=done, tensors_total=total))
+
+    return compare(job.source, job.weights, folder, progress=tell)

@@ -10,6 +10,8 @@ class Stage(StrEnum):
     PREFLIGHT = "preflight"
     DOWNLOAD = "download"
     CONVERT = "convert"
+    COMPARE = "compare"
+    """For a report; counted in steps, as `tensors_done` of `tensors_total`."""
     PUBLISH = "publish"
 
 

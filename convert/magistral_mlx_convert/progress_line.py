@@ -85,6 +85,11 @@ def describe(progress: Progress, *, seconds: float) -> str:
     """One line: share, bytes, tensors, speed, time left, memory. `seconds` since the first event."""
     if progress.stage is Stage.PUBLISH:
         return "publishing"
+    if progress.stage is Stage.COMPARE:
+        return (
+            f"comparing source and result  {progress.tensors_done}/{progress.tensors_total} steps  "
+            f"peak memory {in_gb(peak_memory_bytes())}"
+        )
     share = progress.bytes_done / progress.bytes_total if progress.bytes_total else 0.0
     filled = round(share * _BAR_CELLS)
     parts = [

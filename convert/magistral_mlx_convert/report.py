@@ -3,17 +3,14 @@
 The error of a set of weights is the root of their summed squared errors over that of their summed squares.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from magistral_mlx_convert.journal import Errors, Progressed
 
-REPORT_FILE = "report.json"
-
+_TEXT_LAYER = re.compile(r"language_model\.model\.layers\.(\d+)\.")
 _LAYER_NUMBER = re.compile(r"\.layers\.\d+\.")
 
 
@@ -23,30 +20,32 @@ class ErrorReport:
 
     per_tensor: Mapping[str, float]
     per_class: Mapping[str, float]
+    per_layer: tuple[float, ...]
+    """Over the matrices of each layer of the text model, first to last."""
     whole: float | None
 
 
 def error_report(progressed: Progressed) -> ErrorReport:
     """Adds up what all shards measured."""
-    errors: Errors = {
+    return summed_up({
         name: pair for shard in progressed.finished.values() for name, pair in shard.errors.items()
-    }
+    })  # fmt: skip
+
+
+def summed_up(errors: Errors) -> ErrorReport:
+    """The report on squared errors and squared weights of single parameters."""
     classes: dict[str, list[tuple[float, float]]] = {}
+    layers: dict[int, list[tuple[float, float]]] = {}
     for name in sorted(errors):
         classes.setdefault(_class_of(name), []).append(errors[name])
+        if layer := _TEXT_LAYER.match(name):
+            layers.setdefault(int(layer[1]), []).append(errors[name])
     return ErrorReport(
         per_tensor={name: _relative([errors[name]]) for name in sorted(errors)},
         per_class={name: _relative(pairs) for name, pairs in classes.items()},
+        per_layer=tuple(_relative(layers[index]) for index in sorted(layers)),
         whole=_relative(list(errors.values())) if errors else None,
     )
-
-
-def error_summary(folder: Path) -> str:
-    """One line for people on the `report.json` of a converted folder."""
-    whole = json.loads((folder / REPORT_FILE).read_bytes())["whole"]
-    if whole is None:
-        return "Relative error of the weights: none, because nothing is quantized"
-    return f"Relative error of the weights: {100 * whole:.2f} %; {folder / REPORT_FILE} has it per tensor"
 
 
 def _class_of(name: str) -> str:

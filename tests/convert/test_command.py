@@ -33,7 +33,7 @@ def test_the_folder_is_all_of_stdout(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_the_report_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_source(tmp_path / "hf")
     assert run(source, "--to", tmp_path / "out", "--report") == 0
-    assert "Relative error of the weights:" in capsys.readouterr().err
+    assert "Report: weights differ by" in capsys.readouterr().err
     assert (tmp_path / "out" / "report.json").exists()
 
 

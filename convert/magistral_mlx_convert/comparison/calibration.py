@@ -1,12 +1,12 @@
 """What both models read: a text in each language of Magistral's model card, and a few drawn pictures.
 
-The texts (`texts.json`) were written for this purpose. Pictures are drawn from fixed seeds, and what they show
-is told after them as an assistant would.
+The texts (`texts.json`) were written for this purpose. Pictures are drawn from fixed seeds, and what they
+show is told after them as an assistant would.
 """
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -18,7 +18,7 @@ from magistral_mlx.prompt.tokenizer import Tokenizer
 PICTURES = "pictures"
 """The group of the samples that see something; all other groups are languages."""
 
-LONGEST = 320
+LONGEST = 160
 """Tokens of a sample. A tokenizer that knows a script only by its bytes would make long ones."""
 
 
@@ -62,9 +62,9 @@ def samples(tokenizer: Tokenizer, *, seeing: bool, texts: Mapping[str, str] | No
         texts: language -> text; the bundled ones without it.
     """
     read = [
-        Sample(group=language, token_ids=_cut([tokenizer.special.bos, *tokenizer.encode_text(text)]), scored_from=1)
+        Sample(group=language, token_ids=_text_ids(tokenizer, text), scored_from=1)
         for language, text in sorted((texts or calibration_texts()).items())
-    ]  # fmt: skip
+    ]
     return [*read, *(_picture_sample(tokenizer, *each) for each in _PICTURES)] if seeing else read
 
 
@@ -88,5 +88,5 @@ def _picture_sample(tokenizer: Tokenizer, shown: Grid | BarChart, told: str) -> 
     )
 
 
-def _cut(token_ids: Sequence[int]) -> tuple[int, ...]:
-    return tuple(token_ids[:LONGEST])
+def _text_ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    return tuple([tokenizer.special.bos, *tokenizer.encode_text(text)][:LONGEST])

@@ -13,7 +13,7 @@ from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx_convert.comparison.calibration import Sample, samples
-from magistral_mlx_convert.comparison.divergence import diverge
+from magistral_mlx_convert.comparison.divergence import Integers, diverge
 from magistral_mlx_convert.comparison.figures import Comparison, figures_of
 from magistral_mlx_convert.comparison.streamed_model import StreamedModel
 from magistral_mlx_convert.comparison.weights import SourceWeights, StoredWeights, Weights
@@ -87,16 +87,16 @@ def _compare(
         targets,
     )
     progress(layers + 2, layers + 2)
-    names = list(dict.fromkeys(groups))
+    of_group = {name: np.array([group == name for group in groups]) for name in dict.fromkeys(groups)}
     return Comparison(
         whole=figures_of(divergence, np.ones(len(groups), np.bool_)),
-        groups={name: figures_of(divergence, np.array([group == name for group in groups])) for name in names},
+        groups={name: figures_of(divergence, chosen) for name, chosen in of_group.items()},
         layers=tuple(differences),
-    )  # fmt: skip
+    )
 
 
-def _scored(read: list[Sample]) -> tuple[mx.array, "np.ndarray[tuple[int], np.dtype[np.int64]]", list[str]]:
-    """Where predictions are compared: [positions, 2] of sample and place, the token that follows, the group."""
+def _scored(read: list[Sample]) -> tuple[mx.array, Integers, list[str]]:
+    """Of each compared prediction: [sample, place], the token that really follows, the group."""
     places: list[tuple[int, int]] = []
     targets: list[int] = []
     groups: list[str] = []
@@ -117,8 +117,8 @@ def _difference(ours: mx.array, theirs: mx.array, read: list[Sample]) -> float:
     noise, signal = 0.0, 0.0
     for number, sample in enumerate(read):
         a, b = ours[number, : len(sample.token_ids)], theirs[number, : len(sample.token_ids)]
-        noise += mx.sum(mx.square(a - b)).item()
-        signal += mx.sum(mx.square(a)).item()
+        noise += float(mx.sum(mx.square(a - b)))
+        signal += float(mx.sum(mx.square(a)))
     return float(f"{(noise / signal) ** 0.5:.5g}") if signal else 0.0
 
 

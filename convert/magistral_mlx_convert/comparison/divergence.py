@@ -14,6 +14,7 @@ difference of sums near 10.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import mlx.core as mx
 import numpy as np
@@ -82,12 +83,12 @@ class _Side:
 
     @property
     def log_total(self) -> Doubles:
-        return np.log(self.total) + self.largest
+        return cast("Doubles", np.log(self.total) + self.largest)
 
     def add(self, first: int, logits: mx.array, targets: Integers) -> tuple[Doubles, mx.array]:
         """Takes logits [positions, piece]; returns what earlier sums are to be multiplied by, and exp."""
         best = _double(mx.max(logits, axis=1))
-        place = np.asarray(mx.argmax(logits, axis=1)).astype(np.int64) + first
+        place = np.array(mx.argmax(logits, axis=1), np.int64) + first
         self.top = np.where(best > self.largest, place, self.top)
         largest = np.maximum(self.largest, best)
         rescale = np.exp(self.largest - largest)
@@ -103,4 +104,4 @@ class _Side:
 
 
 def _double(array: mx.array) -> Doubles:
-    return np.asarray(array).astype(np.float64)
+    return cast("Doubles", np.array(array, np.float64))

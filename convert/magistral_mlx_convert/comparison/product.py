@@ -1,7 +1,10 @@
 """One matrix product, on whatever multiplies fastest."""
 
+from typing import cast
+
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 
 def product(x: mx.array, rows: mx.array) -> mx.array:
@@ -12,4 +15,8 @@ def product(x: mx.array, rows: mx.array) -> mx.array:
     """
     if mx.default_device() == mx.Device(mx.gpu):
         return x @ rows.T
-    return mx.array(np.asarray(x) @ np.asarray(rows).T)
+    return mx.array(_floats(x) @ _floats(rows).T)
+
+
+def _floats(array: mx.array) -> NDArray[np.float32]:
+    return cast("NDArray[np.float32]", np.asarray(array))

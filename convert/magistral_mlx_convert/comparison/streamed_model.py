@@ -7,6 +7,7 @@ The forward pass is the runtime's own (`magistral_mlx.model`); only what holds a
 # Reason: mlx leaves *shape, *axes and *args of its array methods without types.
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -41,7 +42,7 @@ class StreamedModel:
         for sample in samples:
             features = [self._model.encode_image(mx.array(image.pixels)) for image in sample.images]
             states = self._model.embed_prompt(sample.token_ids, features)
-            rows.append(mx.pad(states, ((0, longest - len(sample.token_ids)), (0, 0))))
+            rows.append(mx.pad(states, [(0, longest - len(sample.token_ids)), (0, 0)]))
             mx.eval(rows[-1])
         return mx.stack(rows)
 
@@ -90,7 +91,8 @@ class _GatedMLP(nn.Module):
         gates = chunks(self._source, f"{self._path}.gate_proj.weight")
         ups = chunks(self._source, f"{self._path}.up_proj.weight")
         for (_, gate), (_, up) in zip(gates, ups, strict=True):
-            parts.append(nn.silu(product(flat, gate)) * product(flat, up))
+            gated = product(flat, gate)
+            parts.append(gated * mx.sigmoid(gated) * product(flat, up))
             mx.eval(parts[-1])
         inner = mx.concatenate(parts, axis=-1)
         mx.eval(inner)
@@ -113,7 +115,8 @@ class _Embedding(nn.Module):
 def _leave_weights_on_disk(model: MagistralModel, weights: Weights) -> None:
     """Every module that holds a matrix is replaced, every other gets its few weights."""
     replaced: list[tuple[str, nn.Module]] = []
-    for path, module in model.named_modules():
+    modules = cast("list[tuple[str, nn.Module]]", cast(Any, model).named_modules())  # left untyped
+    for path, module in modules:
         if path.endswith(".mlp"):
             replaced.append((path, _GatedMLP(weights, path)))
         elif isinstance(module, nn.Linear) and ".mlp." not in path:

@@ -1,5 +1,8 @@
 """Rows of parameters by their name, in float32: from any source, or read back from a converted folder."""
 
+# pyright: reportUnknownMemberType=false
+# Reason: mlx leaves *shape, *axes and *args of its array methods without types.
+
 import math
 from collections.abc import Iterator
 from typing import Protocol

@@ -6,7 +6,7 @@ No other file imports mlx-lm's model; its caches are in `kv_cache.py`. What is r
 are called with states and a `mask`, `.model.norm` stands behind the last.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -70,7 +70,8 @@ def project_to_vocabulary(decoder: nn.Module, hidden: mx.array) -> mx.array:
 
 def decode_layer(decoder: nn.Module, index: int, states: mx.array) -> mx.array:
     """[prompts, n, hidden] -> the same after layer `index` alone; every position sees those before it."""
-    after: mx.array = cast(llama.Model, decoder).model.layers[index](states, mask="causal")
+    layer = cast(Any, cast(llama.Model, decoder).model.layers[index])  # its stub knows no mask by name
+    after: mx.array = layer(states, mask="causal")
     return after
 
 
