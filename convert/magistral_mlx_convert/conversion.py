@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
@@ -104,15 +105,18 @@ def convert(
     with open_workplace(Path(to)) as workplace:
         if not resume:
             workplace.remove()
-        opened = open_source(
+        open_it = partial(
+            open_source,
             source,
-            revision=revision,
             scratch=workplace.source,
             keep_source=keep_source or report,  # a report reads the source once more
             progress=tell,
         )
+        opened = open_it(revision=revision)
         try:
-            job = _prepare(opened, chosen, tokenizer=tokenizer, name=name, report=report)
+            pinned = None if Path(source).expanduser().exists() else opened.provenance.revision
+            reopen = partial(open_it, revision=pinned) if report else None
+            job = _prepare(opened, chosen, tokenizer=tokenizer, name=name, reopen=reopen)
             for note in (*opened.notes, *job.side_files.notes):
                 tell(Progress(stage=Stage.CONVERT, note=note))
             _run(job, workplace, resume=resume, progress=tell)
@@ -131,19 +135,25 @@ class _Job:
     plan: Plan
     side_files: SideFiles
     name: str
-    report: bool
+    reopen: Callable[[], Source] | None
+    """Opens the source once more, for a report; None when none is wanted."""
 
     @property
     def measure_every(self) -> int:
-        return 1 if self.report else SAMPLED_ROWS
+        return 1 if self.reopen else SAMPLED_ROWS
 
     @property
     def measured_rows(self) -> str:
-        return "every row" if self.report else f"every {SAMPLED_ROWS}th row"
+        return "every row" if self.reopen else f"every {SAMPLED_ROWS}th row"
 
 
 def _prepare(
-    source: Source, recipe: Recipe, *, tokenizer: str | Path | None, name: str | None, report: bool
+    source: Source,
+    recipe: Recipe,
+    *,
+    tokenizer: str | Path | None,
+    name: str | None,
+    reopen: Callable[[], Source] | None,
 ) -> _Job:
     config = parse_config(source.config, file=f"config.json of {source.provenance.name}")
     if config.quantization is not None:
@@ -158,7 +168,7 @@ def _prepare(
         plan=make_plan(config, weights, recipe),
         side_files=read_side_files(source, config, tokenizer=Path(tokenizer) if tokenizer else None),
         name=name or f"{source.provenance.name.rpartition('/')[2]}-{recipe.name}",
-        report=report,
+        reopen=reopen,
     )
 
 
@@ -231,7 +241,7 @@ def _write_small_files(
         if path.name not in done.finished:
             path.unlink()
     _write(folder, files)
-    comparison = _compared(job, folder, progress) if job.report else None
+    comparison = _compared(job.reopen, folder, progress) if job.reopen else None
     files |= report_files(errors, comparison) if comparison else {}
     card = model_card(
         job.plan,
@@ -268,7 +278,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / file).write_bytes(data)
 
 
-def _compared(job: _Job, folder: Path, progress: Callable[[Progress], None]) -> Comparison:
+def _compared(reopen: Callable[[], Source], folder: Path, progress: Callable[[Progress], None]) -> Comparison:
     """Runs the source beside the new files, before they are published."""
     # Imported here: only a report needs the model.
     from magistral_mlx_convert.comparison.comparing import compare
@@ -276,4 +286,8 @@ def _compared(job: _Job, folder: Path, progress: Callable[[Progress], None]) -> 
     def tell(done: int, total: int) -> None:
         progress(Progress(stage=Stage.COMPARE, tensors_done=done, tensors_total=total))
 
-    return compare(job.source, job.weights, folder, progress=tell)
+    source = reopen()  # the stream has let go of its files
+    try:
+        return compare(source, folder, progress=tell)
+    finally:
+        source.close()

@@ -270,3 +270,9 @@ def test_the_preflight_counts_the_download_and_one_file(hub: Hub, tmp_path: Path
     assert "in 3 files, 45 tensors; 0.8 MB to fetch" in lines[0]
     assert "the result and one file of the source at a time" in lines[2]
     assert "at 100 Mbit/s" in lines[4]
+
+
+def test_a_report_reads_the_source_once_more(hub: Hub, tmp_path: Path) -> None:
+    folder = convert(REPOSITORY, tmp_path / "out", report=True)
+    here = convert(hub.folder, tmp_path / "local", report=True)
+    assert (folder / "report.json").read_bytes() == (here / "report.json").read_bytes()

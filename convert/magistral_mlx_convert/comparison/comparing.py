@@ -18,14 +18,13 @@ from magistral_mlx_convert.comparison.figures import Comparison, figures_of
 from magistral_mlx_convert.comparison.streamed_model import StreamedModel
 from magistral_mlx_convert.comparison.weights import SourceWeights, StoredWeights, Weights
 from magistral_mlx_convert.kernel import small_allocator_cache
-from magistral_mlx_convert.mapping import WeightMap
+from magistral_mlx_convert.mapping import map_tensors
 from magistral_mlx_convert.sources.huggingface import HuggingFaceFolder
 from magistral_mlx_convert.sources.source import Source
 
 
 def compare(
     source: Source,
-    weights: WeightMap,
     folder: Path,
     *,
     texts: Mapping[str, str] | None = None,
@@ -35,13 +34,12 @@ def compare(
 
     Args:
         source: what was converted.
-        weights: which of its tensors fill which parameters.
         folder: the result: config, index, weights and tekken.json.
         texts: language -> text; the bundled ones without it.
         progress: called with steps done and steps in all; a step is one layer of both models.
 
     Raises:
-        ConversionError: a file can't be read.
+        ConversionError: a file can't be read, or the source is another model than the result.
         CheckpointError: a file of the result is damaged.
     """
     opened = HuggingFaceFolder(folder)
@@ -52,7 +50,7 @@ def compare(
         with small_allocator_cache():
             return _compare(
                 config,
-                SourceWeights(source, weights),
+                SourceWeights(source, map_tensors(config, source.tensors)),
                 StoredWeights(opened, config),
                 read,
                 progress or _ignore,

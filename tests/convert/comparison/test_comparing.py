@@ -10,7 +10,6 @@ import pytest
 
 from magistral_mlx.checkpoint import open_checkpoint
 from magistral_mlx.model.loading import load_model
-from magistral_mlx.model_config import parse_config
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx_convert import convert
@@ -18,8 +17,7 @@ from magistral_mlx_convert.comparison import weights
 from magistral_mlx_convert.comparison.calibration import PICTURES, Sample, calibration_texts, samples
 from magistral_mlx_convert.comparison.comparing import compare
 from magistral_mlx_convert.comparison.figures import Comparison
-from magistral_mlx_convert.mapping import map_tensors
-from magistral_mlx_convert.sources.opening import open_source
+from magistral_mlx_convert.sources.opening import open_local
 from support.random_checkpoint import tiny_config, write_source
 
 TEXTS = {"English": "The library closes at eight.", "German": "Das geht natürlich nicht."}
@@ -30,10 +28,9 @@ Polish Portuguese Romanian Russian Serbian Spanish Turkish Ukrainian Vietnamese
 
 
 def compared(source: Path, folder: Path, **options: Any) -> Comparison:
-    opened = open_source(source, revision=None, progress=lambda _: None)
+    opened = open_local(source)
     try:
-        mapped = map_tensors(parse_config(opened.config), opened.tensors)
-        return compare(opened, mapped, folder, texts=TEXTS, **options)
+        return compare(opened, folder, texts=TEXTS, **options)
     finally:
         opened.close()
 
