@@ -72,17 +72,6 @@ async def test_a_narrow_screen_shows_one_pane_and_switches() -> None:
         await app.until(lambda: app.reasoning.region.height > 0)
 
 
-async def test_the_reasoning_can_be_hidden_and_is_not_lost() -> None:
-    async with driven_app([*_THOUGHT, Answer("12", 1)]) as app:
-        await app.type("q")
-        await app.until_phase("ready")
-        await app.pilot.press("ctrl+t")
-        await app.until(lambda: app.reasoning.region.height == 0)
-        await app.pilot.press("ctrl+t")
-        await app.until(lambda: app.reasoning.region.height > 0)
-        assert "7 + 5 = 12" in app.reasoning.plain_text
-
-
 async def test_resizing_keeps_everything_and_wraps_anew() -> None:
     words = " ".join(f"word{number}" for number in range(80))
     async with driven_app([Answer(words, 80)]) as app:

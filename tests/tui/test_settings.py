@@ -12,6 +12,7 @@ from textual.widgets import Input, Select
 
 from magistral_mlx.engine.protocol import Answer
 from magistral_mlx_tui.commands import COMMANDS
+from magistral_mlx_tui.panes.pane_pair import Fold
 from magistral_mlx_tui.screens.settings import SettingsScreen
 from magistral_mlx_tui.settings import (
     Settings,
@@ -165,7 +166,7 @@ async def test_settings_that_cannot_be_kept_hold_until_the_end_and_say_so(
 async def test_keys_can_be_changed_and_the_reasoning_be_hidden_from_the_start() -> None:
     settings = Settings(keys={"settings": "f12"}, show_reasoning=False, motion=False)
     async with driven_app([Answer("x", 1)], settings=settings) as app:
-        assert app.screen.has_class("-no-reasoning")
+        assert app.screen.pair.fold is Fold.HIDE
         assert not app.screen.prompt.cursor_blink
         await app.pilot.press("f10")
         await app.pilot.pause()

@@ -67,7 +67,7 @@ class MagistralApp(App[None]):
         """The chat."""
         self.chat = ChatScreen(self.controller, picture_mode=self._picture_mode)
         self.chat.options = _options(self.settings)
-        self.chat.set_class(not self.settings.show_reasoning, "-no-reasoning")
+        self.chat.show_reasoning(self.settings.show_reasoning)
         return self.chat
 
     def on_ready(self) -> None:
@@ -112,7 +112,7 @@ class MagistralApp(App[None]):
         self.animation_level = "full" if settings.motion else "none"
         self.chat.options = _options(settings)
         self.chat.prompt.cursor_blink = settings.motion
-        self.chat.set_class(not settings.show_reasoning, "-no-reasoning")
+        self.chat.show_reasoning(settings.show_reasoning)
         try:
             save_settings(settings)
         except OSError as error:

@@ -9,6 +9,9 @@ from magistral_mlx_tui.text.lines import FixedDocument, Line
 from magistral_mlx_tui.text.markdown import MarkdownDocument
 from magistral_mlx_tui.turns import Turn
 
+_MOST_AT_ONCE = 12_000
+"""Characters that are taken into one frame: a long conversation that is opened comes in several."""
+
 
 class Feed:
     """Keeps one pane in step with one channel of the turns.
@@ -27,39 +30,43 @@ class Feed:
         last_words: Callable[[Turn], list[Line]],
     ) -> None:
         self.pane = pane
+        self.turn: Turn | None = None
+        """The last turn that is shown, or has begun to be."""
         self._pieces = pieces
         self._last_words = last_words
         self._finished = 0
         self._open: Turn | None = None
         self._taken = 0
+        self._rest = ""
 
     def clear(self) -> None:
         """Begin anew with an empty pane."""
         self.pane.clear()
         self.pane.set_live(False)
-        self._finished, self._open, self._taken = 0, None, 0
+        self._finished, self.turn, self._open, self._taken, self._rest = 0, None, None, 0, ""
 
     def sync(self, turns: Sequence[Turn]) -> bool:
-        """Show what is new; returns whether there was anything."""
-        changed = False
+        """Show what is new, or as much of it as one frame should take; returns whether there is more."""
+        room = _MOST_AT_ONCE
         while self._finished < len(turns):
             turn = turns[self._finished]
             if self._open is not turn:
                 self._begin(turn)
-                changed = True
             pieces = self._pieces(turn)
-            if text := "".join(pieces[self._taken :]):
-                self.pane.append(text)
-                changed = True
+            self._rest += "".join(pieces[self._taken :])
             self._taken = len(pieces)
-            if turn.running:
-                break
+            text, self._rest = self._rest[:room], self._rest[room:]
+            if text:
+                self.pane.append(text)
+                room -= len(text)
+            if turn.running or self._rest:
+                return bool(self._rest)
             self._end(turn)
-            changed = True
-        return changed
+        return False
 
     def _begin(self, turn: Turn) -> None:
-        self._open, self._taken = turn, 0
+        self._open = self.turn = turn
+        self._taken = 0
         self.pane.add(FixedDocument(question_lines(turn, first=self._finished == 0)))
         self.pane.add(MarkdownDocument())
 

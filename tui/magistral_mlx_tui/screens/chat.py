@@ -6,8 +6,6 @@ from typing import ClassVar, cast
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from magistral_mlx.sanitize import sanitize_line
@@ -15,15 +13,14 @@ from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.arranging import new_conversation
 from magistral_mlx_tui.clipboard import copy_text
 from magistral_mlx_tui.commands import bindings, parse_slash
-from magistral_mlx_tui.controller import Controller, Phase
+from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.frame_clock import FrameClock
-from magistral_mlx_tui.panes.feeds import Feed, answer_words, thought_words
-from magistral_mlx_tui.panes.stream_pane import StreamPane
+from magistral_mlx_tui.panes.pane_pair import PanePair
 from magistral_mlx_tui.picture_desk import PictureDesk
 from magistral_mlx_tui.screens.attached import AttachedScreen
 from magistral_mlx_tui.screens.help import HelpScreen
+from magistral_mlx_tui.screens.looking import LookingScreen
 from magistral_mlx_tui.screens.picture_path import PicturePathScreen
-from magistral_mlx_tui.text.figures import format_tokens
 from magistral_mlx_tui.text.paths import dropped_files, find_file
 from magistral_mlx_tui.themes import THEMES, next_theme
 from magistral_mlx_tui.thumbnail import PictureMode
@@ -39,7 +36,7 @@ NARROW, WIDE = 80, 120
 """Columns: below the first one pane is shown at a time, from the second on both stand side by side."""
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(LookingScreen):
     """Header, note, panes or welcome, attachments, status, prompt, gauges, footer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
@@ -53,7 +50,6 @@ class ChatScreen(Screen[None]):
         self.desk = PictureDesk(controller, self.say)
         self._message = ""
         self._clock = FrameClock(self._draw, self.set_timer)
-        self._switched_by_hand = False
         self._arrangement = 0
 
     def compose(self) -> ComposeResult:
@@ -61,9 +57,7 @@ class ChatScreen(Screen[None]):
         yield Header(id="header")
         yield MiniatureNote(id="miniature-note")
         yield Welcome(id="welcome")
-        with Container(id="panes"):
-            yield StreamPane(title="Reasoning", id="reasoning")
-            yield StreamPane(title="Answer", id="answer")
+        yield PanePair(id="panes")
         yield FailurePanel(id="failure")
         yield Attachments(id="attachments")
         yield StatusLine(id="status")
@@ -72,13 +66,7 @@ class ChatScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Connect the panes and begin to listen."""
-        self._reasoning = self.query_one("#reasoning", StreamPane)
-        self._answer = self.query_one("#answer", StreamPane)
-        self._feeds = (
-            Feed(self._reasoning, pieces=lambda turn: turn.reasoning, last_words=thought_words),
-            Feed(self._answer, pieces=lambda turn: turn.answer, last_words=answer_words),
-        )
+        """Begin to listen."""
         self.prompt.focus()
         self.controller.on_change = self._clock.request
         self._draw()
@@ -112,10 +100,10 @@ class ChatScreen(Screen[None]):
         self.set_class(bool(turns), "-talking")
         if controller.arrangement != self._arrangement:
             self._arrangement = controller.arrangement
-            for feed in self._feeds:
-                feed.clear()
+            self.pair.clear()
         if turns:
-            self._draw_turns()
+            if self.pair.sync(turns, controller.phase):
+                self._clock.request()
         else:
             self.query_one(Welcome).show_state(controller)
 
@@ -126,16 +114,9 @@ class ChatScreen(Screen[None]):
         if appears and not self.prompt.text:  # its keys must not swallow what is being typed
             self.call_after_refresh(panel.focus)
 
-    def _draw_turns(self) -> None:
-        turn, phase = self.controller.turns[-1], self.controller.phase
-        for feed in self._feeds:
-            feed.sync(self.controller.turns)
-        self._reasoning.set_live(turn.running and phase in (Phase.READING, Phase.THINKING))
-        self._answer.set_live(turn.running and phase is Phase.ANSWERING)
-        for pane, count in ((self._reasoning, turn.reasoning_tokens), (self._answer, turn.answer_tokens)):
-            pane.set_status(format_tokens(count) if count else "")
-        if not self._switched_by_hand:
-            self.set_class(phase in (Phase.READING, Phase.THINKING), "-show-reasoning")
+    def focus_prompt(self) -> None:
+        """Go on typing."""
+        self.prompt.focus()
 
     def say(self, message: str) -> None:
         """Show `message` in the status line until something else happens."""
@@ -166,10 +147,8 @@ class ChatScreen(Screen[None]):
             self._ask(Question(text, self.desk.take(), self.options))
 
     def _ask(self, question: Question) -> None:
-        self._switched_by_hand = False
         self._message = ""
-        for pane in (self._reasoning, self._answer):
-            pane.follow()
+        self.pair.begin_question()
         self.controller.submit(question)
 
     def _obey(self, name: str, argument: str) -> None:
@@ -177,6 +156,10 @@ class ChatScreen(Screen[None]):
             self.attach(argument)
         elif name == "theme" and argument:
             self._set_theme(argument)
+        elif name == "reasoning" and argument:
+            self.fold_reasoning(argument)
+        elif name == "find" and argument:
+            self.pair.find(argument)
         else:
             getattr(self, f"action_{name}")()
 
@@ -261,33 +244,6 @@ class ChatScreen(Screen[None]):
             self.say("There is no answer to copy yet.")
             return
         self.say(copy_text(self._host, text))
-
-    def action_reasoning(self) -> None:
-        """Hide or show the reasoning; where only one pane fits, switch."""
-        if self.size.width < NARROW:
-            self._switched_by_hand = True
-            self.toggle_class("-show-reasoning")
-        else:
-            self.toggle_class("-no-reasoning")
-
-    def action_layout(self) -> None:
-        """Side by side or stacked, against what the width suggests."""
-        self.toggle_class("-other-layout")
-
-    def action_page_up(self) -> None:
-        """Scroll both panes back."""
-        for pane in (self._reasoning, self._answer):
-            pane.scroll_page_up(animate=False)
-
-    def action_page_down(self) -> None:
-        """Scroll both panes on."""
-        for pane in (self._reasoning, self._answer):
-            pane.scroll_page_down(animate=False)
-
-    def action_follow(self) -> None:
-        """Follow the end of both panes."""
-        for pane in (self._reasoning, self._answer):
-            pane.follow()
 
     def action_theme(self) -> None:
         """Next theme."""
