@@ -178,6 +178,12 @@ def test_a_megabyte_line_passes() -> None:
     assert wire.decode(whole) == (4, done)
 
 
+@pytest.mark.parametrize("parsed", [None, {"bars": [1, 2.5], "ok": True}, "text"])
+def test_a_reply_with_values_read_from_it(parsed: object) -> None:
+    done = Done(Reply("", "{}", Ending.COMPLETE, Stats(), parsed=parsed))
+    assert wire.decode(wire.encode(3, done)) == (3, done)
+
+
 def test_the_protocol_is_cheap_to_import() -> None:
     heavy = "{'mlx', 'mlx_lm', 'PIL', 'numpy', 'mistral_common', 'psutil', 'textual'}"
     modules = "import magistral_mlx.engine.protocol, magistral_mlx.engine.child"

@@ -1,7 +1,8 @@
 """Frozen dataclasses to JSON objects and back, strictly: what does not fit its declared type is refused.
 
 Understands what the engine's messages are made of: str, bool, int, float, None, StrEnum, dataclasses,
-unions of these with None, and `tuple[X, ...]`. Unknown or missing keys, an int for a bool, NaN: EngineError.
+unions of these with None, `tuple[X, ...]`, and `object`, which is any JSON value as it is. Unknown or missing
+keys, an int for a bool, NaN: EngineError.
 """
 
 import math
@@ -58,6 +59,8 @@ def _declared(cls: type) -> dict[str, tuple[Field[Any], Any]]:
 
 
 def _load(hint: Any, value: object, *, where: str) -> object:
+    if hint is object:
+        return value
     origin = get_origin(hint)
     if origin in (UnionType, Union):
         return _load_optional(get_args(hint), value, where=where)
