@@ -168,7 +168,7 @@ class AnswerStream(Iterator[Event]):
             self._end(None)
             raise
         if isinstance(event, Finished):
-            self._end(event.reply)
+            return Finished(self._end(event.reply) or event.reply)
         return event
 
     def _leave(self) -> None:
@@ -181,10 +181,10 @@ class AnswerStream(Iterator[Event]):
         self._events.close()
         self._end(self._answering.leave())
 
-    def _end(self, reply: Reply | None) -> None:
+    def _end(self, reply: Reply | None) -> Reply | None:
         self._over = True
-        self._reply = reply
-        self._answering = self._events = None
+        answering, self._answering = self._answering, None
+        self._events = None
         cache, self._cache = self._cache, None
-        if cache is not None:
-            self._question.give_back(cache, reply)
+        self._reply = reply if cache is None else self._question.end(cache, answering, reply)
+        return self._reply

@@ -66,9 +66,9 @@ class CheckedOptions:
             raise UsageError(f"temperature is {self.temperature!r}", "Give a number, 0 or more.")
         if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
             raise UsageError(f"top_p is {self.top_p!r}", "Give a number above 0, at most 1.")
-        _check_whole("max_tokens", self.max_tokens, least=1)
-        _check_whole("thinking_budget", self.thinking_budget, least=0)
-        _check_whole("seed", self.seed, least=None)
+        check_whole("max_tokens", self.max_tokens, least=1)
+        check_whole("thinking_budget", self.thinking_budget, least=0)
+        check_whole("seed", self.seed, least=None)
         check_kv_bits(self.kv_bits)
         if not self.thinking and self.thinking_budget:
             raise UsageError(
@@ -112,7 +112,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _check_whole(name: str, value: object, *, least: int | None) -> None:
+def check_whole(name: str, value: object, *, least: int | None) -> None:
+    """Refuses what is no whole number or below `least`; None is fine.
+
+    Raises:
+        UsageError: names the option.
+    """
     if value is None:
         return
     whole = isinstance(value, int) and not isinstance(value, bool)

@@ -1,17 +1,18 @@
 """Turns with a model: each question continues what was said, and only what is new is read."""
 
-import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from magistral_mlx.answer_stream import AnswerStream
 from magistral_mlx.ask_options import AskOptions, CheckedOptions
 from magistral_mlx.errors import UsageError
-from magistral_mlx.generation.events import Reply, ToolCall
+from magistral_mlx.generation.events import Ending, Reply
 from magistral_mlx.prompt.chat import AssistantTurn, Turn, UserTurn
-from magistral_mlx.question import Question, user_turn
+from magistral_mlx.question import Answered, Question, user_turn
 
 if TYPE_CHECKING:
+    from magistral_mlx.generation.cache_store import CacheStore
     from magistral_mlx.generation.loaded_model import LoadedModel
     from magistral_mlx.generation.prompt_cache import PromptCache
     from magistral_mlx.prompt.images import ImageSource
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 class Conversation:
     """A conversation with one model; made by `Magistral.conversation`.
 
-    It keeps the turns and the KV cache behind them. Thoughts stay in the history, as Magistral was trained,
-    which is also what lets the cache only grow. It may be used from several threads: `ask` waits for its
-    turn, while a stream that is not read to its end keeps the conversation until it is closed.
+    It keeps the turns; the KV cache behind them is kept by the model, within its bound, and only ever grows:
+    thoughts stay in the history, as Magistral was trained, and earlier replies go in as the model wrote them,
+    id by id. A conversation may be used from several threads: `ask` waits for its turn, while a stream that
+    is not read to its end keeps the conversation until it is closed.
     """
 
     def __init__(
@@ -39,7 +41,12 @@ class Conversation:
         self._system = system
         self._sees = sees
         self._turns: tuple[Turn, ...] = tuple(turns)
-        self._cache: PromptCache | None = None
+        self._options = CheckedOptions()  # those of the last question
+        self._ending: Ending | None = None  # of the last reply; None: not known
+        self._replies = 0
+        self._owner = object()  # stands for this conversation in the store of KV caches
+        self._running: PromptCache | None = None
+        self._context_used = 0
         self._busy = False
 
     @property
@@ -54,8 +61,24 @@ class Conversation:
 
     @property
     def context_used(self) -> int:
-        """Tokens in the KV cache: all that was read and written, a running reply included."""
-        return 0 if self._cache is None else len(self._cache)
+        """Tokens of all that was read and written, a running reply included; 0 once the model is closed."""
+        running = self._running
+        if running is not None:
+            return len(running)
+        return self._context_used if self._caches() is not None else 0
+
+    @property
+    def kv_bits(self) -> int:
+        """The width of the KV cache: 16 (the model's own dtype), 8 or 4."""
+        return self._kv_bits
+
+    @property
+    def kv_bytes(self) -> int:
+        """Memory of the KV cache, spare room included; 0 where it had to make room for others."""
+        cache, caches = self._running, self._caches()
+        if cache is None and caches is not None:
+            cache = caches.held(self._owner)
+        return 0 if cache is None else cache.nbytes
 
     def ask(self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]) -> Reply:
         """Asks, waits and gives the reply: as `Magistral.ask`, after everything said before."""
@@ -66,55 +89,179 @@ class Conversation:
     ) -> AnswerStream:
         """Asks and gives the events of the reply as they come: as `Magistral.stream`."""
         turn = user_turn(text, images, sees=self._sees)
-        return AnswerStream(
-            Question(
-                turn=turn,
-                options=CheckedOptions(**options),
-                system=self._system,
-                model=self._model,
-                history=lambda: self._turns,
-                take_cache=self._take_cache,
-                give_back=lambda _, reply: self._answered(turn, reply),
-            )
+        return self._answer(lambda: (*self._turns, turn), CheckedOptions(**options))
+
+    def continue_(self, max_tokens: int | None = None) -> Reply:
+        """Goes on with the last reply, which was cut off, stopped or a loop; reads nothing again.
+
+        Args:
+            max_tokens: most tokens to come; None: what the context leaves. All else is as it was asked.
+
+        Returns:
+            The whole reply, old and new joined; it takes the place of the old one in `turns`.
+
+        Raises:
+            UsageError: the last reply is complete, or there is none.
+        """
+        return self.continue_stream(max_tokens).reply()
+
+    def continue_stream(self, max_tokens: int | None = None) -> AnswerStream:
+        """As `continue_`, but gives the new events as they come; `Finished` has the joined reply."""
+        return self._answer(
+            lambda: self._turns[:-1],
+            replace(self._options, max_tokens=max_tokens),
+            unfinished=self._unfinished_reply,
         )
 
-    @property
-    def kv_bits(self) -> int:
-        """The width of the KV cache: 16 (the model's own dtype), 8 or 4."""
-        return self._kv_bits if self._cache is None else self._cache.kv_bits
+    def regenerate(self, **options: Unpack[AskOptions]) -> Reply:
+        """Asks the last question again, in place of its reply; `options` change how it was asked.
 
-    @property
-    def kv_bytes(self) -> int:
-        """Memory of the KV cache, spare room included."""
-        return 0 if self._cache is None else self._cache.nbytes
+        Raises:
+            UsageError: nothing was asked yet.
+        """
+        return self.regenerate_stream(**options).reply()
+
+    def regenerate_stream(self, **options: Unpack[AskOptions]) -> AnswerStream:
+        """As `regenerate`, but gives the events of the reply as they come."""
+        self._last_question()
+        again = replace(self._options, **options)
+        return self._answer(lambda: self._turns[: self._last_question() + 1], again)
+
+    def edit(
+        self,
+        turn_index: int,
+        text: str,
+        *,
+        images: "Iterable[ImageSource]" = (),
+        **options: Unpack[AskOptions],
+    ) -> Reply:
+        """Asks another question in place of an earlier one; what was said after that is gone.
+
+        Until there is a reply, the conversation stays as it was.
+
+        Args:
+            turn_index: of the question in `turns`.
+            text: the new question.
+            images: its pictures; those of the old question are not taken over.
+            options: as for `ask`.
+
+        Raises:
+            UsageError: there is no question at that place.
+            PromptError, ImageError, NetworkError: as for `ask`.
+        """
+        return self.edit_stream(turn_index, text, images=images, **options).reply()
+
+    def edit_stream(
+        self,
+        turn_index: int,
+        text: str,
+        *,
+        images: "Iterable[ImageSource]" = (),
+        **options: Unpack[AskOptions],
+    ) -> AnswerStream:
+        """As `edit`, but gives the events of the reply as they come."""
+        turn = user_turn(text, images, sees=self._sees)
+        questions = [index for index, each in enumerate(self._turns) if isinstance(each, UserTurn)]
+        if turn_index not in questions:
+            raise UsageError(
+                f"Turn {turn_index!r} is no question of this conversation",
+                f"Give one of {', '.join(map(str, questions))}." if questions else "Ask one first.",
+            )
+        return self._answer(lambda: (*self._turns[:turn_index], turn), CheckedOptions(**options))
+
+    def branch(self) -> "Conversation":
+        """Another conversation with the same turns; both go on from here without knowing of each other.
+
+        The KV cache so far is shared until either is asked; then the other one's is copied as far as needed.
+        """
+        branch = Conversation(
+            self._model, system=self._system, sees=self._sees, turns=self._turns, kv_bits=self._kv_bits
+        )
+        branch._options, branch._ending = self._options, self._ending
+        branch._context_used = self._context_used
+        return branch
 
     def forget_cache(self) -> None:
         """Frees the KV cache; the turns stay, and the next question reads them anew. On the owner thread."""
-        self._kv_bits, self._cache = self.kv_bits, None
+        caches = self._caches()
+        if caches is not None:
+            caches.forget(self._owner)
+        self._context_used = 0
 
-    def _take_cache(self) -> "PromptCache":
-        from magistral_mlx.generation.prompt_cache import PromptCache
+    def _answer(
+        self,
+        turns: Callable[[], tuple[Turn, ...]],
+        options: CheckedOptions,
+        *,
+        unfinished: Callable[[], AssistantTurn | None] = lambda: None,
+    ) -> AnswerStream:
+        return AnswerStream(
+            Question(
+                options=options,
+                system=self._system,
+                model=self._model,
+                turns=turns,
+                owner=self._owner,
+                kv_bits=lambda: self._kv_bits,
+                claim=self._claim,
+                caching=self._caching,
+                settle=lambda answered: self._settle(turns, options, answered),
+                unfinished=unfinished,
+            )
+        )
 
+    def _caches(self) -> "CacheStore | None":
+        try:
+            return self._model().caches
+        except UsageError:  # the model was closed
+            return None
+
+    def _claim(self) -> None:
         if self._busy:
             raise UsageError(
                 "This conversation is still answering", "Read its stream to the end, or close it."
             )
-        if self._cache is None:
-            self._cache = PromptCache(self._model().model, kv_bits=self._kv_bits)
         self._busy = True
-        return self._cache
 
-    def _answered(self, turn: UserTurn, reply: Reply | None) -> None:
+    def _caching(self, cache: "PromptCache") -> None:
+        self._running, self._kv_bits = cache, cache.kv_bits
+
+    def _settle(
+        self, turns: Callable[[], tuple[Turn, ...]], options: CheckedOptions, answered: Answered | None
+    ) -> Reply | None:
+        if self._running is not None:
+            self._context_used = len(self._running)
+        self._running = None
         self._busy = False
-        if reply is None or not (reply.reasoning or reply.answer or reply.tool_calls):
-            return
-        calls = tuple(call for call in reply.tool_calls if _is_json_object(call))
-        self._turns = (*self._turns, turn, AssistantTurn(reply.reasoning, reply.answer, calls))
+        if answered is None:
+            return None
+        if not answered.said:
+            return answered.reply
+        self._turns = (*turns(), answered.as_turn())
+        self._options = options
+        self._ending = answered.reply.ending
+        self._replies += 1
+        number = self._replies
 
+        def go_on(max_tokens: int | None) -> Reply:
+            if number != self._replies:
+                raise UsageError("The conversation has gone on since this reply", "Ask the next question.")
+            return self.continue_(max_tokens)
 
-def _is_json_object(call: ToolCall) -> bool:
-    """Whether the format can express the call; one with other arguments would spoil every later turn."""
-    try:
-        return isinstance(json.loads(call.arguments), dict)
-    except ValueError:
-        return False
+        return answered.reply_that_goes_on(go_on)
+
+    def _unfinished_reply(self) -> AssistantTurn:
+        last = self._turns[-1] if self._turns else None
+        if not isinstance(last, AssistantTurn):
+            raise UsageError("There is no reply to go on with", "Ask a question first.")
+        if self._ending is not None and self._ending.is_whole:
+            raise UsageError(
+                f"The last reply cannot go on: it is {self._ending.value}", "Ask the next question."
+            )
+        return last
+
+    def _last_question(self) -> int:
+        questions = [index for index, turn in enumerate(self._turns) if isinstance(turn, UserTurn)]
+        if not questions:
+            raise UsageError("There is no question to ask again", "Ask one first.")
+        return questions[-1]

@@ -1,15 +1,18 @@
 """One question on its way to the model: composed, encoded and begun on the owner thread."""
 
+import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from magistral_mlx.ask_options import CheckedOptions
 from magistral_mlx.errors import ImageError, PromptError, UsageError
-from magistral_mlx.generation.events import Reply
-from magistral_mlx.prompt.chat import Turn, UserTurn, compose, encode
+from magistral_mlx.generation.events import Ending, Reply, ToolCall
+from magistral_mlx.prompt.chat import AssistantTurn, PreparedPrompt, Turn, UserTurn, compose, encode
 from magistral_mlx.prompt.images import load_image
+from magistral_mlx.prompt.splicing import closed, opening, reply_spans, splice
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,6 +62,33 @@ def read_pictures(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Imag
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What came of a question."""
+
+    reply: Reply
+    token_ids: tuple[int, ...]
+    """Everything of the reply as the model wrote it, what the prompt said of it already included; () if its
+    text is to be encoded again."""
+
+    @property
+    def said(self) -> bool:
+        """Whether anything came at all."""
+        return bool(self.reply.reasoning or self.reply.answer or self.reply.tool_calls)
+
+    def as_turn(self) -> AssistantTurn:
+        """The reply as history; tool calls that the format can't express would spoil every later turn."""
+        reply = self.reply
+        calls = tuple(call for call in reply.tool_calls if _is_json_object(call))
+        ids = self.token_ids if calls == reply.tool_calls else ()
+        return AssistantTurn(reply.reasoning, reply.answer, calls, ids)
+
+    def reply_that_goes_on(self, go_on: Callable[[int | None], Reply]) -> Reply:
+        """The reply, with what its `continue_` does if it can go on."""
+        can = self.said and not self.reply.ending.is_whole
+        return replace(self.reply, going_on=go_on) if can else self.reply
+
+
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """What an `AnswerStream` runs; its methods are called on the owner thread.
 
@@ -66,19 +96,24 @@ class Question:
     after another one of the same conversation was answered.
     """
 
-    turn: UserTurn
     options: CheckedOptions
     system: str | None
     model: "Callable[[], LoadedModel]"
     """Raises UsageError if it was closed."""
-    history: Callable[[], tuple[Turn, ...]]
-    """The turns before this one."""
-    take_cache: "Callable[[], PromptCache]"
-    """The cache to use until `give_back`; raises UsageError if another question still uses it."""
-    give_back: "Callable[[PromptCache, Reply | None], None]"
-    """Takes the cache back, with the reply unless there was an error."""
-    kv_bits: int | None = None
-    """The width of the KV cache when the options name none; None: as the cache is."""
+    turns: Callable[[], tuple[Turn, ...]]
+    """The conversation, up to what is to be answered."""
+    owner: object
+    """Whose KV cache it is."""
+    kv_bits: Callable[[], int]
+    """The width of the KV cache when the options name none."""
+    claim: Callable[[], None]
+    """Called before anything else; raises UsageError if the owner is still answering."""
+    settle: "Callable[[Answered | None], Reply | None]"
+    """Called at the end of all that was claimed, without anything after an error; what the asker gets."""
+    caching: "Callable[[PromptCache], None]" = lambda cache: None
+    """Told which cache is in use."""
+    unfinished: "Callable[[], AssistantTurn | None]" = lambda: None
+    """The reply to go on with; None: a new one."""
 
     def begin(
         self, *, stopping: Callable[[], bool], steering: "Steering", asked_at: float
@@ -90,31 +125,87 @@ class Question:
             UsageError: the model was closed, or the conversation is still answering.
         """
         from magistral_mlx.generation.answering import Answering
+        from magistral_mlx.generation.prompt_cache import position_keys
 
-        loaded, options = self.model(), self.options
-        cache = self.take_cache()
+        loaded = self.model()
+        self.claim()
         try:
-            kv_bits = options.kv_bits or self.kv_bits
-            if kv_bits is not None:
-                cache.use_bits(kv_bits)
-            messages = compose(
-                (*self.history(), self.turn),
-                system=self.system,
-                system_prompt=loaded.reasoning_prompt,
-                thinking=options.thinking,
-                marks=loaded.tokenizer.thought_marks,
-            )
-            prompt = encode(loaded.tokenizer, messages, tools=options.tools)
+            prompt, written = self._prompt(loaded)
+            whole = replace(prompt, token_ids=(*prompt.token_ids, *written))
+            kv_bits = self.options.kv_bits or self.kv_bits()
+            keys = position_keys(whole, image_id=loaded.tokenizer.special.image)
+            cache = loaded.caches.take(keys, owner=self.owner, kv_bits=kv_bits)
+            loaded.caches.make_room(len(keys) * loaded.kv_bytes_per_token(kv_bits))
+            self.caching(cache)
             answering = Answering(
                 loaded,
                 cache,
                 prompt,
-                options.plan(),
+                self.options.plan(),
+                written=written,
                 stopping=stopping,
                 steering=steering,
                 asked_at=asked_at,
             )
         except BaseException:
-            self.give_back(cache, None)
+            self.settle(None)
             raise
         return answering, cache
+
+    def end(self, cache: "PromptCache", answering: "Answering | None", reply: Reply | None) -> Reply | None:
+        """Gives everything back, with the reply unless there was an error; what the asker gets of it."""
+        with suppress(UsageError):  # closed meanwhile: the cache goes with it
+            self.model().caches.give_back(cache, owner=self.owner)
+        if reply is None or answering is None:
+            return self.settle(None)
+        return self.settle(Answered(reply=reply, token_ids=_kept_ids(answering, reply)))
+
+    def _prompt(self, loaded: "LoadedModel") -> tuple[PreparedPrompt, tuple[int, ...]]:
+        """What is read, and what of the reply stands after it already."""
+        special = loaded.tokenizer.special
+        turns, begun = self.turns(), self.unfinished()
+        prompt = splice(self._encoded(loaded, turns), turns, special)
+        if begun is None:
+            return prompt, ()
+        if begun.token_ids:
+            ids = begun.token_ids[len(opening(prompt.token_ids, special)) :]
+            if begun.token_ids[-1] == special.eos:
+                # The model ended its turn inside the thought; the thought is closed, so that it answers.
+                ids = closed(ids, special)[:-1]
+            return prompt, ids
+        # Only a reply that is followed by something is encoded.
+        whole = self._encoded(loaded, (*turns, begun, UserTurn("?"))).token_ids
+        *_, (start, stop) = reply_spans(whole, special)
+        ids = whole[start : stop - 1]
+        if not begun.answer and ids and ids[-1] == special.end_think:
+            ids = ids[:-1]  # the thought was cut off: it goes on
+        return prompt, ids
+
+    def _encoded(self, loaded: "LoadedModel", turns: tuple[Turn, ...]) -> PreparedPrompt:
+        messages = compose(
+            turns,
+            system=self.system,
+            system_prompt=loaded.reasoning_prompt,
+            thinking=self.options.thinking,
+            marks=loaded.tokenizer.thought_marks,
+        )
+        return encode(loaded.tokenizer, messages, tools=self.options.tools)
+
+
+def _is_json_object(call: ToolCall) -> bool:
+    try:
+        return isinstance(json.loads(call.arguments), dict)
+    except ValueError:
+        return False
+
+
+def _kept_ids(answering: "Answering", reply: Reply) -> tuple[int, ...]:
+    """The ids of a reply, if they say exactly what its text says and nothing that no reply should hold."""
+    special, written = answering.special, answering.token_ids
+    if special.think is None:  # thoughts are marked in text, which is encoded as such
+        return ()
+    usual = {special.think, special.end_think, special.tool_calls, special.args, special.eos}
+    stopped = reply.ending is Ending.COMPLETE and written[-1:] != [special.eos]  # a stop string was cut off
+    if stopped or any(answering.is_control(token_id) and token_id not in usual for token_id in written):
+        return ()
+    return (*opening(answering.prompt.token_ids, special), *written)

@@ -4,29 +4,28 @@ Importing this module loads no MLX: the owner thread does, with the first model.
 """
 
 import os
-import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from magistral_mlx import installed
 from magistral_mlx.answer_stream import AnswerStream
-from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits
+from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits, check_whole
 from magistral_mlx.conversation import Conversation
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Reply
 from magistral_mlx.memory import size_of
 from magistral_mlx.model_config import Quantization
 from magistral_mlx.owner_thread import owner_thread
-from magistral_mlx.prompt.chat import encode
-from magistral_mlx.question import Question, read_pictures, user_turn
+from magistral_mlx.prompt.chat import AssistantTurn, UserTurn, encode
+from magistral_mlx.question import Answered, Question, read_pictures, user_turn
 
 if TYPE_CHECKING:
     import mlx.core as mx
 
     from magistral_mlx.generation.loaded_model import LoadedModel
-    from magistral_mlx.generation.prompt_cache import PromptCache
     from magistral_mlx.prompt.chat import Message, Turn
     from magistral_mlx.prompt.images import ImageSource
 
@@ -37,6 +36,7 @@ def load(
     model: "str | os.PathLike[str] | None" = None,
     *,
     kv_bits: int = 16,
+    cache_bytes: int | None = None,
     wire: bool = False,
     progress: installed.Progress | None = None,
 ) -> "Magistral":
@@ -47,6 +47,8 @@ def load(
             one, or the miniature if none is.
         kv_bits: width of the KV caches unless a conversation or a question says otherwise: 16 (the model's
             own dtype), 8 or 4; see `AskOptions`.
+        cache_bytes: memory for the KV caches of conversations that are not answering right now, the least
+            recently used go first; None: half of what the weights leave on this machine.
         wire: keep weights and caches from being swapped, for the whole process; leaves the system 35 % of
             the memory and at least 8 GB. Off by default: it is linked to panics of whole machines.
         progress: told how far it is; called on another thread.
@@ -57,7 +59,9 @@ def load(
         MemoryLimitError: it does not fit this machine.
     """
     check_kv_bits(kv_bits)
-    return Magistral(owner_thread().call(lambda: _load(model, progress, wire=wire)), kv_bits=kv_bits)
+    check_whole("cache_bytes", cache_bytes, least=0)
+    loaded = owner_thread().call(lambda: _load(model, progress, cache_bytes=cache_bytes, wire=wire))
+    return Magistral(loaded, kv_bits=kv_bits)
 
 
 class Magistral:
@@ -71,8 +75,7 @@ class Magistral:
         checkpoint = loaded.checkpoint
         self._kv_bits = kv_bits
         self._loaded: LoadedModel | None = loaded
-        self._idle_cache: PromptCache | None = None
-        self._conversations: weakref.WeakSet[Conversation] = weakref.WeakSet()
+        self._single_questions = object()  # the owner of their KV cache
         self.name = checkpoint.name
         """What faces show."""
         self.path = checkpoint.directory
@@ -126,18 +129,8 @@ class Magistral:
         **options: Unpack[AskOptions],
     ) -> AnswerStream:
         """As `ask`, but gives the events of the reply as they come; the last one is `Finished`."""
-        return AnswerStream(
-            Question(
-                turn=user_turn(text, images, sees=self.sees),
-                options=CheckedOptions(**options),
-                system=system,
-                model=self._require,
-                history=tuple,
-                take_cache=self._take_cache,
-                give_back=lambda cache, _: self._give_back(cache),
-                kv_bits=self._kv_bits,
-            )
-        )
+        turn = user_turn(text, images, sees=self.sees)
+        return self._answer(turn, CheckedOptions(**options), system)
 
     def conversation(
         self, *, system: str | None = None, turns: "Iterable[Turn]" = (), kv_bits: int | None = None
@@ -153,11 +146,9 @@ class Magistral:
             UsageError: kv_bits is impossible.
         """
         check_kv_bits(kv_bits)
-        conversation = Conversation(
+        return Conversation(
             self._require, system=system, sees=self.sees, turns=turns, kv_bits=kv_bits or self._kv_bits
         )
-        self._conversations.add(conversation)
-        return conversation
 
     def tokenize(self, messages: "Sequence[Message]") -> list[int]:
         """The ids that are sent for chat messages, exactly as mistral-common gives them.
@@ -208,34 +199,60 @@ class Magistral:
             raise UsageError("This model was closed", "Load it again.")
         return self._loaded
 
-    def _take_cache(self) -> "PromptCache":
-        from magistral_mlx.generation.prompt_cache import PromptCache
+    def _answer(
+        self,
+        turn: UserTurn,
+        options: CheckedOptions,
+        system: str | None,
+        unfinished: AssistantTurn | None = None,
+    ) -> AnswerStream:
+        def settle(answered: Answered | None) -> Reply | None:
+            if answered is None:
+                return None
+            reply = answered.as_turn()
 
-        cache, self._idle_cache = self._idle_cache, None
-        return cache or PromptCache(self._require().model, kv_bits=self._kv_bits)
+            def go_on(max_tokens: int | None) -> Reply:
+                return self._answer(turn, replace(options, max_tokens=max_tokens), system, reply).reply()
 
-    def _give_back(self, cache: "PromptCache") -> None:
-        if self._loaded is not None:
-            self._idle_cache = cache
+            return answered.reply_that_goes_on(go_on)
+
+        return AnswerStream(
+            Question(
+                options=options,
+                system=system,
+                model=self._require,
+                turns=lambda: (turn,),
+                owner=self._single_questions,
+                kv_bits=lambda: self._kv_bits,
+                claim=lambda: None,
+                settle=settle,
+                unfinished=lambda: unfinished,
+            )
+        )
 
     def _free(self) -> None:
         import mlx.core as mx
 
-        self._loaded = self._idle_cache = None
-        for conversation in self._conversations:
-            conversation.forget_cache()
+        if self._loaded is not None:
+            self._loaded.caches.clear()
+        self._loaded = None
         mx.clear_cache()
 
 
 def _load(
-    model: "str | os.PathLike[str] | None", progress: installed.Progress | None, *, wire: bool
+    model: "str | os.PathLike[str] | None",
+    progress: installed.Progress | None,
+    *,
+    cache_bytes: int | None,
+    wire: bool,
 ) -> "LoadedModel":
     from magistral_mlx.allocator import set_limits
     from magistral_mlx.generation.loaded_model import open_model
 
     directory = installed.resolve(model, progress=progress)
     set_limits(wire=wire)
-    return open_model(directory, progress=progress and partial(progress, "Loading the weights"))
+    weights = progress and partial(progress, "Loading the weights")
+    return open_model(directory, cache_bytes=cache_bytes, progress=weights)
 
 
 def _in_words(quantization: Quantization | None) -> str | None:

@@ -56,8 +56,9 @@ class MagistralRuntime:
 
     def continue_(self, max_tokens: int | None) -> EventStream:
         """See EngineRuntime.continue_."""
-        del max_tokens
-        raise EngineError("Going on with a reply is not available yet", "Ask again.")
+        if self._conversation is None:
+            raise UsageError("There is no reply to go on with", "Ask a question first.")
+        return self._conversation.continue_stream(max_tokens)
 
     def new_conversation(self) -> None:
         """See EngineRuntime.new_conversation."""

@@ -1,8 +1,8 @@
 """Frozen dataclasses to JSON objects and back, strictly: what does not fit its declared type is refused.
 
 Understands what the engine's messages are made of: str, bool, int, float, None, StrEnum, dataclasses,
-unions of these with None, `tuple[X, ...]`, and `object`, which is any JSON value as it is. Unknown or missing
-keys, an int for a bool, NaN: EngineError.
+unions of these with None, `tuple[X, ...]`, and `object`, which is any JSON value as it is. Fields with the
+metadata `stays_here` are not sent. Unknown or missing keys, an int for a bool, NaN: EngineError.
 """
 
 import math
@@ -25,7 +25,8 @@ def dump(value: object) -> object:
         EngineError: a number is not finite; JSON has no word for it.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: dump(getattr(value, field.name)) for field in fields(value)}
+        sent = (field for field in fields(value) if not field.metadata.get("stays_here"))
+        return {field.name: dump(getattr(value, field.name)) for field in sent}
     if isinstance(value, tuple):
         return [dump(item) for item in cast("tuple[object, ...]", value)]
     if isinstance(value, float) and not math.isfinite(value):
@@ -55,7 +56,8 @@ def load_fields(cls: type, raw: Mapping[str, object], *, where: str) -> dict[str
 @cache
 def _declared(cls: type) -> dict[str, tuple[Field[Any], Any]]:
     hints = get_type_hints(cls)
-    return {field.name: (field, hints[field.name]) for field in fields(cls)}
+    sent = (field for field in fields(cls) if not field.metadata.get("stays_here"))
+    return {field.name: (field, hints[field.name]) for field in sent}
 
 
 def _load(hint: Any, value: object, *, where: str) -> object:

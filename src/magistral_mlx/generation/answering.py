@@ -15,6 +15,7 @@ from magistral_mlx.generation.control import Control, Limits, answer_reserve, so
 from magistral_mlx.generation.decoding import PromptReader, decode, prefill
 from magistral_mlx.generation.events import (
     AnswerText,
+    ContextSegments,
     Ending,
     Event,
     Finished,
@@ -34,8 +35,8 @@ from magistral_mlx.generation.splitter import EventSplitter, Piece
 from magistral_mlx.generation.steering import Steering
 from magistral_mlx.generation.text_thoughts import TextSectionTracker, TextThoughtSplitter
 from magistral_mlx.prompt.chat import PreparedPrompt
+from magistral_mlx.prompt.splicing import thought_is_open
 from magistral_mlx.prompt.thought_marks import ThoughtMarks
-from magistral_mlx.prompt.tokenizer import SpecialIds
 
 _log = logging.getLogger(__name__)
 
@@ -58,32 +59,41 @@ class Plan:
 
 
 def limits_of(
-    plan: Plan, *, prompt_tokens: int, context_length: int, guard: AnswerGuard | None = None
+    plan: Plan,
+    *,
+    prompt_tokens: int,
+    written: Sequence[int] = (),
+    context_length: int,
+    guard: AnswerGuard | None = None,
 ) -> Limits:
-    """The limits in tokens for a prompt of that length; an answer in a shape has its own reserve.
+    """The limits of the tokens to come; an answer in a shape has its own reserve.
+
+    Args:
+        plan: what is wanted.
+        prompt_tokens: length of the prompt.
+        written: what stands after it of the reply already; the guard takes note of it.
+        context_length: most tokens in all.
+        guard: keeps the answer in its shape.
 
     Raises:
         ContextOverflow: the prompt leaves no room for a reply.
         UsageError: no answer of the schema fits.
     """
-    room = context_length - prompt_tokens
+    held = prompt_tokens + len(written)
+    room = context_length - held
     if room < 1:
         raise ContextOverflow(
-            f"The prompt has {prompt_tokens} tokens, the model takes {context_length} with its answer",
+            f"The prompt has {held} tokens, the model takes {context_length} with its answer",
             "Shorten it, use smaller pictures, or start a new conversation.",
         )
     max_tokens = room if plan.max_tokens is None else min(plan.max_tokens, room)
     reserve = answer_reserve(max_tokens)
     if guard is not None:
-        guard.limit(max_tokens)
+        guard.limit(max_tokens + len(written))
+        for token_id in written:
+            guard.push(token_id)
         reserve = max(reserve, guard.reserve(max_tokens))
     return Limits(max_tokens=max_tokens, thinking_budget=plan.thinking_budget, answer_reserve=reserve)
-
-
-def thinking_is_open(token_ids: tuple[int, ...], special: SpecialIds) -> bool:
-    """Whether the prompt ends inside a thought; closed pairs, as in the system prompt, do not count."""
-    marks = [token_id for token_id in token_ids if token_id in (special.think, special.end_think)]
-    return bool(marks) and marks[-1] == special.think
 
 
 def _guard(loaded: LoadedModel, plan: Plan, *, thinking_open: bool) -> AnswerGuard | None:
@@ -105,6 +115,7 @@ class Answering:
         loaded: the model.
         cache: of the conversation; it holds prompt and reply afterwards, as far as they came.
         prompt: what to answer.
+        written: ids of a reply to go on with; they stand after the prompt and are not counted as new.
         stopping: asked at each token and each prefill chunk whether to stop.
         steering: what else is wished while it runs: to pause, to answer now, to take a hint.
         asked_at: `time.perf_counter()` when the question was put.
@@ -122,27 +133,30 @@ class Answering:
         prompt: PreparedPrompt,
         plan: Plan,
         *,
+        written: Sequence[int] = (),
         stopping: Callable[[], bool],
         steering: Steering | None = None,
         asked_at: float,
     ) -> None:
         special = loaded.tokenizer.special
-        thinking_open = thinking_is_open(prompt.token_ids, special)
+        thinking_open = thought_is_open(prompt.token_ids, special)
         self._guard = _guard(loaded, plan, thinking_open=thinking_open)
         limits = limits_of(
             plan,
             prompt_tokens=len(prompt.token_ids),
+            written=written,
             context_length=loaded.context_length,
             guard=self._guard,
         )
         self._schema = plan.schema
         self._loaded = loaded
         self._cache = cache
-        self._prompt = prompt
-        self._keys = position_keys(prompt, image_id=special.image)
-        self._sampling = plan.sampling
-        self.segments = prompt_segments(prompt.token_ids, special)
-        """What the prompt is made of."""
+        self.prompt = prompt
+        self.special = special
+        self.is_control = loaded.tokenizer.is_control
+        self._whole = replace(prompt, token_ids=(*prompt.token_ids, *written))
+        self._keys = position_keys(self._whole, image_id=special.image)
+        self._sampling = plan.sampling.after(len(written))
         landing = soft_landing(loaded.tokenizer)
         self._control: Control
         self._splitter: EventSplitter | TextThoughtSplitter
@@ -156,10 +170,25 @@ class Answering:
         self._stopping = stopping
         self._steering = steering or Steering()
         self._pieces: list[Piece] = []
+        self.token_ids: list[int] = []
+        """Everything of the reply so far, id by id."""
+        for token_id in written:
+            self.token_ids.append(token_id)
+            self._control.resume_after(token_id)
+            self._collect(self._splitter.push(token_id))
         self._ending = Ending.STOPPED
         self._cached = 0
         self._asked_at = asked_at
         self._prefill_began = self._first_token_at = self._last_token_at = 0.0
+
+    @property
+    def segments(self) -> ContextSegments:
+        """What the prompt is made of, with what is there of the reply."""
+        return replace(
+            prompt_segments(self.prompt.token_ids, self._loaded.tokenizer.special),
+            reasoning=self._splitter.reasoning_tokens,
+            answer=self._splitter.answer_tokens,
+        )
 
     def events(self) -> Generator[Event, None, None]:
         """Everything, from the first progress to Finished.
@@ -224,7 +253,7 @@ class Answering:
         self._cached = self._cache.match(self._keys)
         loaded = self._loaded
         reader = PromptReader(
-            loaded.model, loaded.features, self._prompt, image_id=loaded.tokenizer.special.image
+            loaded.model, loaded.features, self._whole, image_id=loaded.tokenizer.special.image
         )
         reading = prefill(loaded.model, self._cache, reader, self._keys, step_at=step.at)
         while not self._stopping():
@@ -245,6 +274,7 @@ class Answering:
             while self._steering.paused:
                 yield Paused()
             self._steer()
+            self.token_ids.append(token_id)
             verdict = self._control.push(token_id)
             yield from self._collect(self._splitter.push(token_id))
             if self._splitter.stopped:
@@ -279,9 +309,9 @@ class Answering:
         started = self._first_token_at > 0
         seconds = self._last_token_at - self._first_token_at
         return Stats(
-            prompt_tokens=len(self._keys),
-            cached_tokens=self._cached,
-            image_tokens=self._prompt.image_tokens,
+            prompt_tokens=len(self.prompt.token_ids),
+            cached_tokens=min(self._cached, len(self.prompt.token_ids)),
+            image_tokens=self.prompt.image_tokens,
             reasoning_tokens=self._splitter.reasoning_tokens,
             answer_tokens=self._splitter.answer_tokens,
             prefill_seconds=self._first_token_at - self._prefill_began if started else 0.0,

@@ -212,7 +212,7 @@ def decode_in_shape(
         following = sampler(guard.within_thought(logits)) if guard.thinking else None
         start_evaluating(logits if following is None else following)
         token_id = cast("int", current.item())
-        cache.extend([token_id])
+        cache.extend([token_id], logits=logits)
         guard.push(token_id)
         if count % CLEAR_EVERY == 0:
             mx.clear_cache()

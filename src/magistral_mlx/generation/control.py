@@ -97,7 +97,6 @@ class Control:
     Args:
         landing: how thoughts that are cut short end; the default: abruptly.
         thinking_open: the prompt ends inside a thought.
-        thought_tokens: tokens of thought that the reply already has, for a reply that goes on.
         tracker: follows the sections; by control ids without it.
     """
 
@@ -108,7 +107,6 @@ class Control:
         *,
         landing: Landing | None = None,
         thinking_open: bool = False,
-        thought_tokens: int = 0,
         tracker: Tracker | None = None,
     ) -> None:
         self._limits = limits
@@ -121,9 +119,14 @@ class Control:
         self._written_for_it: deque[int] = deque()
         self._closing = False
         self._thought_is_over = False
-        self._thought_tokens = thought_tokens
+        self._thought_tokens = 0
         self._answer_now = False
         self.generated = 0
+
+    def resume_after(self, token_id: int) -> None:
+        """Takes a token of a reply that goes on: its thought counts towards the budget, nothing else does."""
+        starts_section = self._tracker.push(token_id)
+        self._thought_tokens += self._tracker.section is Section.REASONING and not starts_section
 
     def answer_now(self) -> None:
         """Close the thought that is open, or that opens before the answer begins."""

@@ -84,7 +84,7 @@ def prefill(
     only the last position goes through lm_head.
 
     Args:
-        keys: one per position of the prompt; `cache` holds a beginning of them, not all.
+        keys: one per position of the prompt; `cache` holds a beginning of them, or all and their logits.
         step_at: how many tokens to read next when so many are held (`PrefillStep.at`).
 
     Yields:
@@ -94,6 +94,8 @@ def prefill(
         Logits [1, vocab] after the last position.
     """
     yield PrefillProgress(len(cache), len(keys))
+    if len(cache) == len(keys) and cache.logits is not None:
+        return cache.logits
     while True:
         start = len(cache)
         stop = min(start + step_at(start), len(keys))
@@ -109,7 +111,7 @@ def prefill(
         evaluate_layers(cache.layers)
         if logits is not None:
             evaluate(logits)
-        cache.extend(keys[start:stop])
+        cache.extend(keys[start:stop], logits=logits)
         mx.clear_cache()
         yield PrefillProgress(stop, len(keys))
         if logits is not None:
@@ -131,10 +133,11 @@ def decode(
     forced: deque[int] = deque()
     for count in itertools.count(1):
         current = mx.array([forced.popleft()]) if forced else following
-        following = sampler(model(current[None], cache=cache.layers)[:, -1, :])
+        logits = model(current[None], cache=cache.layers)[:, -1, :]
+        following = sampler(logits)
         start_evaluating(following)
         token_id = cast("int", current.item())
-        cache.extend([token_id])
+        cache.extend([token_id], logits=logits)
         if count % CLEAR_EVERY == 0:
             mx.clear_cache()
         forced.extend((yield token_id) or ())

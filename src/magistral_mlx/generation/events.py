@@ -3,9 +3,11 @@
 This module knows no MLX, so that faces and the engine's protocol can use it without loading anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from magistral_mlx.errors import UsageError
 
 
 class Ending(StrEnum):
@@ -26,6 +28,11 @@ class Ending(StrEnum):
     """The model asks for tools; `reply.tool_calls` holds the calls."""
     OUT_OF_MEMORY = "out_of_memory"
     """The machine ran out of memory; what was produced until then is kept."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model said all that it wanted to, so that there is nothing to go on with."""
+        return self in (Ending.COMPLETE, Ending.TOOL_CALLS)
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,26 @@ class Reply:
     parsed: object = None
     """With a schema: the answer as Python values, or as an instance of the pydantic class. None if the answer
     is not whole, or breaks a rule of the class that JSON schema can't express; faces don't send it on."""
+    going_on: "Callable[[int | None], Reply] | None" = field(
+        default=None, compare=False, repr=False, metadata={"stays_here": True}
+    )
+    """What `continue_` calls; None where the reply can't go on."""
+
+    def continue_(self, max_tokens: int | None = None) -> "Reply":
+        """Goes on where the reply was cut off, stopped or found in a loop; nothing is read again.
+
+        Args:
+            max_tokens: most tokens to come; None: what the context leaves.
+
+        Returns:
+            The whole reply, old and new joined. In a conversation it takes the place of the old one.
+
+        Raises:
+            UsageError: the reply is complete or empty, or the conversation has gone on without it.
+        """
+        if self.going_on is None:
+            raise UsageError(f"This reply cannot go on: it is {self.ending.value}", "Ask the next question.")
+        return self.going_on(max_tokens)
 
     def to_json(self, model: str) -> Mapping[str, object]:
         """The object that `magistral ask --json` prints."""

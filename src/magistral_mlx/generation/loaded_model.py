@@ -8,9 +8,10 @@ import mlx.core as mx
 
 from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
 from magistral_mlx.errors import CheckpointError
+from magistral_mlx.generation.cache_store import CacheStore
 from magistral_mlx.generation.feature_store import FeatureStore
 from magistral_mlx.generation.prefill_step import PrefillStep, prefill_step
-from magistral_mlx.memory import check_before_loading
+from magistral_mlx.memory import check_before_loading, idle_cache_bytes, size_of, this_machine
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.images import ImageGeometry
@@ -27,6 +28,11 @@ class LoadedModel:
     reasoning_prompt: ReasoningPrompt | None
     model: MagistralModel
     features: FeatureStore
+    caches: CacheStore
+
+    def kv_bytes_per_token(self, kv_bits: int) -> int:
+        """Memory of one token in a KV cache of that width."""
+        return size_of(self.checkpoint).kv_bytes_per_token(kv_bits)
 
     @property
     def prefill_step(self) -> PrefillStep:
@@ -45,10 +51,16 @@ class LoadedModel:
         return _geometry(self.checkpoint)
 
 
-def open_model(directory: Path, *, progress: Callable[[int, int], None] | None = None) -> LoadedModel:
+def open_model(
+    directory: Path,
+    *,
+    cache_bytes: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LoadedModel:
     """Opens and loads a converted folder.
 
     Args:
+        cache_bytes: memory for KV caches that nobody uses right now; None: what suits this machine.
         progress: called with bytes read and bytes in all.
 
     Raises:
@@ -80,7 +92,16 @@ def open_model(directory: Path, *, progress: Callable[[int, int], None] | None =
         )
     check_before_loading(checkpoint)
     model = load_model(checkpoint, progress=progress)
-    return LoadedModel(checkpoint, tokenizer, reasoning_prompt, model, FeatureStore(model))
+    if cache_bytes is None:
+        cache_bytes = idle_cache_bytes(size_of(checkpoint), this_machine())
+    return LoadedModel(
+        checkpoint,
+        tokenizer,
+        reasoning_prompt,
+        model,
+        FeatureStore(model),
+        CacheStore(model, limit_bytes=cache_bytes),
+    )
 
 
 def _geometry(checkpoint: Checkpoint) -> ImageGeometry | None:

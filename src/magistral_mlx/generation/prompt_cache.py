@@ -6,16 +6,19 @@ from its first position on, not before.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+
+import mlx.core as mx
 
 from magistral_mlx.errors import PromptError
 from magistral_mlx.generation.evaluation import layers_bytes, trim_layers
-from magistral_mlx.model.kv_cache import LayerCache, pack_layers
+from magistral_mlx.model.kv_cache import LayerCache, copy_layers, pack_layers, room_of
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.chat import PreparedPrompt
 
 Key = int | tuple[str, int]
 """A token id, or a picture's digest and the number of the feature."""
+SPARE_POSITIONS = 1024
+"""Unused positions that are not worth a copy."""
 
 
 def position_keys(prompt: PreparedPrompt, *, image_id: int | None) -> list[Key]:
@@ -37,6 +40,22 @@ def position_keys(prompt: PreparedPrompt, *, image_id: int | None) -> list[Key]:
     return keys
 
 
+def common_length(held: Sequence[Key], wanted: Sequence[Key]) -> int:
+    """How many keys both begin with."""
+    longest = min(len(held), len(wanted))
+    # Comparing slices in halves runs in C: a long conversation has a hundred thousand keys.
+    low, high = 0, longest
+    if held[:longest] == wanted[:longest]:
+        return longest
+    while low < high:
+        middle = (low + high + 1) // 2
+        if held[low:middle] == wanted[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 class PromptCache:
     """The KV cache of one conversation and the record of what is in it.
 
@@ -51,6 +70,7 @@ class PromptCache:
         self._model = model
         self._keys: list[Key] = []
         self._kv_bits = kv_bits
+        self._logits: mx.array | None = None
         self.layers: list[LayerCache] = model.make_cache(bits=kv_bits)
 
     def __len__(self) -> int:
@@ -67,6 +87,16 @@ class PromptCache:
         """The width of keys and values: 16 (the model's own dtype), 8 or 4."""
         return self._kv_bits
 
+    @property
+    def keys(self) -> Sequence[Key]:
+        """What it holds, position by position; not to be changed."""
+        return self._keys
+
+    @property
+    def logits(self) -> mx.array | None:
+        """Logits [1, vocab] after the last position, if they are known: with them a reply goes on at once."""
+        return self._logits
+
     def use_bits(self, kv_bits: int) -> None:
         """Goes on in another width. From 16 bits what is there is packed; else it has to be read again."""
         if kv_bits == self._kv_bits:
@@ -81,19 +111,34 @@ class PromptCache:
     def match(self, keys: Sequence[Key]) -> int:
         """Keeps the longest common beginning of the cache and `keys`, drops the rest.
 
-        The last position of `keys` is never kept: reading it gives the logits of the first new token.
+        The last position of `keys` is kept only if the logits after it are known: else it has to be read
+        for the logits of the first new token.
 
         Returns:
             How many positions need not be read again.
         """
-        pairs = zip(self._keys, keys[:-1], strict=False)
-        kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        kept = common_length(self._keys, keys)
+        if kept == len(keys) and (kept < len(self._keys) or self._logits is None):
+            kept = max(kept - 1, 0)
         self.trim(kept)
         return kept
 
-    def extend(self, keys: Iterable[Key]) -> None:
-        """Notes what the model has been fed, in order."""
+    def extend(self, keys: Iterable[Key], *, logits: mx.array | None = None) -> None:
+        """Notes what the model has been fed, in order, and the logits [1, vocab] after it."""
         self._keys.extend(keys)
+        self._logits = logits
+
+    def copy(self, length: int) -> "PromptCache":
+        """A cache of its own with the first `length` positions of this one."""
+        copied = PromptCache(self._model, kv_bits=self._kv_bits)
+        copied.layers = copy_layers(self.layers, length)
+        copied._keys = self._keys[:length]
+        return copied
+
+    def compact(self) -> None:
+        """Gives memory back if trimming has left more than half of it unused."""
+        if room_of(self.layers) > 2 * len(self) + SPARE_POSITIONS:
+            self.layers = copy_layers(self.layers, len(self))
 
     def trim(self, length: int) -> None:
         """Keeps the first `length` positions.
@@ -101,9 +146,12 @@ class PromptCache:
         What the cache holds beyond its record (an interrupted step) goes in any case.
         """
         trim_layers(self.layers, length)
-        del self._keys[length:]
+        if length < len(self._keys):
+            del self._keys[length:]
+            self._logits = None
 
     def reset(self) -> None:
         """Forgets everything and gives the memory back."""
         self._keys = []
+        self._logits = None
         self.layers = self._model.make_cache(bits=self._kv_bits)

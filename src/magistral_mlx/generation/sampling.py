@@ -6,7 +6,7 @@ sampler applies it after, which keeps more unlikely tokens at the card's 0.7 / 0
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
@@ -26,6 +26,10 @@ class Sampling:
     """Draw from the likeliest tokens that together hold this probability; above 0, at most 1."""
     seed: int | None = None
     """The same seed gives the same reply on the same machine and versions; None: another one every time."""
+
+    def after(self, tokens: int) -> "Sampling":
+        """For a reply that goes on after so many tokens: not the same draws as at its beginning."""
+        return self if self.seed is None else replace(self, seed=self.seed + tokens)
 
 
 def make_sampler(sampling: Sampling) -> Sampler:

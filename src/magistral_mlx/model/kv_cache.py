@@ -14,10 +14,12 @@ a time unpacked (0.17 GB at 40,000) and attention is the same fused kernel as wi
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # Reason: mlx-lm leaves its caches without types.
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 import mlx.core as mx
+from mlx.utils import tree_map
 from mlx_lm.models.cache import KVCache, QuantizedKVCache
 
 from magistral_mlx.errors import UsageError
@@ -100,6 +102,33 @@ def pack_layers(layers: list[LayerCache], *, head_dim: int, bits: int) -> None:
             packed = cast("LayerCache", layer.to_quantized(group_size=group, bits=bits))
             mx.eval(packed.state)
             layers[number] = packed
+
+
+def copy_layers(layers: Sequence[LayerCache], length: int) -> list[LayerCache]:
+    """Caches of their own with the first `length` positions, without spare room, evaluated."""
+
+    def beginning(array: mx.array) -> mx.array:
+        return mx.contiguous(array[..., :length, :])
+
+    copied: list[LayerCache] = []
+    for layer in layers:
+        fresh: Any = copy.copy(layer)
+        if not layer.empty():
+            fresh.keys = tree_map(beginning, fresh.keys)
+            fresh.values = tree_map(beginning, fresh.values)
+            mx.eval(fresh.keys, fresh.values)  # one layer after the other, for the sake of the peak
+        fresh.offset = min(length, layer.offset)
+        copied.append(cast("LayerCache", fresh))
+    return copied
+
+
+def room_of(layers: Sequence[LayerCache]) -> int:
+    """Positions that the buffers have room for."""
+    first: Any = layers[0]
+    if first.empty():
+        return 0
+    keys = first.keys
+    return int((keys if isinstance(keys, mx.array) else keys[0]).shape[-2])
 
 
 def for_reading(layers: Sequence[LayerCache], tokens: int) -> list[object]:

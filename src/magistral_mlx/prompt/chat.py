@@ -6,7 +6,7 @@ can use the turns without loading it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from magistral_mlx.errors import PromptError
@@ -50,6 +50,8 @@ class AssistantTurn:
     reasoning: str
     answer: str
     tool_calls: tuple[CalledTool, ...] = ()
+    token_ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """The ids that the model wrote, so that they need not be read again; () stands for those of the text."""
 
 
 @dataclass(frozen=True)
