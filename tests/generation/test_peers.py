@@ -35,8 +35,9 @@ def ours(folder: Path, images: tuple[Image.Image, ...]) -> tuple[list[int], list
     with mm.load(folder) as model:
         chat = model.conversation()
         reply = chat.ask(QUESTION, images=images, temperature=0, max_tokens=TOKENS)
-        loaded, cache = model._loaded, chat._cache
+        loaded = model._loaded
         assert loaded is not None
+        cache = loaded.caches.held(chat._owner)
         assert cache is not None
         messages = compose(
             [UserTurn(QUESTION, images)],
