@@ -12,7 +12,7 @@ from PIL import Image
 
 import magistral_mlx as mm
 from magistral_mlx.generation.feature_store import FeatureStore
-from support.models import random_model, scripted
+from support.models import forget_caches, random_model, scripted
 from support.scripted import ARGS, END_THINK, EOS, THINK, TOOL_CALLS, Script
 
 RED, BLUE = (Image.new("RGB", (84, 56), colour) for colour in ("red", "blue"))
@@ -28,7 +28,7 @@ def chance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
 
 @pytest.fixture(scope="module")
 def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
-    """The same weights; `forget_all` makes it read everything anew."""
+    """The same weights; `forget_caches` makes it read everything anew."""
     with random_model(tmp_path_factory.mktemp("forgetful"), seed=4) as model:
         yield model
 
@@ -46,13 +46,6 @@ def encoded(model: mm.Magistral) -> int:
     loaded = model._loaded
     assert loaded is not None
     return loaded.features.encoded
-
-
-def forget_all(model: mm.Magistral) -> None:
-    """No KV cache is left."""
-    loaded = model._loaded
-    assert loaded is not None
-    loaded.caches.clear()
 
 
 def forget_pictures(model: mm.Magistral) -> None:
@@ -149,7 +142,7 @@ def test_warm_equals_cold(
                 if stop_after is not None and pieces >= stop_after:
                     stream.stop()
             replies.append(stream.reply())
-            forget_all(forgetful)
+            forget_caches(forgetful)
         # A pull may bring several pieces, so a stopped reply may be longer in one than in the other.
         assert_same_beginning(replies[0], replies[1])
         if stop_after is None:

@@ -22,7 +22,7 @@ from magistral_mlx.generation.loaded_model import LoadedModel, open_model
 from magistral_mlx.generation.prefill_step import PrefillStep
 from magistral_mlx.generation.prompt_cache import PromptCache
 from magistral_mlx.prompt.chat import PreparedPrompt
-from support.models import random_model, scripted
+from support.models import forget_caches, random_model, scripted
 from support.random_checkpoint import tiny_config, write_converted
 from support.scripted import END_THINK, EOS, THINK
 
@@ -121,6 +121,7 @@ def test_one_fault_while_reading_is_tried_again_in_smaller_pieces(
 ) -> None:
     expected = chance.ask(LONG, temperature=0, max_tokens=5)
     assert expected.stats.prompt_tokens > 512
+    forget_caches(chance)
     faulty = Faulty(monkeypatch, text, at={2})
     chat = chance.conversation()
     stream = chat.stream(LONG, temperature=0, max_tokens=5)

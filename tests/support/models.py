@@ -25,3 +25,10 @@ def random_model(directory: Path, *, seed: int = 0, context: int = 4096) -> mm.M
     config = tiny_config()
     config["text_config"]["max_position_embeddings"] = context
     return mm.load(write_converted(directory, config=config, seed=seed))
+
+
+def forget_caches(model: mm.Magistral) -> None:
+    """The next question reads all of its prompt, whoever asks it."""
+    loaded = model._loaded
+    assert loaded is not None
+    loaded.caches.clear()
