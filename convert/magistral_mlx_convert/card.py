@@ -70,7 +70,7 @@ def model_card(
         "Weights for [MLX](https://github.com/ml-explore/mlx), converted by magistral-mlx. "
         "magistral-mlx runs the folder whole; mlx-lm (text only) and mlx-vlm load the same weights.\n",
         _facts(plan, provenance),
-        _errors(errors, measured_rows),
+        _errors(plan, errors, measured_rows),
         _answers(comparison),
     ]
     return "\n".join(part for part in parts if part)
@@ -104,8 +104,10 @@ def _facts(plan: Plan, provenance: Provenance) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows), ""])
 
 
-def _errors(errors: ErrorReport, measured_rows: str) -> str:
+def _errors(plan: Plan, errors: ErrorReport, measured_rows: str) -> str:
     head = "## What was measured\n\n"
+    if errors.whole is None and plan.recipe.whole is not None:
+        return head + "Nothing: the packed weights are those of the source, byte by byte.\n"
     if errors.whole is None:
         return (
             head + "Nothing is quantized, so that no weight error arises beyond the dtype's own rounding.\n"

@@ -14,7 +14,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _recipes()
     parser.add_argument(
-        "source", metavar="SOURCE", help="a folder in Hugging Face format, or a hub id owner/name"
+        "source",
+        metavar="SOURCE",
+        help="a folder (Hugging Face, Mistral's own, GGUF, MLX), a .gguf file, a hub id owner/name, "
+        "kaggle:HANDLE, or the name of a model in LM Studio's folder or the hub's cache",
     )
     parser.add_argument("--to", metavar="DIR", required=True, help="the folder to make; it must not exist")
     parser.add_argument(
@@ -46,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--keep-source",
         action="store_true",
         help="keep the weights of a hub id in the hub's cache; without it each file goes once it is used up",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="pack the weights anew of a folder that is packed already"
     )
     parser.add_argument(
         "--report",
@@ -81,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
                 tokenizer=arguments.tokenizer,
                 resume=arguments.resume,
                 keep_source=arguments.keep_source,
+                force=arguments.force,
                 report=arguments.report,
                 progress=line.show,
             )

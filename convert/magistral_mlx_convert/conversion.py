@@ -7,15 +7,13 @@ from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.manifest import sealed
-from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx_convert import journal
 from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
 from magistral_mlx_convert.comparison.figures import Comparison
 from magistral_mlx_convert.earlier import earlier_work
 from magistral_mlx_convert.journal import Progressed
 from magistral_mlx_convert.kernel import SpoiledWeightsError
-from magistral_mlx_convert.mapping import WeightMap, map_tensors
-from magistral_mlx_convert.plan import Plan, make_plan
+from magistral_mlx_convert.plan import Plan
 from magistral_mlx_convert.preflight import preflight
 from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.recipe import Recipe, choose_recipe
@@ -35,6 +33,7 @@ from magistral_mlx_convert.sources.opening import open_source
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.stream import stream
 from magistral_mlx_convert.system import awake
+from magistral_mlx_convert.treatment import treat, unpacked_source
 from magistral_mlx_convert.workplace import Workplace, open_workplace
 
 SAMPLED_ROWS = 64
@@ -60,6 +59,7 @@ def convert(
     name: str | None = None,
     resume: bool = True,
     keep_source: bool = False,
+    force: bool = False,
     report: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
@@ -69,7 +69,10 @@ def convert(
     the same to the byte.
 
     Args:
-        source: a folder in Hugging Face format, or a hub id such as `mistralai/Magistral-Small-2509`.
+        source: a folder in the format of Hugging Face or Mistral, a GGUF file or a folder with one, an MLX
+            conversion (which is completed, not packed anew), a hub id such as
+            `mistralai/Magistral-Small-2509`, `kaggle:` and a handle, or the name of a model in LM Studio's
+            folder or the hub's cache.
         to: the folder to make; it must not exist.
         bits: 4 without it; 16 keeps the weights unquantized in `dtype`.
         group_size: weights that share one scale; 64 without it, or what the mode fixes.
@@ -84,6 +87,7 @@ def convert(
             interrupted.
         keep_source: keeps the weight files of a hub id in the hub library's cache; without it they come
             one at a time and go once they are used up. What the cache held before always stays.
+        force: packs the weights of a folder anew that another conversion has packed already.
         report: measures the error of every weight instead of a sample, runs source and result on a
             calibration set and writes what came of it into `report.json`, charts and the model card. A
             hub id's files are kept for it.
@@ -116,8 +120,16 @@ def convert(
         try:
             pinned = None if Path(source).expanduser().exists() else opened.provenance.revision
             reopen = partial(open_it, revision=pinned) if report else None
-            job = _prepare(opened, chosen, tokenizer=tokenizer, name=name, reopen=reopen)
-            for note in (*opened.notes, *job.side_files.notes):
+            job = _prepare(
+                opened,
+                chosen,
+                asked=(recipe, bits, group_size, mode, vision_bits) != (None,) * 5,
+                force=force,
+                tokenizer=tokenizer,
+                name=name,
+                reopen=reopen,
+            )
+            for note in job.notes:
                 tell(Progress(stage=Stage.CONVERT, note=note))
             _run(job, workplace, resume=resume, progress=tell)
         finally:
@@ -130,10 +142,10 @@ class _Job:
     """Everything decided before the first byte is written."""
 
     source: Source
-    config: ModelConfig
-    weights: WeightMap
     plan: Plan
+    dropped: Mapping[str, str]
     side_files: SideFiles
+    notes: tuple[str, ...]
     name: str
     reopen: Callable[[], Source] | None
     """Opens the source once more, for a report; None when none is wanted."""
@@ -151,23 +163,23 @@ def _prepare(
     source: Source,
     recipe: Recipe,
     *,
+    asked: bool,
+    force: bool,
     tokenizer: str | Path | None,
     name: str | None,
     reopen: Callable[[], Source] | None,
 ) -> _Job:
-    config = parse_config(source.config, file=f"config.json of {source.provenance.name}")
-    if config.quantization is not None:
-        raise ConversionError(
-            f"{source.provenance.name} is quantized already", "Convert the original bf16 checkpoint."
-        )
-    weights = map_tensors(config, source.tensors)
+    treatment = treat(source, recipe, asked=asked, force=force)
+    side_files = read_side_files(
+        treatment.source, treatment.config, tokenizer=Path(tokenizer) if tokenizer else None
+    )
     return _Job(
-        source=source,
-        config=config,
-        weights=weights,
-        plan=make_plan(config, weights, recipe),
-        side_files=read_side_files(source, config, tokenizer=Path(tokenizer) if tokenizer else None),
-        name=name or f"{source.provenance.name.rpartition('/')[2]}-{recipe.name}",
+        source=treatment.source,
+        plan=treatment.plan,
+        dropped=treatment.dropped,
+        side_files=side_files,
+        notes=(*source.notes, *treatment.notes, *side_files.notes),
+        name=name or treatment.name,
         reopen=reopen,
     )
 
@@ -262,7 +274,7 @@ def _write_small_files(
                     job.plan,
                     name=job.name,
                     provenance=provenance,
-                    dropped=job.weights.dropped,
+                    dropped=job.dropped,
                     errors=errors,
                     measured_rows=job.measured_rows,
                     comparison=comparison,
@@ -286,7 +298,7 @@ def _compared(reopen: Callable[[], Source], folder: Path, progress: Callable[[Pr
     def tell(done: int, total: int) -> None:
         progress(Progress(stage=Stage.COMPARE, tensors_done=done, tensors_total=total))
 
-    source = reopen()  # the stream has let go of its files
+    source = unpacked_source(reopen())  # the stream has let go of its files
     try:
         return compare(source, folder, progress=tell)
     finally:

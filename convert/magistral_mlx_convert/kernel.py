@@ -17,6 +17,7 @@ import mlx.core as mx
 import numpy as np
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.safetensors_header import ITEM_BYTES
 from magistral_mlx_convert.plan import Unit
 
 _MLX_DTYPE = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32, "U32": mx.uint32, "U8": mx.uint8}
@@ -112,6 +113,10 @@ def convert_rows(
         SpoiledWeightsError: a value is not finite, or does not fit the wanted dtype.
     """
     source = unit.parameter.source
+    if source.dtype not in _MLX_DTYPE:  # packed codes, or scales of one byte
+        nbytes = rows * math.prod(source.shape[1:]) * ITEM_BYTES[source.dtype]
+        return [memoryview(bytes(buffer.bytes[:nbytes]))], Measured([], [])
+    dtype = source.dtype if unit.kept else dtype
     weights = buffer.rows(source.dtype, (rows, *source.shape[1:]))
     if _has_not_finite(weights, source.dtype):
         row = first + _first_bad_row(weights)
@@ -129,7 +134,7 @@ def convert_rows(
             f"{source.name} in {source.file} holds a value too large for {dtype}, in row {row}",
             "Choose a dtype with a wider range: --dtype bfloat16 or float32.",
         )
-    if unit.packing is None:
+    if unit.packing is None or unit.kept:
         return [_bytes_of(stored, owned=dtype != source.dtype)], Measured([], [])
     pieces = mx.quantize(stored, unit.packing.group_size, unit.packing.bits, unit.packing.mode)
     measured = _measure(weights, pieces, unit, skip=-first % measure_every, step=measure_every)

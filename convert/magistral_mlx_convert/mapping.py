@@ -41,6 +41,7 @@ class Parameter:
     """One parameter of the target and the tensor that fills it.
 
     Convolutions alone change their layout: out, in, height, width in the source; out, height, width, in here.
+    In a conversion of MLX they have it already.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Parameter:
 
     @property
     def is_convolution(self) -> bool:
-        return len(self.shape) == 4
+        return len(self.shape) == 4 and not self.source.channels_last
 
     @property
     def path(self) -> str:
@@ -108,11 +109,6 @@ def _reason_to_drop(tensor: SourceTensor) -> str:
     for pattern, reason in DROPPED:
         if pattern.search(tensor.name):
             return reason
-    if tensor.name.endswith((".scales", ".biases")) or tensor.name.startswith("vision_tower.vision_model."):
-        raise ConversionError(
-            f"{tensor.file} holds {tensor.name}: it is an MLX conversion already",
-            "Convert the original checkpoint.",
-        )
     raise ConversionError(
         f"{tensor.file} holds {tensor.name}, which config.json has no place for", _UNCHANGED
     )

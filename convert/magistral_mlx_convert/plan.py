@@ -7,6 +7,7 @@ space be asked for early, and an interrupted run be continued by another one.
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from magistral_mlx.errors import UsageError
@@ -15,6 +16,7 @@ from magistral_mlx.parameters import packed_shapes
 from magistral_mlx.safetensors_header import ITEM_BYTES
 from magistral_mlx_convert.mapping import Parameter, WeightMap
 from magistral_mlx_convert.recipe import Recipe
+from magistral_mlx_convert.sources.source import SourceTensor
 
 SHARD_BYTES = 1_000_000_000
 """A shard is closed before it would grow past this; a single larger tensor still gets its own."""
@@ -55,6 +57,8 @@ class Unit:
     parameter: Parameter
     packing: Quantization | None
     outputs: tuple[OutputTensor, ...]
+    kept: bool = False
+    """The bytes are the source's, packed or not."""
 
     @property
     def output_bytes(self) -> int:
@@ -120,20 +124,45 @@ def make_plan(config: ModelConfig, weights: WeightMap, recipe: Recipe) -> Plan:
     Raises:
         UsageError: the recipe's group size does not divide the rows of a matrix that it quantizes.
     """
+    in_order = sorted(weights.parameters, key=_place_in_a_source)
+    units = [_unit(parameter, recipe, config) for parameter in in_order]
+    return Plan(config=config, recipe=recipe, shards=_in_shards(units))
+
+
+def keep_plan(config: ModelConfig, stored: Mapping[str, SourceTensor], recipe: Recipe) -> Plan:
+    """Takes over what another MLX conversion stored, tensor by tensor and byte by byte.
+
+    Args:
+        config: with the packing that the weights have.
+        stored: name in the converted folder -> tensor.
+        recipe: what to call it.
+    """
+    units: list[Unit] = []
+    # One source file after the other, as they may still be on their way.
+    for name, tensor in sorted(stored.items(), key=lambda item: item[1].file):
+        path = name.rpartition(".")[0]
+        packing = config.quantization and config.quantization.of_module(
+            path, has_scales=f"{path}.scales" in stored
+        )
+        parameter = Parameter(name=name, shape=tensor.shape, source=tensor)
+        output = OutputTensor(name=name, dtype=tensor.dtype, shape=tensor.shape)
+        units.append(Unit(parameter=parameter, packing=packing, outputs=(output,), kept=True))
+    return Plan(config=config, recipe=recipe, shards=_in_shards(units))
+
+
+def _in_shards(units: Sequence[Unit]) -> tuple[Shard, ...]:
     groups: list[list[Unit]] = []
     filled = 0
-    for parameter in sorted(weights.parameters, key=_place_in_a_source):
-        unit = _unit(parameter, recipe, config)
+    for unit in units:
         if not groups or filled + unit.output_bytes > SHARD_BYTES:
             groups.append([])
             filled = 0
         groups[-1].append(unit)
         filled += unit.output_bytes
-    shards = tuple(
-        Shard(file=f"model-{number:05}-of-{len(groups):05}.safetensors", units=tuple(units))
-        for number, units in enumerate(groups, start=1)
+    return tuple(
+        Shard(file=f"model-{number:05}-of-{len(groups):05}.safetensors", units=tuple(group))
+        for number, group in enumerate(groups, start=1)
     )
-    return Plan(config=config, recipe=recipe, shards=shards)
 
 
 def _place_in_a_source(parameter: Parameter) -> tuple[int, int, bool]:

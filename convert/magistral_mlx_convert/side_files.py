@@ -12,6 +12,7 @@ from magistral_mlx.model_config import ModelConfig, Quantization
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
 from magistral_mlx_convert.plan import Plan
 from magistral_mlx_convert.reasoning_prompts import OF_1_0, SINCE_1_1
+from magistral_mlx_convert.sources.found import find_tekken
 from magistral_mlx_convert.sources.source import MadeFile, Source
 
 TOKENIZER_FILE = "tekken.json"
@@ -39,13 +40,15 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
     Raises:
         ConversionError: there is no tokenizer, it does not fit the model, or a file is not what it should be.
     """
+    notes: list[str] = []
     given = tokenizer or source.tokenizer
+    if given is None and (given := find_tekken(ids=config.text.vocab_size)) is not None:
+        notes.append(f"The source has no {TOKENIZER_FILE}: it gets the one of {given.parent}")
     if given is None:
         raise ConversionError(
             f"{source.provenance.name} holds no {TOKENIZER_FILE}",
             f"Take the file from {_OFFICIAL} and name it with --tokenizer.",
         )
-    notes: list[str] = []
     if isinstance(given, MadeFile):
         content, where = given.data, given.where
         notes.append(f"The source has no {TOKENIZER_FILE}: it is made of the tokens in {Path(where).name}")
@@ -163,7 +166,9 @@ def _quantization(plan: Plan, whole: Quantization) -> dict[str, object]:
     """The packing of the whole, and under its path each matrix that is packed otherwise or not at all."""
     table: dict[str, object] = _numbers(whole)
     for unit in plan.units:
-        if len(unit.parameter.shape) == 2 and unit.packing != whole:
+        # Of a matrix that is kept as it was packed, its scales are units of their own.
+        matrix = len(unit.parameter.shape) == 2 and unit.parameter.name.endswith(".weight")
+        if matrix and unit.packing != whole:
             table[unit.parameter.path] = False if unit.packing is None else _numbers(unit.packing)
     return table
 

@@ -90,7 +90,7 @@ class ScaledTensors:
                 f"{self._folder / tensor.file} holds {tensor.name} in fp8 without its scale", _AGAIN
             )
         stored = self._files.tensors[name]
-        scale = _floats(self._files.read_tensor(name), stored.dtype).reshape(stored.shape)
+        scale = floats_of(self._files.read_tensor(name), stored.dtype).reshape(stored.shape)
         whole = math.prod(tensor.shape[1:])
         blocks = tuple(math.ceil(size / step) for size, step in zip(tensor.shape, self._block, strict=False))
         if scale.size == 1:
@@ -120,7 +120,8 @@ def _scale_names(weight: str) -> tuple[str, ...]:
     return tuple(path + suffix for suffix in SCALE_SUFFIXES)
 
 
-def _floats(data: bytes, dtype: str) -> Floats:
+def floats_of(data: bytes, dtype: str) -> Floats:
+    """Stored floats as float32."""
     if dtype == "BF16":
         return (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
     if dtype in ("F16", "F32"):

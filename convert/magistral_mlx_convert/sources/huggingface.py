@@ -24,7 +24,7 @@ INDEX_FILE = "model.safetensors.index.json"
 SMALL_FILES = ("config.json", INDEX_FILE, "tekken.json", "SYSTEM_PROMPT.txt", "generation_config.json")
 """What is read beside the weights."""
 
-_WANTED = "Give a folder with config.json and model.safetensors, or with shards and their index."
+WANTED = "Give a folder with config.json and model.safetensors, or with shards and their index."
 
 _FP8_METHODS = ("fp8", "compressed-tensors")
 
@@ -48,10 +48,10 @@ class HuggingFaceFolder:
         self, folder: Path, *, provenance: Provenance | None = None, files: WeightFiles | None = None
     ) -> None:
         if not folder.is_dir():
-            raise ConversionError(f"{folder} is not a folder", _WANTED)
+            raise ConversionError(f"{folder} is not a folder", WANTED)
         self.folder = folder
         self.provenance = provenance or provenance_of(folder, kind="huggingface-folder")
-        raw = read_json(folder / "config.json", remedy=_WANTED)
+        raw = read_json(folder / "config.json", remedy=WANTED)
         self._files = files or SafetensorsFiles(folder, weight_files(folder), index=INDEX_FILE)
         self.supply: Arriving = self._files
         self._scaled = ScaledTensors(self._files, folder=folder, block=_block(raw))
@@ -102,7 +102,7 @@ def weight_files(folder: Path) -> Mapping[str, frozenset[str] | None]:
         remedy = (
             "Pickled weights are not read, because they can run code; take a safetensors checkpoint."
             if pickled
-            else _WANTED
+            else WANTED
         )
         raise ConversionError(f"{folder} holds no {SINGLE_FILE} and no {INDEX_FILE}", remedy)
     return placed

@@ -19,7 +19,7 @@ from magistral_mlx_convert.sources.float8 import ScaledTensors
 from magistral_mlx_convert.sources.provenance import provenance_of
 from magistral_mlx_convert.sources.renaming import Rules, renamed, spelled
 from magistral_mlx_convert.sources.rotary import read_permuted, rotary_head_dim
-from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, indexed_files
+from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, WeightFiles, indexed_files
 from magistral_mlx_convert.sources.small_files import if_present, read_json
 from magistral_mlx_convert.sources.source import Provenance, SourceTensor
 
@@ -76,26 +76,30 @@ RULES: Rules = tuple(
 
 
 class NativeFolder:
-    """A `Source` on local files in Mistral's own format.
+    """A `Source` in Mistral's own format.
+
+    Args:
+        folder: the checkpoint, or its small files.
+        provenance: what to record; read from the folder's path when it is not given.
+        files: the weight files, where they do not lie in `folder`.
 
     Raises:
         ConversionError: a file is missing, or `params.json` and the weights contradict each other.
         CheckpointError: a file is damaged, or asks for something that Magistral is not.
     """
 
-    def __init__(self, folder: Path, *, provenance: Provenance | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, provenance: Provenance | None = None, files: WeightFiles | None = None
+    ) -> None:
         self.folder = folder
         self.provenance = provenance or provenance_of(folder, kind="mistral-folder")
-        placed = indexed_files(folder, single=SINGLE_FILE, index=INDEX_FILE)
-        if placed is None:
-            raise ConversionError(f"{folder} holds no {SINGLE_FILE}", _AGAIN)
         params = folder / PARAMS_FILE
         self.config: Mapping[str, object] = config_of_params(
             read_json(params, remedy=f"Take the {PARAMS_FILE} that lies beside {SINGLE_FILE}."),
             file=str(params),
         )
         self._parsed = parse_config(self.config, file=str(params))
-        self._files = SafetensorsFiles(folder, placed, index=INDEX_FILE)
+        self._files = files or SafetensorsFiles(folder, native_files(folder), index=INDEX_FILE)
         self.supply: Arriving = self._files
         self._scaled = ScaledTensors(self._files, folder=folder)
         self.tensors: Mapping[str, SourceTensor] = self._renamed()
@@ -139,6 +143,18 @@ class NativeFolder:
             config_file=PARAMS_FILE,
             remedy=_AGAIN,
         )
+
+
+def native_files(folder: Path) -> Mapping[str, frozenset[str] | None]:
+    """File -> the tensors that the index places in it; None for a single file without index.
+
+    Raises:
+        ConversionError: there are no weights of this format, or the index is not valid.
+    """
+    placed = indexed_files(folder, single=SINGLE_FILE, index=INDEX_FILE)
+    if placed is None:
+        raise ConversionError(f"{folder} holds no {SINGLE_FILE}", _AGAIN)
+    return placed
 
 
 def config_of_params(params: Mapping[str, object], *, file: str) -> dict[str, object]:

@@ -18,6 +18,8 @@ class SourceTensor:
     shape: tuple[int, ...]
     file: str
     """The file that holds it, for messages."""
+    channels_last: bool = False
+    """A convolution is in MLX's order already: out, height, width, in."""
 
 
 @dataclass(frozen=True)

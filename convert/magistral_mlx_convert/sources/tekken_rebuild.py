@@ -7,8 +7,9 @@ pictures follows from the config.
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.model_config import ModelConfig
@@ -74,6 +75,32 @@ def rebuilt_tekken(tokens: Sequence[VocabularyToken], config: ModelConfig, *, wh
             "spatial_merge_size": config.spatial_merge_size,
         }
     return json.dumps(document, ensure_ascii=False).encode()
+
+
+def tekken_of_tokenizer_json(raw: Mapping[str, object], config: ModelConfig, *, where: str) -> bytes:
+    """The content of a `tekken.json` from a `tokenizer.json` of the same vocabulary.
+
+    Raises:
+        ConversionError: this is no Tekken vocabulary.
+    """
+    model = raw.get("model")
+    vocabulary = cast(Mapping[str, object], model).get("vocab") if isinstance(model, Mapping) else None
+    added = raw.get("added_tokens")
+    if not isinstance(vocabulary, Mapping) or not isinstance(added, list):
+        raise ConversionError(f"{where} holds no Tekken tokenizer", _REMEDY)
+    tokens = {rank: VocabularyToken(spelling, False) for spelling, rank in _ranks(vocabulary)}
+    for entry in (cast(Mapping[str, object], entry) for entry in cast(list[object], added)):
+        if isinstance(entry, Mapping) and entry.get("special") and isinstance(entry.get("id"), int):  # pyright: ignore[reportUnnecessaryIsInstance]  # the file is foreign
+            tokens[cast(int, entry["id"])] = VocabularyToken(str(entry.get("content")), True)
+    if tokens.keys() != set(range(len(tokens))):
+        raise ConversionError(f"{where} leaves ids without a token", _REMEDY)
+    return rebuilt_tekken([tokens[rank] for rank in range(len(tokens))], config, where=where)
+
+
+def _ranks(vocabulary: Mapping[object, object]) -> Iterator[tuple[str, int]]:
+    for spelling, rank in vocabulary.items():
+        if isinstance(spelling, str) and isinstance(rank, int):
+            yield spelling, rank
 
 
 def _byte_alphabet() -> dict[str, int]:

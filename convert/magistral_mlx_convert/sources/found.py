@@ -1,0 +1,123 @@
+"""Models that are on this computer already, found by name: LM Studio's folder and the hub's cache.
+
+LM Studio keeps <folder>/<publisher>/<name>/ with the model's files; the folder is `models` in its home, or
+what `downloadsFolder` of its settings.json says (https://lmstudio.ai/docs/basics/import-model). The hub's
+cache keeps models--<owner>--<name>/snapshots/<commit>/.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from magistral_mlx.errors import ConversionError
+from magistral_mlx_convert.sources.source import Provenance
+
+_OLD_LM_STUDIO = Path(".cache") / "lm-studio"
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A folder with a model, and what to record of it."""
+
+    folder: Path
+    provenance: Provenance
+
+
+def find_model(name: str) -> FoundModel | None:
+    """The model of that name, `publisher/name` or `name` alone; capitals do not matter.
+
+    None where there is none.
+
+    Raises:
+        ConversionError: several have that name.
+    """
+    found = _in_lm_studio(name)
+    # The hub's own way into its cache takes a full id, and knows revisions.
+    if "/" not in name:
+        found += _in_hub_cache(name)
+    if len(found) > 1:
+        names = ", ".join(sorted(model.provenance.name for model in found))
+        raise ConversionError(f"Several models here are called {name}: {names}", "Name publisher and model.")
+    return found[0] if found else None
+
+
+def find_tekken(*, ids: int) -> Path | None:
+    """A tekken.json of Mistral's own in the hub's cache, with that many ids; for folders that lack one."""
+    for model in _hub_models():
+        if model.provenance.name.lower().startswith("mistralai/magistral-small"):
+            path = model.folder / "tekken.json"
+            if path.is_file() and _ids_of(path) == ids:
+                return path
+    return None
+
+
+def lm_studio_folders() -> list[Path]:
+    """Where LM Studio keeps models on this computer; those of them that exist."""
+    home = Path.home()
+    homes = [home / ".lmstudio", home / _OLD_LM_STUDIO]
+    pointer = home / ".lmstudio-home-pointer"
+    if pointer.is_file():
+        homes.insert(0, Path(pointer.read_text("utf-8", "replace").strip()).expanduser())
+    folders: list[Path] = []
+    for each in homes:
+        folders += [chosen] if (chosen := _chosen_folder(each / "settings.json")) else []
+        folders.append(each / "models")
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def _chosen_folder(settings: Path) -> Path | None:
+    try:
+        raw: object = json.loads(settings.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    chosen = cast(dict[str, object], raw).get("downloadsFolder") if isinstance(raw, dict) else None
+    return Path(chosen).expanduser() if isinstance(chosen, str) and chosen else None
+
+
+def _in_lm_studio(name: str) -> list[FoundModel]:
+    publisher, _, model = name.rpartition("/")
+    return [
+        FoundModel(folder, Provenance(kind="lm-studio", name=f"{folder.parent.name}/{folder.name}"))
+        for models in lm_studio_folders()
+        for folder in sorted(models.glob("*/*"))
+        if folder.name.lower() == model.lower()
+        and publisher.lower() in ("", folder.parent.name.lower())
+        and _holds_weights(folder)
+    ]
+
+
+def _in_hub_cache(name: str) -> list[FoundModel]:
+    return [
+        model
+        for model in _hub_models()
+        if model.provenance.name.rpartition("/")[2].lower() == name.lower() and _holds_weights(model.folder)
+    ]
+
+
+def _hub_models() -> list[FoundModel]:
+    """The newest snapshot of every model in the hub's cache."""
+    # Imported here: most conversions need no hub library.
+    from huggingface_hub import constants
+
+    found: list[FoundModel] = []
+    for repository in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
+        snapshots = sorted(repository.glob("snapshots/*"), key=lambda path: path.stat().st_mtime)
+        if snapshots:
+            _, owner, name = repository.name.split("--", 2)
+            newest = snapshots[-1]
+            provenance = Provenance(kind="huggingface-hub", name=f"{owner}/{name}", revision=newest.name)
+            found.append(FoundModel(newest, provenance))
+    return found
+
+
+def _holds_weights(folder: Path) -> bool:
+    return any(True for pattern in ("*.safetensors", "*.gguf") for _ in folder.glob(pattern))
+
+
+def _ids_of(tekken: Path) -> int | None:
+    try:
+        raw = json.loads(tekken.read_bytes())
+        return cast(int, raw["config"]["default_vocab_size"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

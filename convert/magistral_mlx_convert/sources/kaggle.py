@@ -1,0 +1,92 @@
+"""A Kaggle handle: only the files that are needed, into kagglehub's own cache, which keeps them.
+
+Handles have four or five parts, `owner/model/framework/variation[/version]`. kagglehub is an extra of this
+project; credentials are its own (`~/.kaggle/kaggle.json`, `KAGGLE_USERNAME` and `KAGGLE_KEY`).
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from magistral_mlx.errors import ConversionError
+from magistral_mlx_convert.progress import Progress, Stage
+from magistral_mlx_convert.sources import huggingface, kaggle_client, native
+from magistral_mlx_convert.sources.source import Provenance
+
+PREFIX = "kaggle:"
+
+EXAMPLE = "kaggle:mistral-ai/magistral-small-2509/transformers/magistral-small-2509/1"
+
+_HANDLE = re.compile(r"[\w.-]+/[\w.-]+/[\w.-]+/[\w.-]+(/[1-9]\d*)?")
+
+_NATIVE_FILES = (native.PARAMS_FILE, "tekken.json", "SYSTEM_PROMPT.txt", "generation_config.json")
+
+
+def download_kaggle(source: str, *, progress: Callable[[Progress], None]) -> tuple[Path, Provenance]:
+    """Fetches what kagglehub's cache lacks; gives the folder and what to record of it.
+
+    Args:
+        source: the handle behind `kaggle:`.
+        progress: told which file comes.
+
+    Raises:
+        ConversionError: the handle is none, kagglehub is not installed, or the model has no weights that are
+            read.
+        NetworkError: Kaggle did not answer, or does not show the model.
+    """
+    handle = source.removeprefix(PREFIX)
+    if not _HANDLE.fullmatch(handle):
+        raise ConversionError(
+            f"{source} is no Kaggle handle: it has owner/model/framework/variation, and may have a version",
+            f"Give it as on the model's page, such as {EXAMPLE}.",
+        )
+    model = _Model(handle, progress)
+    folder = _hugging_face_files(model) or _native_files(model)
+    if folder is None:
+        raise ConversionError(
+            f"{handle} on Kaggle holds no {huggingface.SINGLE_FILE}, no {huggingface.INDEX_FILE} and no "
+            f"{native.SINGLE_FILE}, or there is no such model",
+            f"Look at the model's page; a handle that works looks like {EXAMPLE}.",
+        )
+    version = folder.name if folder.name.isdecimal() else None
+    return folder, Provenance(kind="kaggle", name="/".join(handle.split("/")[:4]), revision=version)
+
+
+class _Model:
+    """One model; files come one by one, because the whole of it holds the weights twice."""
+
+    def __init__(self, handle: str, progress: Callable[[Progress], None]) -> None:
+        self.handle, self._progress = handle, progress
+
+    def fetch(self, file: str) -> Path | None:
+        """The file in kagglehub's cache; None where the model has none of that name."""
+        self._progress(Progress(stage=Stage.DOWNLOAD, note=f"Fetching {file} from Kaggle"))
+        return kaggle_client.download(self.handle, file)
+
+    def fetch_all(self, files: Iterable[str]) -> None:
+        """Files that may be absent."""
+        for file in files:
+            self.fetch(file)
+
+
+def _hugging_face_files(model: _Model) -> Path | None:
+    config = model.fetch("config.json")
+    if config is None:
+        return None
+    folder = config.parent
+    index = model.fetch(huggingface.INDEX_FILE)
+    weights = huggingface.weight_files(folder) if index else {huggingface.SINGLE_FILE: None}
+    if any(model.fetch(file) is None for file in weights):
+        return None
+    model.fetch_all(
+        file for file in huggingface.SMALL_FILES if file not in (config.name, huggingface.INDEX_FILE)
+    )
+    return folder
+
+
+def _native_files(model: _Model) -> Path | None:
+    weights = model.fetch(native.SINGLE_FILE)
+    if weights is None:
+        return None
+    model.fetch_all(_NATIVE_FILES)
+    return weights.parent
