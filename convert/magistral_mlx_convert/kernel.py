@@ -113,7 +113,7 @@ def convert_rows(
         SpoiledWeightsError: a value is not finite, or does not fit the wanted dtype.
     """
     source = unit.parameter.source
-    if source.dtype not in _MLX_DTYPE:  # packed codes, or scales of one byte
+    if source.dtype not in _NOT_FINITE:  # packed codes, or scales of one byte
         nbytes = rows * math.prod(source.shape[1:]) * ITEM_BYTES[source.dtype]
         return [memoryview(bytes(buffer.bytes[:nbytes]))], Measured([], [])
     dtype = source.dtype if unit.kept else dtype

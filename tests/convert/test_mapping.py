@@ -141,11 +141,3 @@ def test_computed_buffers_are_dropped_with_their_reason() -> None:
     name = "language_model.model.layers.0.self_attn.rotary_emb.inv_freq"
     tensors[name] = SourceTensor(name, "F32", (16,), "model.safetensors")
     assert map_tensors(config, tensors).dropped == {name: "rotary frequencies: computed from rope_theta"}
-
-
-def test_an_mlx_conversion_is_recognized() -> None:
-    config = a_config()
-    name = "language_model.lm_head.scales"
-    tensors = a_source(config) | {name: SourceTensor(name, "BF16", (1124, 1), "model.safetensors")}
-    with pytest.raises(ConversionError, match="an MLX conversion already"):
-        map_tensors(config, tensors)

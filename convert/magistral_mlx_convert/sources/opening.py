@@ -81,6 +81,8 @@ def open_local(path: Path, *, provenance: Provenance | None = None) -> Source:
         CheckpointError: a file is damaged.
     """
     if path.is_file():
+        if path.suffix != ".gguf":
+            raise ConversionError(f"{path} is not a folder and no .gguf file", huggingface.WANTED)
         return GGUFSource(path, provenance=provenance)
     if _is_native(path):
         return NativeFolder(path, provenance=provenance)
