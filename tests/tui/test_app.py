@@ -1,5 +1,6 @@
 """Each behaviour of the app, driven by keys on a scripted engine."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -395,3 +396,27 @@ async def test_paths_are_completed_from_the_folder(tmp_path: Path) -> None:
     assert await suggester.get_suggestion(f"{tmp_path}/zz") is None
     assert await suggester.get_suggestion("/no/such/folder/x") is None
     assert await suggester.get_suggestion(f"{tmp_path}/") is None
+
+
+async def test_a_failure_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+
+    def copy(_app: object, text: str) -> str:
+        copied.append(text)
+        return "Copied."
+
+    monkeypatch.setattr("magistral_mlx_tui.screens.chat.copy_text", copy)
+    async with driven_app([Failed("It broke", "Mend it.", log="/logs/x.log")]) as app:
+        await app.type("?")
+        await app.until(lambda: app.screen.query_one("#failure").has_focus)
+        await app.pilot.press("c")
+        await app.until(lambda: copied == ["It broke\nMend it.\nMore in /logs/x.log"])
+
+
+async def test_beside_the_miniature_the_welcome_offers_three_ways_to_a_model() -> None:
+    async with driven_app() as app:
+        await app.until(lambda: "Three ways to a model" in app.text_of("#ways"))
+        assert app.screen.query_one("#ways").display
+    real = replace(MODEL, is_miniature=False)
+    async with driven_app(engine=ScriptedEngine(loading=(Ready(real),))) as app:
+        await app.until(lambda: not app.screen.query_one("#ways").display)

@@ -36,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
             "Use `magistral ask PROMPT` in scripts and pipes, or `magistral demo` to see everything work.",
         )
     from magistral_mlx.engine.child import ChildEngine
+    from magistral_mlx.places import log_directory
     from magistral_mlx_tui.app import MagistralApp
+    from magistral_mlx_tui.quiet_stderr import quiet_stderr
     from magistral_mlx_tui.settings import load_settings
     from magistral_mlx_tui.thumbnail import PictureMode, choose_mode, prepare_terminal
 
@@ -47,5 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
     mode = choose_mode(PictureMode(arguments.pictures or settings.pictures))
     prepare_terminal(mode)
     app = MagistralApp(ChildEngine(), settings=settings, picture_mode=mode, complaints=complaints)
-    app.run(mouse=settings.mouse and not arguments.no_mouse)
+    with quiet_stderr(log_directory() / "app.log"):
+        app.run(mouse=settings.mouse and not arguments.no_mouse)
     return app.return_code or 0

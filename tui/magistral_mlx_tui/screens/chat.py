@@ -237,6 +237,12 @@ class ChatScreen(LookingScreen):
         self.controller.dismiss_failure()
         self.prompt.focus()
 
+    def action_copy_failure(self) -> None:
+        """Copy what broke, what to do and where to read more."""
+        if failure := self.controller.failure:
+            parts = (failure.problem, failure.remedy, failure.log and f"More in {failure.log}")
+            self.say(copy_text(self._host, "\n".join(part for part in parts if part)))
+
     def action_copy(self) -> None:
         """Copy the last answer as the model wrote it."""
         turn = self.controller.turn

@@ -81,6 +81,7 @@ class FailurePanel(PlainStatic, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "screen.restart", "Restart"),
+        Binding("c", "screen.copy_failure", "Copy"),
         Binding("escape", "screen.dismiss_failure", "Dismiss"),
     ]
 
@@ -90,7 +91,11 @@ class FailurePanel(PlainStatic, can_focus=True):
         if failure is None:
             return
         self.border_title = Content("The engine is gone" if failure.engine_lost else "That did not work")
-        keys = "ctrl+r (or r here) starts the engine again" if failure.engine_lost else "esc closes this"
+        keys = (
+            "ctrl+r (or r here) starts the engine again · c copies"
+            if failure.engine_lost
+            else "esc closes · c copies"
+        )
         self.border_subtitle = Content(keys)
         parts: list[str | tuple[str, str]] = [(failure.problem, "bold")]
         parts += ["\n" + failure.remedy] if failure.remedy else []

@@ -19,6 +19,11 @@ _HINTS = (
     ("esc", "stops an answer and keeps all of it"),
     ("F1", "shows all keys"),
 )
+_WAYS = (
+    "f3, enter: fetch Magistral Small and convert it (48 GB to read, 14 GB to keep)",
+    "f3: convert a folder that you have, or take a model that is installed",
+    "stay with the miniature, a toy that shows how all of this works",
+)
 _MINIATURE_EXAMPLE = "What is 347 + 285?"
 _EXAMPLE = "Why is the sky dark at night?"
 _HINT_COLUMN = 4
@@ -39,9 +44,20 @@ class Welcome(Vertical):
         for name, words in _HINTS:
             hints += [(name.rjust(_HINT_COLUMN), "bold $primary"), "  ", (words, "$foreground 60%"), "\n"]
         yield PlainStatic(Content.assemble(*hints), id="hints")
+        ways: list[str | tuple[str, str]] = [("Three ways to a model\n", "bold $secondary")]
+        for number, words in enumerate(_WAYS, start=1):
+            ways += [
+                (f"{number}".rjust(_HINT_COLUMN), "bold $primary"),
+                "  ",
+                (words, "$foreground 60%"),
+                "\n",
+            ]
+        yield PlainStatic(Content.assemble(*ways), id="ways")
 
     def show_state(self, controller: Controller) -> None:
-        """Draw what the controller is doing."""
+        """Draw what the controller is doing; beside the miniature, how to get a real model."""
+        ways = self.query_one("#ways", PlainStatic)
+        ways.display = bool(controller.model and controller.model.is_miniature)
         self.query_one("#welcome-state", PlainStatic).show(Content.assemble(*_state(controller)))
 
 
