@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Group = Literal["Asking", "Looking", "The app"]
+Group = Literal["Asking", "While it answers", "Conversations", "Looking", "The app"]
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,72 @@ COMMANDS: tuple[Command, ...] = (
         "f7",
         priority=True,
     ),
-    Command("new", "New", "Begin a new conversation.", "Asking", "ctrl+n", footer=True),
+    Command(
+        "answer_now",
+        "Answer now",
+        "Close the running thought and have the answer; afterwards: go on with a reply that was cut off.",
+        "While it answers",
+        "f12",
+    ),
+    Command(
+        "pause",
+        "Pause",
+        "Pause; go on with a hint that is written into the thought.",
+        "While it answers",
+        "f11",
+        argument="[HINT]",
+    ),
+    Command(
+        "continue",
+        "Continue",
+        "Go on with a reply that was cut off or stopped, reading nothing again.",
+        "While it answers",
+    ),
+    Command(
+        "thinking",
+        "Thinking",
+        "Thinking off and on for the next questions, or at most so many tokens of it.",
+        "Asking",
+        argument="[on|off|TOKENS]",
+    ),
+    Command("again", "Ask again", "Ask the last question once more; both answers stay.", "Asking"),
+    Command("edit", "Edit", "Change the last question and ask it anew; the first one stays.", "Asking", "f2"),
+    Command(
+        "branch",
+        "Other branch",
+        "Show the next of the questions or answers that stand in the same place.",
+        "Conversations",
+        "ctrl+l",
+    ),
+    Command(
+        "sessions",
+        "Conversations",
+        "Search the kept conversations, go on with one, rename, delete, bring back, export.",
+        "Conversations",
+        "ctrl+s",
+        footer=True,
+    ),
+    Command("title", "Title", "Name this conversation.", "Conversations", argument="[TITLE]"),
+    Command(
+        "export",
+        "Export",
+        "Write this conversation to a file that ends in .md, .html or .json.",
+        "Conversations",
+        argument="[FILE]",
+    ),
+    Command("new", "New", "Begin a new conversation.", "Conversations", "ctrl+n", footer=True),
     Command(
         "copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y", priority=True
+    ),
+    Command(
+        "copy_code", "Copy code", "Copy a code block of the last answer.", "Looking", argument="[NUMBER]"
+    ),
+    Command(
+        "copy_latex",
+        "Copy LaTeX",
+        "Copy the source of a formula of the last answer.",
+        "Looking",
+        argument="[NUMBER]",
     ),
     Command(
         "reasoning",
@@ -157,7 +220,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("models", "Models", "Choose another model, or convert one.", "The app", "f3"),
     Command("settings", "Settings", "All settings; changes are kept.", "The app", "f10"),
     Command(
-        "restart", "Restart", "Start the engine again; what is on the screen stays.", "The app", "ctrl+r"
+        "restart", "Restart", "Start the engine again; it is told what is on the screen.", "The app", "ctrl+r"
     ),
     Command("help", "Help", "All keys and commands.", "The app", "f1", footer=True),
     Command("quit", "Quit", "End the engine and leave.", "The app", "ctrl+q", footer=True, priority=True),

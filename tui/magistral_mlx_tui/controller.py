@@ -115,10 +115,15 @@ class Controller:
         self.on_change()
         return waits
 
-    def stop(self) -> list[Question]:
-        """End the running answer, keeping what it has; returns the waiting questions, which are not asked."""
+    def withdraw(self) -> list[Question]:
+        """Take the waiting questions back; they are not asked."""
         waiting = list(self.queue)
         self.queue.clear()
+        return waiting
+
+    def stop(self) -> list[Question]:
+        """End the running answer, keeping what it has; returns the waiting questions, which are not asked."""
+        waiting = self.withdraw()
         if self.phase.busy and not self.stopping:
             self.stopping = True
             self._spawn(self._engine.stop)

@@ -12,9 +12,9 @@ from magistral_mlx_tui.text.incoming import Incoming
 CAN_GO_ON = (Ending.CUT_IN_REASONING, Ending.CUT_IN_ANSWER, Ending.STOPPED, Ending.LOOP)
 """Endings after which the same reply can be continued."""
 _ENDINGS = {
-    Ending.CUT_IN_REASONING: "It ran out of room while thinking: there is no answer. /continue goes on.",
-    Ending.CUT_IN_ANSWER: "It ran out of room in the answer. /continue goes on.",
-    Ending.STOPPED: "Stopped by you; everything until here is kept. /continue goes on.",
+    Ending.CUT_IN_REASONING: "It ran out of room while thinking: there is no answer. F12 goes on.",
+    Ending.CUT_IN_ANSWER: "It ran out of room in the answer. F12 goes on.",
+    Ending.STOPPED: "Stopped by you; everything until here is kept. F12 goes on.",
     Ending.LOOP: "It repeated itself and was stopped. /again asks once more.",
     Ending.OUT_OF_MEMORY: "The machine ran out of memory; all of this is kept. Begin a new conversation.",
 }

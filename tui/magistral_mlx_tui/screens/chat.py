@@ -1,23 +1,24 @@
 """The main screen: composes the parts, draws what the controller knows, obeys the commands."""
 
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from textual import events, on
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Footer
 
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.arranging import new_conversation
+from magistral_mlx_tui.arranging import edit_last
 from magistral_mlx_tui.clipboard import copy_text
-from magistral_mlx_tui.commands import bindings, parse_slash
+from magistral_mlx_tui.commands import Command, bindings, parse_slash
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.frame_clock import FrameClock
 from magistral_mlx_tui.panes.pane_pair import PanePair
 from magistral_mlx_tui.picture_desk import PictureDesk
 from magistral_mlx_tui.screens.attached import AttachedScreen
+from magistral_mlx_tui.screens.conversation_actions import ConversationActions
 from magistral_mlx_tui.screens.help import HelpScreen
 from magistral_mlx_tui.screens.looking import LookingScreen
 from magistral_mlx_tui.screens.picture_path import PicturePathScreen
@@ -36,7 +37,7 @@ NARROW, WIDE = 80, 120
 """Columns: below the first one pane is shown at a time, from the second on both stand side by side."""
 
 
-class ChatScreen(LookingScreen):
+class ChatScreen(ConversationActions, LookingScreen):
     """Header, note, panes or welcome, attachments, status, prompt, gauges, footer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
@@ -51,6 +52,8 @@ class ChatScreen(LookingScreen):
         self._message = ""
         self._clock = FrameClock(self._draw, self.set_timer)
         self._arrangement = 0
+        self._editing = False
+        self._set_aside = ""
 
     def compose(self) -> ComposeResult:
         """All parts from top to bottom."""
@@ -72,10 +75,6 @@ class ChatScreen(LookingScreen):
         self._draw()
 
     @property
-    def _host(self) -> App[None]:
-        return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] - Textual leaves it open
-
-    @property
     def prompt(self) -> Prompt:
         """Where questions are typed."""
         return self.query_one("#prompt", Prompt)
@@ -95,7 +94,7 @@ class ChatScreen(LookingScreen):
         self.query_one(Attachments).show_pictures(
             self.desk.pictures, controller.model, reading_speed=self.desk.reading_speed
         )
-        self.query_one(StatusLine).show_state(controller, self._message)
+        self.query_one(StatusLine).show_state(controller, self._message, self.options)
         self.query_one(Gauges).show(controller)
         self.set_class(bool(turns), "-talking")
         if controller.arrangement != self._arrangement:
@@ -138,7 +137,7 @@ class ChatScreen(LookingScreen):
                 self.say(f"There is no command /{name}; F1 lists them all.")
                 return
             self.prompt.clear()
-            self._obey(command.name, argument)
+            self._obey(command, argument)
         elif files := dropped_files(text):
             self.prompt.clear()
             self._attach_all(files)
@@ -149,19 +148,45 @@ class ChatScreen(LookingScreen):
     def _ask(self, question: Question) -> None:
         self._message = ""
         self.pair.begin_question()
-        self.controller.submit(question)
+        if self._editing:
+            self._end_editing()
+            self.put_back(self.controller.withdraw())
+            edit_last(self.controller, question)
+        else:
+            self.controller.submit(question)
 
-    def _obey(self, name: str, argument: str) -> None:
-        if name == "image" and argument:
-            self.attach(argument)
-        elif name == "theme" and argument:
-            self._set_theme(argument)
-        elif name == "reasoning" and argument:
+    def _obey(self, command: Command, argument: str) -> None:
+        action = getattr(self, f"action_{command.name}")
+        if not argument or not command.argument:
+            action()
+        elif command.name == "reasoning":
             self.fold_reasoning(argument)
-        elif name == "find" and argument:
+        elif command.name == "find":
             self.pair.find(argument)
         else:
-            getattr(self, f"action_{name}")()
+            action(argument)
+
+    def put_back(self, questions: list[Question]) -> None:
+        """Put `questions` into the prompt, before what stands there."""
+        if questions:
+            typed = [self.prompt.text] if self.prompt.text else []
+            self.prompt.text = "\n".join([*(question.text for question in questions), *typed])
+            self.desk.pictures[:0] = [each for question in questions for each in question.pictures]
+
+    def edit(self, question: Question) -> None:
+        """Let people change `question` and ask it in the place of the last one."""
+        if not self._editing:
+            self._editing, self._set_aside = True, self.prompt.text
+        self.prompt.text = question.text
+        self.prompt.move_cursor(self.prompt.document.end)
+        self.desk.pictures[:] = question.pictures
+        self.options = question.options
+        self.prompt.focus()
+        self.say("Editing the last question: enter asks it anew, esc leaves it as it is.")
+
+    def _end_editing(self) -> None:
+        self._editing = False
+        self.prompt.text, self._set_aside = self._set_aside, ""
 
     @on(Prompt.RemoveRequested)
     def action_remove_image(self) -> None:
@@ -195,37 +220,36 @@ class ChatScreen(LookingScreen):
         """Look at the attached pictures, reorder and remove them."""
         if self.desk.pictures:
             screen = AttachedScreen(self.desk.pictures, cost=self.desk.cost, mode=self._picture_mode)
-            self._host.push_screen(screen, lambda _: self._clock.request())
+            self.host.push_screen(screen, lambda _: self._clock.request())
         else:
             self.say("No picture is attached; ctrl+o adds one.")
 
     # -- commands ----------------------------------------------------------------------------------------
 
-    def action_image(self) -> None:
-        """Ask for the path of a picture."""
+    def action_image(self, typed: str = "") -> None:
+        """Attach the picture that a typed path names, or ask for the path."""
+        if typed:
+            self.attach(typed)
+            return
 
         def take(typed: str | None) -> None:
             if typed and typed.strip():
                 self.attach(typed)
 
-        self._host.push_screen(PicturePathScreen(self._picture_mode), take)
+        self.host.push_screen(PicturePathScreen(self._picture_mode), take)
 
     def action_stop(self) -> None:
         """Stop the answer; questions that waited come back into the prompt."""
         if self.controller.failure and not self.controller.failure.engine_lost:
             self.controller.dismiss_failure()
             return
-        waiting = self.controller.stop()
-        if waiting:
-            typed = [self.prompt.text] if self.prompt.text else []
-            self.prompt.text = "\n".join([*(question.text for question in waiting), *typed])
-            self.desk.pictures[:0] = [each for question in waiting for each in question.pictures]
+        if self._editing:
+            self._end_editing()
+            self.desk.pictures.clear()
+            self.say("")
+            return
+        self.put_back(self.controller.stop())
         self.prompt.focus()
-
-    def action_new(self) -> None:
-        """Begin a new conversation."""
-        new_conversation(self.controller)
-        self.say("")
 
     def action_restart(self) -> None:
         """Start the engine again."""
@@ -241,38 +265,29 @@ class ChatScreen(LookingScreen):
         """Copy what broke, what to do and where to read more."""
         if failure := self.controller.failure:
             parts = (failure.problem, failure.remedy, failure.log and f"More in {failure.log}")
-            self.say(copy_text(self._host, "\n".join(part for part in parts if part)))
+            self.say(copy_text(self.host, "\n".join(part for part in parts if part)))
 
-    def action_copy(self) -> None:
-        """Copy the last answer as the model wrote it."""
-        turn = self.controller.turn
-        if turn is None or not (text := "".join(turn.answer)):
-            self.say("There is no answer to copy yet.")
-            return
-        self.say(copy_text(self._host, text))
-
-    def action_theme(self) -> None:
-        """Next theme."""
-        self._host.theme = next_theme(self._host.theme)
-
-    def _set_theme(self, name: str) -> None:
-        if name in THEMES:
-            self._host.theme = THEMES[name]
+    def action_theme(self, name: str = "") -> None:
+        """The theme called `name`, or the next one."""
+        if not name:
+            self.host.theme = next_theme(self.host.theme)
+        elif name in THEMES:
+            self.host.theme = THEMES[name]
         else:
             self.say(f"There is no theme {name}; there are {', '.join(THEMES)}.")
 
     async def action_models(self) -> None:
         """Choose a model, or convert one."""
-        await self._host.run_action("app.models")
+        await self.host.run_action("app.models")
 
     async def action_settings(self) -> None:
         """Show all settings."""
-        await self._host.run_action("app.settings")
+        await self.host.run_action("app.settings")
 
     def action_help(self) -> None:
         """Show all keys and commands."""
-        self._host.push_screen(HelpScreen())
+        self.host.push_screen(HelpScreen())
 
     async def action_quit(self) -> None:
         """End the engine and leave."""
-        await self._host.action_quit()
+        await self.host.action_quit()

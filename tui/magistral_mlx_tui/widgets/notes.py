@@ -5,8 +5,11 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.controller import Controller, Failure, Phase
 from magistral_mlx_tui.text.figures import bar, format_seconds
+from magistral_mlx_tui.thinking import thinking_label
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _PROGRESS_WIDTH = 24
@@ -31,16 +34,20 @@ class MiniatureNote(PlainStatic):
 class StatusLine(PlainStatic):
     """One row above the prompt: what is going on, or the last thing worth saying."""
 
-    def show_state(self, controller: Controller, message: str) -> None:
-        """Loading and reading show how far they are; otherwise `message`, or what is next."""
+    def show_state(self, controller: Controller, message: str, options: Options) -> None:
+        """Loading and reading show how far they are; otherwise `message`, or what is next.
+
+        What people must not miss stands first: that the conversation cannot be saved, that thinking is off.
+        """
         waiting = len(controller.queue)
         queued = f"   {waiting} question{'s' if waiting > 1 else ''} waiting" if waiting else ""
-        progress = _progress(controller)
-        if progress and not message:
-            self.show(Content.assemble(*progress, (queued, "$warning")), layout=False)
-        else:
-            words = message or _standing_words(controller)
-            self.show(Content.assemble((words, "$foreground 60%"), (queued, "$warning")), layout=False)
+        progress = [] if message else _progress(controller)
+        words = progress or [(message or _standing_words(controller), "$foreground 60%")]
+        if trouble := controller.keeper.trouble:
+            words = [(f"▲ {sanitize_line(trouble)}  ", "bold $error"), *words]
+        if label := thinking_label(options):
+            words = [(f"{label}  ", "bold $secondary"), *words]
+        self.show(Content.assemble(*words, (queued, "$warning")), layout=False)
 
 
 def _progress(controller: Controller) -> list[tuple[str, str]]:
@@ -64,6 +71,10 @@ def _standing_words(controller: Controller) -> str:
     turn = controller.turn
     if controller.stopping:
         return "Stopping…"
+    if controller.phase is Phase.PAUSED:
+        return "Paused: F11 goes on, with a hint if you like · esc stops"
+    if controller.phase is Phase.THINKING:
+        return "esc stops and keeps everything · F12 answers now · F11 pauses"
     if controller.phase.busy:
         return "esc stops and keeps everything"
     if turn is None or turn.reply is None:
