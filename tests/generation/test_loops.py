@@ -2,18 +2,35 @@
 
 import itertools
 from collections.abc import Iterable
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from magistral_mlx.generation.loops import COPIES, LONGEST_PERIOD, SHORTEST_SPAN, CycleDetector
+from magistral_mlx.generation.loops import (
+    COPIES,
+    LONGEST_PERIOD,
+    NEAR_SPAN,
+    SHORTEST_SPAN,
+    CycleDetector,
+    NearCycleDetector,
+)
 from magistral_mlx.prompt.tokenizer import Tokenizer
+from support.loop_corpora import TEXTS, one_word_changed
+from support.tekken import write_tekken
 
 
-def first_alarm(ids: Iterable[int]) -> int | None:
+@pytest.fixture(scope="module")
+def tekken(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """As many text tokens as Magistral has."""
+    path = write_tekken(tmp_path_factory.mktemp("tekken"), text_count=130_072)
+    return Tokenizer.from_file(path, None)
+
+
+def first_alarm(
+    ids: Iterable[int], make: type[CycleDetector] | type[NearCycleDetector] = CycleDetector
+) -> int | None:
     """How many tokens were read when the alarm came."""
-    detector = CycleDetector()
+    detector = make()
     for count, token_id in enumerate(ids, start=1):
         if detector.push(token_id):
             return count
@@ -41,39 +58,44 @@ def test_one_different_token_ends_a_cycle() -> None:
     assert first_alarm(itertools.chain.from_iterable(nearly)) is None
 
 
-def primes(below: int) -> list[int]:
-    return [n for n in range(2, below) if all(n % d for d in range(2, int(n**0.5) + 1))]
-
-
-def digits_of_pi(count: int) -> str:
-    """Machin's formula in whole numbers."""
-
-    def arctan(inverse: int, unit: int) -> int:
-        term = total = unit // inverse
-        for n in itertools.count(3, 2):
-            term = -term // inverse**2
-            if term in (0, -1):
-                return total
-            total += term // n
-        raise AssertionError
-
-    unit = 10 ** (count + 10)
-    return str(4 * (4 * arctan(5, unit) - arctan(239, unit)))[:count]
-
-
-TEXTS = {
-    "primes": ", ".join(map(str, primes(6000))),
-    "primes in words": "\n".join(f"{n} is a prime number, as nothing divides it." for n in primes(1500)),
-    "pi": "3." + digits_of_pi(2000),
-    "table": "| Day | Hours |\n|---|---|\n" + "\n".join(f"| {day} | {day * 8} |" for day in range(300)),
-    "wide rule": "|" + "---|" * 40 + "\n" + "=" * 120 + "\n",
-    "multiplication": "\n".join(f"{a} x {b} = {a * b}" for a in range(1, 20) for b in range(1, 20)),
-    "fraction": str(Fraction(1, 7)) + " = 0." + "142857" * 30,
-    "code": "\n".join(f"    case {n}:\n        return handle_{n}(value)" for n in range(200)),
-    "zeros": "[" + ", ".join(["0"] * 60) + "]",
-}
-
-
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_alarm_on_what_only_looks_alike(tokenizer: Tokenizer, name: str) -> None:
     assert first_alarm(tokenizer.encode_text(TEXTS[name])) is None
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_alarm_in_the_tokens_of_the_real_vocabulary(name: str, tekken: Tokenizer) -> None:
+    """Larger tokens make fewer of them, and shorter rows."""
+    ids = tekken.encode_text(TEXTS[name])
+    assert first_alarm(ids) is None
+    assert first_alarm(ids, NearCycleDetector) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sentences_said_again_and_again_with_one_word_changed(tekken: Tokenizer, seed: int) -> None:
+    ids = tekken.encode_text(one_word_changed(seed))
+    assert first_alarm(ids) is None
+    assert NEAR_SPAN <= (first_alarm(ids, NearCycleDetector) or 0) < 2 * NEAR_SPAN
+
+
+def test_a_draft_that_is_written_once_more_is_no_cycle(tekken: Tokenizer) -> None:
+    draft = tekken.encode_text(TEXTS["code"])[:1500]
+    assert first_alarm(draft * 6, NearCycleDetector) is None
+
+
+def test_few_different_tokens_are_left_to_the_exact_cycles() -> None:
+    rows = [[10 + (a == b) for b in range(200)] for a in range(40)]
+    ids = list(itertools.chain.from_iterable(rows))
+    assert first_alarm(ids, NearCycleDetector) is None
+    cycle = [*range(100), *([500] * 100)]
+    assert first_alarm(itertools.cycle(cycle), NearCycleDetector) == NEAR_SPAN
+
+
+def test_after_a_near_cycle_new_text_ends_the_alarm() -> None:
+    detector = NearCycleDetector()
+    for token_id in list(range(100)) * 30:
+        alarm = detector.push(token_id)
+    assert alarm
+    for token_id in range(1000, 1000 + NEAR_SPAN):
+        alarm = detector.push(token_id)
+    assert not alarm

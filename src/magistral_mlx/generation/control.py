@@ -5,7 +5,8 @@ The rules, in the order they are applied to each generated token:
 1. The end-of-turn token ends the reply.
 2. `max_tokens` tokens end it.
 3. A loop in the answer ends it; a loop in a thought closes the thought, and thoughts opened later are closed
-   at once.
+   at once. Exact cycles are loops in both; near-cycles only in a thought, where a false alarm costs a thought
+   that goes in circles and not an answer that someone wants (many rows of a form that hardly change).
 4. A thought is closed when the thoughts of this reply hold `thinking_budget` tokens, or when only the answer
    reserve is left of `max_tokens`, or when somebody asks for the answer.
 
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from magistral_mlx.generation.events import Ending
-from magistral_mlx.generation.loops import CycleDetector
+from magistral_mlx.generation.loops import CycleDetector, NearCycleDetector
 from magistral_mlx.generation.sections import Section, SectionTracker, Tracker
 from magistral_mlx.prompt.thought_marks import ThoughtMarks
 from magistral_mlx.prompt.tokenizer import SpecialIds, Tokenizer
@@ -116,6 +117,7 @@ class Control:
         # Without marks in the text the id exists: only [THINK] or an open prompt leads into a thought.
         self._end = self._landing.closing or tuple(i for i in (special.end_think,) if i is not None)
         self._cycles = CycleDetector()
+        self._near_cycles = NearCycleDetector()
         self._written_for_it: deque[int] = deque()
         self._closing = False
         self._thought_is_over = False
@@ -150,6 +152,7 @@ class Control:
         if loop and not thinking:
             return Verdict(ending=Ending.LOOP)
         if thinking:
+            loop = self._near_cycles.push(token_id) or loop
             return self._in_thought(token_id, cut_short=loop or self._answer_now)
         self._closing = False
         if not starts_section:  # the answer has begun: wishes for the thought come too late
