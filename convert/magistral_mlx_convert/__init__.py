@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from magistral_mlx_convert.conversion import convert
     from magistral_mlx_convert.progress import Progress, Stage
+    from magistral_mlx_convert.sources.found import found_magistrals
 
-_HOME_OF = {"Progress": "progress", "Stage": "progress", "convert": "conversion"}
+_HOME_OF = {
+    "Progress": "progress",
+    "Stage": "progress",
+    "convert": "conversion",
+    "found_magistrals": "sources.found",
+}
 
-__all__ = ["Progress", "Stage", "convert"]
+__all__ = ["Progress", "Stage", "convert", "found_magistrals"]
 
 
 def __getattr__(name: str) -> object:

@@ -76,6 +76,16 @@ def best_installed(models: list[InstalledModel], *, total_bytes: int | None = No
     return min(models, key=lambda model: model.size_bytes, default=None)
 
 
+def found_elsewhere() -> list[tuple[str, str]]:
+    """Magistrals of other programs that `magistral convert NAME` takes: their names, and where they lie.
+
+    By the finder that registered itself; without it, none.
+    """
+    found = entry_points(group="magistral_mlx.finder", name="default")
+    finders = [each.load() for each in found]
+    return [model for finder in finders for model in finder()]
+
+
 def resolve(model: "str | os.PathLike[str] | None", *, progress: Progress | None = None) -> Path:
     """The converted folder that `model` means.
 

@@ -76,3 +76,20 @@ async def test_a_key_opens_the_models_and_switching_starts_the_engine_with_the_o
         await app.pilot.press("up", "enter")
         await app.until(lambda: app.engine.started[-1] == "small")
         await app.until_phase("ready")
+
+
+async def test_a_model_of_another_program_is_offered_for_conversion() -> None:
+    model = Path.home() / ".lmstudio" / "models" / "lmstudio-community" / "Magistral-Small-2509-MLX-4bit"
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(b"")
+    found, _miniature = model_choices(Machine())
+    assert found.source == "lmstudio-community/Magistral-Small-2509-MLX-4bit"
+    assert found.detail == "found in LM Studio's folder"
+    async with driven_app() as app:
+        job = ConversionJob(lambda: None, command=lambda source: ("/bin/sh", "-c", f"echo got {source} >&2"))
+        screen = ModelsScreen(None, Machine(), job)
+        await app.app.push_screen(screen)
+        await app.until(lambda: screen.query_one(OptionList).option_count == 2)
+        await app.pilot.press("enter")
+        await app.until(lambda: job.state is JobState.DONE)
+        assert job.line == "got lmstudio-community/Magistral-Small-2509-MLX-4bit"

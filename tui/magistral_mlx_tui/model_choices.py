@@ -24,7 +24,9 @@ class ModelChoice:
     verdict: str
     """Whether it fits, in words; empty where nothing can be said."""
     usable: bool
-    """Whether it can be started."""
+    """Whether it can be started, or converted."""
+    source: str = ""
+    """What to convert to get it; empty: it is ready."""
 
 
 def machine_of(telemetry: Telemetry) -> Machine:
@@ -38,7 +40,13 @@ def machine_of(telemetry: Telemetry) -> Machine:
 
 def model_choices(machine: Machine) -> list[ModelChoice]:
     """The installed models by name, and the miniature; looks at files, so call it in a thread."""
-    return [*(_describe(each, machine) for each in installed.installed_models()), _miniature()]
+    ready = [_describe(each, machine) for each in installed.installed_models()]
+    return [*ready, *map(_elsewhere, installed.found_elsewhere()), _miniature()]
+
+
+def _elsewhere(found: tuple[str, str]) -> ModelChoice:
+    name, place = (sanitize_line(each) for each in found)
+    return ModelChoice(name, name, f"found in {place}", "enter converts it", usable=True, source=found[0])
 
 
 def _miniature() -> ModelChoice:

@@ -104,4 +104,4 @@ class _Side:
 
 
 def _double(array: mx.array) -> Doubles:
-    return cast("Doubles", np.array(array, np.float64))
+    return np.array(array, np.float64)

@@ -42,6 +42,14 @@ def find_model(name: str) -> FoundModel | None:
     return found[0] if found else None
 
 
+def found_magistrals() -> list[tuple[str, str]]:
+    """Every Magistral here that `find_model` would find, as its full name and where it lies, in words."""
+    places = {"lm-studio": "LM Studio's folder", "huggingface-hub": "the hub's cache"}
+    found = [*_in_lm_studio(None), *(model for model in _hub_models() if _holds_weights(model.folder))]
+    named = {model.provenance.name: places[model.provenance.kind] for model in found}
+    return [(name, place) for name, place in named.items() if "magistral" in name.lower()]
+
+
 def find_tekken(*, ids: int) -> Path | None:
     """A tekken.json of Mistral's own in the hub's cache, with that many ids; for folders that lack one."""
     for model in _hub_models():
@@ -75,13 +83,14 @@ def _chosen_folder(settings: Path) -> Path | None:
     return Path(chosen).expanduser() if isinstance(chosen, str) and chosen else None
 
 
-def _in_lm_studio(name: str) -> list[FoundModel]:
-    publisher, _, model = name.rpartition("/")
+def _in_lm_studio(name: str | None) -> list[FoundModel]:
+    """Those of that name, or all."""
+    publisher, _, model = (name or "").rpartition("/")
     return [
         FoundModel(folder, Provenance(kind="lm-studio", name=f"{folder.parent.name}/{folder.name}"))
         for models in lm_studio_folders()
         for folder in sorted(models.glob("*/*"))
-        if folder.name.lower() == model.lower()
+        if (name is None or folder.name.lower() == model.lower())
         and publisher.lower() in ("", folder.parent.name.lower())
         and _holds_weights(folder)
     ]

@@ -88,7 +88,10 @@ def tekken_of_tokenizer_json(raw: Mapping[str, object], config: ModelConfig, *, 
     added = raw.get("added_tokens")
     if not isinstance(vocabulary, Mapping) or not isinstance(added, list):
         raise ConversionError(f"{where} holds no Tekken tokenizer", _REMEDY)
-    tokens = {rank: VocabularyToken(spelling, False) for spelling, rank in _ranks(vocabulary)}
+    tokens = {
+        rank: VocabularyToken(spelling, False)
+        for spelling, rank in _ranks(cast(Mapping[object, object], vocabulary))
+    }
     for entry in (cast(Mapping[str, object], entry) for entry in cast(list[object], added)):
         if isinstance(entry, Mapping) and entry.get("special") and isinstance(entry.get("id"), int):  # pyright: ignore[reportUnnecessaryIsInstance]  # the file is foreign
             tokens[cast(int, entry["id"])] = VocabularyToken(str(entry.get("content")), True)

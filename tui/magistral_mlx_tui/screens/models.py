@@ -90,13 +90,19 @@ class ModelsScreen(ModalScreen[str | None]):
 
     @on(OptionList.OptionSelected)
     def _take(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._choices[event.option_index].name)
+        choice = self._choices[event.option_index]
+        if choice.source:
+            self._begin(choice.source)
+        else:
+            self.dismiss(choice.name)
 
     @on(Input.Submitted)
     def _convert(self, event: Input.Submitted) -> None:
+        self._begin(event.value.strip() or _REAL)
+
+    def _begin(self, source: str) -> None:
         if self._job.state is JobState.RUNNING:
             return
-        source = event.value.strip() or _REAL
         self.app.run_worker(self._job.run(source), group="convert", exit_on_error=False)  # pyright: ignore[reportUnknownMemberType] - Textual leaves the app's type open
 
     def action_stop_job(self) -> None:
