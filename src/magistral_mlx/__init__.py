@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Stats,
         ToolCall,
     )
+    from magistral_mlx.planning import MemoryPlan, plan
     from magistral_mlx.prompt.chat import AssistantTurn, UserTurn
     from magistral_mlx.runtime import AnswerStream, AskOptions, Conversation, Magistral, load
 
@@ -59,6 +60,7 @@ _HOME_OF = {
     "Magistral": "runtime",
     "MagistralError": "errors",
     "MemoryLimitError": "errors",
+    "MemoryPlan": "planning",
     "NetworkError": "errors",
     "Paused": "generation.events",
     "PrefillProgress": "generation.events",
@@ -71,6 +73,7 @@ _HOME_OF = {
     "UsageError": "errors",
     "UserTurn": "prompt.chat",
     "load": "runtime",
+    "plan": "planning",
 }
 
 __all__ = [
@@ -93,6 +96,7 @@ __all__ = [
     "Magistral",
     "MagistralError",
     "MemoryLimitError",
+    "MemoryPlan",
     "NetworkError",
     "Paused",
     "PrefillProgress",
@@ -105,6 +109,7 @@ __all__ = [
     "UsageError",
     "UserTurn",
     "load",
+    "plan",
 ]
 
 

@@ -1,61 +1,129 @@
 """What will fit: weights, KV cache and activations against the memory that a machine gives to a model.
 
 Arithmetic on sizes; only `this_machine` looks at the machine. All figures are bytes or tokens; GiB is 2**30.
-A plan is an estimate: weights and KV cache are exact, the allowance for activations is an assumption, and the
-memory that other programs hold changes from one minute to the next.
+Weights and KV cache are exact; the activations of a prefill chunk and of a picture are counted from the
+shapes that live at once (docs/experiments.md compares them with measured peaks); `OVERHEAD_BYTES` is an
+allowance.
+What is in use is the physical footprint, where there is one: a resident set misses Metal's memory.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magistral_mlx.errors import MemoryLimitError
-from magistral_mlx.telemetry import probes_of_this_machine, sample
+from magistral_mlx.safetensors_header import read_header
+from magistral_mlx.telemetry import memory_probes, sample, swap_free
 
 if TYPE_CHECKING:
     from magistral_mlx.checkpoint import Checkpoint
+    from magistral_mlx.model_config import ModelConfig
 
 GIB = 2**30
-MOST_ACTIVATIONS = 3 * GIB // 2
-"""Allowance for a prefill chunk and one large picture in Magistral Small; an assumption."""
+OVERHEAD_BYTES = 3 * GIB // 4
+"""Allowance for the process itself (0.4 GB: Python and the libraries) and the allocator's spare buffers."""
 USEFUL_CONTEXT = 4096
 """Tokens that must fit, or loading is refused: one large picture (3,080), a question and some thought."""
 KV_BITS = (16, 8, 4)
-"""Widths of a KV cache: bfloat16, and quantized in groups of 64."""
+"""Widths of a KV cache: the model's own dtype, and quantized in groups."""
+PREFILL_TOKENS = 512
+"""Tokens of a prefill chunk; a Max or Ultra reads more at once and has the memory for it."""
 
 DEFAULT_IDLE_BYTES = 2 * GIB
 """For idle KV caches on a machine that tells nothing of itself."""
 
-_KV_GROUP = 64
-_GROUP_BYTES = 4  # a scale and a bias in bfloat16
+_GROUP_FLOATS = 2  # a scale and a bias
+_FLOATS = ("BF16", "F16", "F32")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class VisionSize:
+    """What of the eye takes memory."""
+
+    hidden: int
+    intermediate: int
+    heads: int
+    patch: int
+    """Pixels along a patch."""
+    merge: int
+    """Patches along the square that becomes one position."""
+    longest_edge: int
+
+    @property
+    def most_patches(self) -> int:
+        """Patches of the largest picture."""
+        return (self.longest_edge // self.patch) ** 2
+
+    @property
+    def most_tokens(self) -> int:
+        """Positions of the largest picture: 3,080, with the breaks at the ends of its rows."""
+        side = self.longest_edge // (self.patch * self.merge)
+        return side * side + side
+
+    def activation_bytes(self, patches: int, float_bytes: int) -> int:
+        """Beside the weights, while one picture is encoded: three arrays of the MLP's width, eight of the
+        model's, and the pixels twice. Attention is one kernel, or is bounded by `SCORE_BYTES` on the CPU."""
+        pixels = 2 * 3 * patches * self.patch**2 * 4
+        scores = min(self.heads * patches**2 * 4, 2**28) * 2 if float_bytes == 4 else 0
+        return patches * (3 * self.intermediate + 8 * self.hidden) * float_bytes + pixels + scores
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSize:
     """What of a model takes memory."""
 
     weight_bytes: int
     layers: int
+    heads: int
     kv_heads: int
     head_dim: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
     context_length: int
     """Tokens that the model takes at most."""
-
-    @property
-    def activation_bytes(self) -> int:
-        """Allowance beside weights and KV cache: an eighth of the weights, at most MOST_ACTIVATIONS."""
-        return min(self.weight_bytes // 8, MOST_ACTIVATIONS)
+    vision: VisionSize | None = None
+    float_bytes: int = 2
+    """Of one number that is not packed: 2 on a GPU (bfloat16), 4 on the CPU (float32)."""
 
     def kv_bytes_per_token(self, bits: int) -> int:
         """Bytes that one token takes in the KV cache: a key and a value for each layer and KV head."""
         values = 2 * self.layers * self.kv_heads * self.head_dim
-        groups = values // _KV_GROUP if bits < 16 else 0
-        return values * bits // 8 + groups * _GROUP_BYTES
+        if bits == 16:
+            return values * self.float_bytes
+        group = 64 if self.head_dim % 64 == 0 else 32
+        return values * bits // 8 + values // group * _GROUP_FLOATS * self.float_bytes
+
+    def prefill_bytes(self, context: int, bits: int) -> int:
+        """Beside weights and KV cache, while the last chunk of `context` tokens is read.
+
+        Three arrays of the MLP's width and eight of the model's; logits of one position; one layer of the KV
+        cache twice, when it is enlarged, or unpacked, if it is packed. On the CPU also attention's scores,
+        twice, which take no more than those of a full chunk at 2,048 tokens.
+        """
+        tokens = min(PREFILL_TOKENS, context)
+        states = tokens * (3 * self.intermediate + 8 * self.hidden) * self.float_bytes
+        layer = context * self.kv_bytes_per_token(16) // self.layers
+        scores = 2 * self.heads * tokens * min(context, 2048) * 4 if self.float_bytes == 4 else 0
+        return states + self.vocabulary * self.float_bytes + layer + scores
+
+    def vision_bytes(self, patches: int) -> int:
+        """Beside weights and KV cache, while a picture of so many patches is encoded."""
+        return self.vision.activation_bytes(patches, self.float_bytes) if self.vision and patches else 0
 
 
 MAGISTRAL_SMALL_4BIT = ModelSize(
-    weight_bytes=14_138_000_000, layers=40, kv_heads=8, head_dim=128, context_length=131_072
+    weight_bytes=14_138_000_000,
+    layers=40,
+    heads=32,
+    kv_heads=8,
+    head_dim=128,
+    hidden=5120,
+    intermediate=32_768,
+    vocabulary=131_072,
+    context_length=131_072,
+    vision=VisionSize(hidden=1024, intermediate=4096, heads=16, patch=14, merge=2, longest_edge=1540),
 )
 """Magistral Small in 4 bits (affine, group 64), vision tower and projector in bfloat16."""
 
@@ -69,153 +137,203 @@ class Machine:
     """The working set that Metal recommends; None without Metal."""
     available_bytes: int | None = None
     """What is free right now, or would be freed without swapping."""
+    swap_free_bytes: int | None = None
+    """Swap that is left; None where it grows as needed (macOS)."""
+    used_bytes: int = 0
+    """What this process uses already: the larger of MLX's arrays and the physical footprint, without what
+    the allocator would give back."""
 
     @property
     def limit_bytes(self) -> int | None:
         """What a model may use: what Metal recommends, else all there is."""
         return self.total_bytes if self.recommended_bytes is None else self.recommended_bytes
 
+    @property
+    def reachable_bytes(self) -> int | None:
+        """What this process can have in all right now, swapping if need be; None: not known."""
+        limits = [] if self.limit_bytes is None else [self.limit_bytes]
+        if self.available_bytes is not None and self.swap_free_bytes is not None:
+            limits.append(self.used_bytes + self.available_bytes + self.swap_free_bytes)
+        return min(limits, default=None)
+
+    @property
+    def more_bytes(self) -> int | None:
+        """The same, beyond what it uses already."""
+        return None if self.reachable_bytes is None else max(0, self.reachable_bytes - self.used_bytes)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model fits a machine."""
+    """How a model fits a machine, before it is loaded.
+
+    `pictures` is the patches of the largest picture that is to be read: its activations and those of a
+    prefill chunk are never there at once.
+    """
 
     size: ModelSize
     machine: Machine
+    kv_bits: int = 16
+    patches: int | None = None
+    """Of the largest picture that is to be read; None: the largest that the model takes."""
 
     def context(self, bits: int) -> int:
         """Tokens of context that fit at a KV width, at most the model's own; 0 where the weights do not."""
-        limit = self.machine.limit_bytes
+        limit = self.machine.reachable_bytes
         if limit is None:
             return self.size.context_length
-        left = limit - self.size.weight_bytes - self.size.activation_bytes
-        return max(0, min(left // self.size.kv_bytes_per_token(bits), self.size.context_length))
+        fixed = self.size.weight_bytes + OVERHEAD_BYTES
+        return longest_context(self.size, limit - fixed, bits=bits, patches=self._patches)
+
+    def bytes_for(self, tokens: int, bits: int) -> int:
+        """All memory at a context of so many tokens."""
+        size = self.size
+        peak = max(size.prefill_bytes(tokens, bits), size.vision_bytes(self._patches))
+        return size.weight_bytes + OVERHEAD_BYTES + peak + tokens * size.kv_bytes_per_token(bits)
 
     @property
     def needed_bytes(self) -> int:
-        """Weights, activations and the KV cache of a useful context in bfloat16."""
-        tokens = min(USEFUL_CONTEXT, self.size.context_length)
-        return self.size.weight_bytes + self.size.activation_bytes + tokens * self.size.kv_bytes_per_token(16)
+        """All memory at a useful context."""
+        return self.bytes_for(min(USEFUL_CONTEXT, self.size.context_length), self.kv_bits)
 
     @property
     def fits(self) -> bool:
         """Whether a useful context fits beside the weights."""
-        limit = self.machine.limit_bytes
-        return limit is None or self.needed_bytes <= limit
+        return self.fits_bytes(self.needed_bytes)
+
+    def fits_bytes(self, needed: int) -> bool:
+        """Whether the machine can give so much at all."""
+        limit = self.machine.reachable_bytes
+        return limit is None or needed <= limit
 
     @property
     def tight(self) -> bool:
         """It fits, but only once other programs give memory back: expect swapping until then."""
+        return self.fits and self.swaps(self.needed_bytes)
+
+    def swaps(self, needed: int) -> bool:
+        """Whether so much is more than what is free now."""
         available = self.machine.available_bytes
-        return self.fits and available is not None and self.needed_bytes > available
+        return available is not None and needed - self.machine.used_bytes > available
+
+    @property
+    def _patches(self) -> int:
+        if self.patches is not None:
+            return self.patches
+        return self.size.vision.most_patches if self.size.vision else 0
 
 
-def plan(size: ModelSize, machine: Machine) -> Plan:
+def longest_context(size: ModelSize, left: int, *, bits: int, patches: int, held: int = 0) -> int:
+    """Tokens of context whose KV cache and activations fit into `left` bytes; at most the model's own.
+
+    Args:
+        held: tokens whose KV cache is there already, so that it takes nothing of `left`.
+    """
+
+    def fits(tokens: int) -> bool:
+        peak = max(size.prefill_bytes(tokens, bits), size.vision_bytes(patches))
+        return peak + max(0, tokens - held) * size.kv_bytes_per_token(bits) <= left
+
+    low, high = 0, size.context_length
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def plan(size: ModelSize, machine: Machine, *, kv_bits: int = 16, patches: int | None = None) -> Plan:
     """How a model of this size fits this machine."""
-    return Plan(size, machine)
+    return Plan(size, machine, kv_bits, patches)
 
 
-def size_of(checkpoint: "Checkpoint") -> ModelSize:
-    """What a converted folder takes once loaded; weights by the sizes of their files.
+def size_of(checkpoint: "Checkpoint", *, float_bytes: int = 2) -> ModelSize:
+    """What a converted folder takes once loaded: packed weights as stored, others in the computing dtype.
+
+    Args:
+        float_bytes: of the computing dtype: 2 on a GPU, 4 on the CPU (see `float_bytes_here`).
 
     Raises:
-        OSError: a weight file is gone.
+        CheckpointError: a weight file is gone or damaged.
     """
-    text = checkpoint.config.text
+    return size_of_config(
+        checkpoint.config,
+        weight_bytes=sum(loaded_bytes(path, float_bytes) for path in checkpoint.weight_files),
+        float_bytes=float_bytes,
+    )
+
+
+def size_of_config(config: "ModelConfig", *, weight_bytes: int, float_bytes: int) -> ModelSize:
+    """The same for weights whose bytes are known."""
+    text, eye = config.text, config.vision
+    vision = (
+        None
+        if eye is None
+        else VisionSize(
+            hidden=eye.hidden_size,
+            intermediate=eye.intermediate_size,
+            heads=eye.num_attention_heads,
+            patch=eye.patch_size,
+            merge=config.spatial_merge_size,
+            longest_edge=eye.image_size,
+        )
+    )
     return ModelSize(
-        weight_bytes=sum(path.stat().st_size for path in checkpoint.weight_files),
+        weight_bytes=weight_bytes,
         layers=text.num_hidden_layers,
+        heads=text.num_attention_heads,
         kv_heads=text.num_key_value_heads,
         head_dim=text.head_dim,
+        hidden=text.hidden_size,
+        intermediate=text.intermediate_size,
+        vocabulary=text.vocab_size,
         context_length=text.max_position_embeddings,
+        vision=vision,
+        float_bytes=float_bytes,
     )
 
 
 def idle_cache_bytes(size: ModelSize, machine: Machine) -> int:
     """Memory for KV caches that no running answer uses: half of what weights and activations leave.
 
-    The other half is for the answer itself. 4.6 GB on a 32 GB Mac that may use 24: 30,000 tokens.
+    The other half is for the answer itself. 4.8 GB on a 32 GB Mac that may use 24: 31,000 tokens.
     """
     if machine.limit_bytes is None:
         return DEFAULT_IDLE_BYTES
-    return max(0, machine.limit_bytes - size.weight_bytes - size.activation_bytes) // 2
+    return max(0, machine.limit_bytes - plan(size, machine).bytes_for(0, 16)) // 2
+
+
+def loaded_bytes(weight_file: Path, float_bytes: int) -> int:
+    """Memory of one file's tensors once loaded; reads its header alone.
+
+    Raises:
+        CheckpointError: the file is gone or damaged.
+    """
+    tensors = read_header(weight_file).tensors.values()
+    return sum(
+        math.prod(each.shape) * float_bytes if each.dtype in _FLOATS else each.end - each.start
+        for each in tensors
+    )
+
+
+def float_bytes_here() -> int:
+    """Bytes of one number in the dtype that this machine computes in. Loads MLX."""
+    import mlx.core as mx
+
+    return 2 if mx.default_device() == mx.Device(mx.gpu) else 4
 
 
 def this_machine() -> Machine:
     """This machine, right now. Loads MLX: only it can ask Metal."""
     import_module("mlx.core")  # the probe reads only what is loaded
-    now = sample(probes_of_this_machine())
+    now = sample(memory_probes())
     return Machine(
         total_bytes=now.total_bytes,
         recommended_bytes=now.recommended_bytes,
         available_bytes=now.available_bytes,
-    )
-
-
-def check_before_loading(checkpoint: "Checkpoint", *, machine: Machine | None = None) -> Plan:
-    """The plan for a folder that is about to be loaded; `machine` defaults to this one.
-
-    Raises:
-        MemoryLimitError: not even a useful context fits; says how much is missing and what else would fit.
-    """
-    made = plan(size_of(checkpoint), machine or this_machine())
-    if not made.fits:
-        raise _refusal(checkpoint.name, made)
-    return made
-
-
-def _refusal(name: str, made: Plan) -> MemoryLimitError:
-    limit = made.machine.limit_bytes or 0
-    whose = "Metal recommends at most" if made.machine.recommended_bytes else "this machine has only"
-    remedy = (
-        'Use a smaller model: convert with fewer bits (`magistral convert --bits 3`), or take "miniature".'
-    )
-    short_of_context = made.context(16)
-    if short_of_context:
-        remedy = f"The weights alone would fit, with about {short_of_context:,} tokens of context. {remedy}"
-    return MemoryLimitError(
-        f"{name} needs about {gib(made.needed_bytes)} of memory (weights {gib(made.size.weight_bytes)}, "
-        f"the rest for {min(USEFUL_CONTEXT, made.size.context_length):,} tokens of context and for "
-        f"computing), but {whose} {gib(limit)}",
-        remedy,
+        swap_free_bytes=swap_free(),
+        used_bytes=max(now.active_bytes or 0, (now.footprint_bytes or 0) - (now.cache_bytes or 0)),
     )
 
 
 def gib(size: int) -> str:
     """A size for people: "13.2 GB", in units of 2**30 bytes as Macs are sold, or in MB below one."""
     return f"{size / GIB:.1f} GB" if size >= GIB else f"{size / 2**20:.0f} MB"
-
-
-MAC_SIZES = (16, 18, 24, 32, 36, 48, 64, 96, 128)
-"""Unified memory of Macs, in GiB."""
-
-
-def memory_table(size: ModelSize = MAGISTRAL_SMALL_4BIT, macs: Sequence[int] = MAC_SIZES) -> str:
-    """The table "memory per Mac" in Markdown: context that fits with a KV cache of 16, 8 and 4 bits.
-
-    macOS lets the GPU use a share of the memory that depends on version and machine; the two columns are the
-    usual ones. The real figure of a Mac is `mx.device_info()["max_recommended_working_set_size"]`.
-    """
-    lines = [
-        "| Mac | if the GPU may use 2/3 | if the GPU may use 3/4 |",
-        "|---|---|---|",
-    ]
-    for mac in macs:
-        cells = [_cell(plan(size, Machine(recommended_bytes=mac * GIB * share // 12))) for share in (8, 9)]
-        lines.append(f"| {mac} GB | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(made: Plan) -> str:
-    limit = f"{(made.machine.limit_bytes or 0) / GIB:.1f} GB"
-    if not made.fits:
-        return f"{limit}: does not fit"
-    contexts = [made.context(bits) for bits in KV_BITS]
-    if contexts[0] == made.size.context_length:
-        return f"{limit}: {_tokens(contexts[0])}, all of it"
-    return f"{limit}: {' / '.join(map(_tokens, contexts))}"
-
-
-def _tokens(count: int) -> str:
-    """Thousands of tokens, rounded down: a promise must hold."""
-    return f"{count // 1000}k"

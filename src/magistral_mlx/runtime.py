@@ -16,7 +16,6 @@ from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits,
 from magistral_mlx.conversation import Conversation
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Reply
-from magistral_mlx.memory import size_of
 from magistral_mlx.model_config import Quantization
 from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.prompt.chat import AssistantTurn, UserTurn, encode
@@ -60,7 +59,9 @@ def load(
     """
     check_kv_bits(kv_bits)
     check_whole("cache_bytes", cache_bytes, least=0)
-    loaded = owner_thread().call(lambda: _load(model, progress, cache_bytes=cache_bytes, wire=wire))
+    loaded = owner_thread().call(
+        lambda: _load(model, progress, kv_bits=kv_bits, cache_bytes=cache_bytes, wire=wire)
+    )
     return Magistral(loaded, kv_bits=kv_bits)
 
 
@@ -88,11 +89,12 @@ class Magistral:
         """How pictures become tokens; None if it takes none."""
         self.is_miniature = checkpoint.name == installed.MINIATURE
         """Whether it is the bundled miniature, which knows little; faces say so."""
-        size = size_of(checkpoint)
-        self.weight_bytes = size.weight_bytes
+        self.size = loaded.size
+        """What it takes of memory; see `magistral_mlx.plan`."""
+        self.weight_bytes = loaded.size.weight_bytes
         """Memory of the weights."""
-        self.kv_bytes_per_token = size.kv_bytes_per_token(16)
-        """Memory of one token in the KV cache, unquantized."""
+        self.kv_bytes_per_token = loaded.size.kv_bytes_per_token(kv_bits)
+        """Memory of one token in the KV cache, in the width that the model was loaded with."""
         self.quantization = _in_words(checkpoint.config.quantization)
         """Such as "4-bit affine, group 64"; None for unquantized weights."""
 
@@ -243,6 +245,7 @@ def _load(
     model: "str | os.PathLike[str] | None",
     progress: installed.Progress | None,
     *,
+    kv_bits: int,
     cache_bytes: int | None,
     wire: bool,
 ) -> "LoadedModel":
@@ -252,7 +255,7 @@ def _load(
     directory = installed.resolve(model, progress=progress)
     set_limits(wire=wire)
     weights = progress and partial(progress, "Loading the weights")
-    return open_model(directory, cache_bytes=cache_bytes, progress=weights)
+    return open_model(directory, kv_bits=kv_bits, cache_bytes=cache_bytes, progress=weights)
 
 
 def _in_words(quantization: Quantization | None) -> str | None:

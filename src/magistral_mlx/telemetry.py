@@ -100,6 +100,27 @@ def probes_of_this_machine() -> tuple[Probe, ...]:
     return (MlxMemory(), SystemMemory())
 
 
+def memory_probes() -> tuple[Probe, ...]:
+    """The probes of memory alone: quick, and nothing goes on in the background afterwards."""
+    if sys.platform == "darwin":
+        from magistral_mlx.mac_sensors import MacFootprint
+
+        return (MlxMemory(), MacFootprint(), SystemMemory())
+    return (MlxMemory(), SystemMemory())
+
+
+def swap_free() -> int | None:
+    """Swap that is left, in bytes; None where it is not known, or grows as needed (macOS)."""
+    if sys.platform == "darwin":
+        return None
+    import psutil
+
+    try:
+        return psutil.swap_memory().free
+    except (psutil.Error, OSError, RuntimeError):
+        return None
+
+
 class MlxMemory:
     """What MLX's allocator counts, and the working set that Metal recommends.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from magistral_mlx import memory
+from magistral_mlx import memory_table
 from magistral_mlx.commands import main as command
 from magistral_mlx.miniature.pictures import BarChart, draw
 from support.markdown_blocks import Block, blocks_of
@@ -117,7 +117,7 @@ def test_the_memory_table_is_the_computed_one() -> None:
     text = _README.read_text(encoding="utf-8")
     written = re.search(r"<!-- memory table -->\n(.*?)<!-- end of memory table -->", text, re.DOTALL)
     assert written is not None
-    assert written[1] == memory.memory_table()
+    assert written[1] == memory_table.memory_table()
 
 
 def test_every_command_is_named() -> None:

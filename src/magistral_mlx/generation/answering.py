@@ -27,6 +27,7 @@ from magistral_mlx.generation.events import (
     ToolCall,
 )
 from magistral_mlx.generation.loaded_model import LoadedModel
+from magistral_mlx.generation.memory_check import context_that_fits
 from magistral_mlx.generation.prefill_step import PrefillStep
 from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
 from magistral_mlx.generation.sampling import Sampling, make_sampler
@@ -123,6 +124,7 @@ class Answering:
     Raises:
         ContextOverflow: the prompt leaves no room for a reply.
         UsageError: no answer of the schema fits into `max_tokens`.
+        MemoryLimitError: prompt and reply do not fit into memory; says what would.
         PromptError: the prompt's picture positions and its pictures do not fit.
     """
 
@@ -141,11 +143,15 @@ class Answering:
         special = loaded.tokenizer.special
         thinking_open = thought_is_open(prompt.token_ids, special)
         self._guard = _guard(loaded, plan, thinking_open=thinking_open)
+        self._whole = replace(prompt, token_ids=(*prompt.token_ids, *written))
+        self._keys = position_keys(self._whole, image_id=special.image)
         limits = limits_of(
             plan,
             prompt_tokens=len(prompt.token_ids),
             written=written,
-            context_length=loaded.context_length,
+            context_length=context_that_fits(
+                loaded, cache, self._whole, self._keys, max_tokens=plan.max_tokens
+            ),
             guard=self._guard,
         )
         self._schema = plan.schema
@@ -154,8 +160,6 @@ class Answering:
         self.prompt = prompt
         self.special = special
         self.is_control = loaded.tokenizer.is_control
-        self._whole = replace(prompt, token_ids=(*prompt.token_ids, *written))
-        self._keys = position_keys(self._whole, image_id=special.image)
         self._sampling = plan.sampling.after(len(written))
         landing = soft_landing(loaded.tokenizer)
         self._control: Control

@@ -23,6 +23,10 @@ class FeatureStore:
         self.encoded = 0
         """How many pictures went through the vision tower."""
 
+    def knows(self, image: PreparedImage) -> bool:
+        """Whether the picture need not be encoded again."""
+        return image.digest in self._features
+
     def features(self, image: PreparedImage) -> mx.array:
         """[rows * columns, hidden], evaluated.
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import mlx.core as mx
 
+from magistral_mlx.admission import check_before_loading
 from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
 from magistral_mlx.errors import CheckpointError
 from magistral_mlx.generation.cache_store import CacheStore
 from magistral_mlx.generation.feature_store import FeatureStore
 from magistral_mlx.generation.prefill_step import PrefillStep, prefill_step
-from magistral_mlx.memory import check_before_loading, idle_cache_bytes, size_of, this_machine
+from magistral_mlx.memory import ModelSize, float_bytes_here, idle_cache_bytes, size_of, this_machine
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.images import ImageGeometry
@@ -40,6 +42,11 @@ class LoadedModel:
         gpu = mx.default_device() == mx.Device(mx.gpu)
         return prefill_step(self.checkpoint.config.text, mx.device_info(), gpu=gpu)
 
+    @cached_property
+    def size(self) -> ModelSize:
+        """What it takes of memory."""
+        return size_of(self.checkpoint, float_bytes=float_bytes_here())
+
     @property
     def context_length(self) -> int:
         """In tokens, prompt and reply together."""
@@ -54,12 +61,14 @@ class LoadedModel:
 def open_model(
     directory: Path,
     *,
+    kv_bits: int = 16,
     cache_bytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoadedModel:
     """Opens and loads a converted folder.
 
     Args:
+        kv_bits: width of the KV cache that a useful context must fit with.
         cache_bytes: memory for KV caches that nobody uses right now; None: what suits this machine.
         progress: called with bytes read and bytes in all.
 
@@ -90,10 +99,10 @@ def open_model(
             f" the tokenizer with {tokenizer.thought_marks.opening}",
             "Take both files from the same model.",
         )
-    check_before_loading(checkpoint)
+    check_before_loading(checkpoint, kv_bits=kv_bits)
     model = load_model(checkpoint, progress=progress)
     if cache_bytes is None:
-        cache_bytes = idle_cache_bytes(size_of(checkpoint), this_machine())
+        cache_bytes = idle_cache_bytes(size_of(checkpoint, float_bytes=float_bytes_here()), this_machine())
     return LoadedModel(
         checkpoint,
         tokenizer,

@@ -1,0 +1,44 @@
+"""Whether a prompt and its reply will fit into memory, asked before anything is computed."""
+
+from collections.abc import Sequence
+
+import mlx.core as mx
+
+from magistral_mlx.admission import Demand, context_before_sending
+from magistral_mlx.errors import MemoryLimitError
+from magistral_mlx.generation.loaded_model import LoadedModel
+from magistral_mlx.generation.prompt_cache import Key, PromptCache, common_length
+from magistral_mlx.memory import this_machine
+from magistral_mlx.prompt.chat import PreparedPrompt
+
+
+def context_that_fits(
+    loaded: LoadedModel,
+    cache: PromptCache,
+    prompt: PreparedPrompt,
+    keys: Sequence[Key],
+    *,
+    max_tokens: int | None,
+) -> int:
+    """Tokens of prompt and reply together that the machine has memory for now, at most the model's own.
+
+    Raises:
+        MemoryLimitError: the prompt and a short reply do not fit; says what would.
+    """
+    vision = loaded.size.vision
+    new = [image for image in prompt.images if not loaded.features.knows(image)]
+    demand = Demand(
+        size=loaded.size,
+        kv_bits=cache.kv_bits,
+        held=common_length(cache.keys, keys),
+        prompt_tokens=len(keys),
+        patches=tuple(image.token_count * vision.merge**2 for image in new) if vision else (),
+        max_tokens=max_tokens,
+    )
+    try:
+        return context_before_sending(demand, this_machine())
+    except MemoryLimitError:
+        # Caches that nobody uses right now are only there to save time.
+        loaded.caches.clear()
+        mx.clear_cache()
+        return context_before_sending(demand, this_machine())
