@@ -122,6 +122,7 @@ class Question:
 
         Raises:
             PromptError: the question cannot be put, or is too long (ContextOverflow).
+            MemoryLimitError: it does not fit into memory.
             UsageError: the model was closed, or the conversation is still answering.
         """
         from magistral_mlx.generation.answering import Answering
@@ -137,16 +138,20 @@ class Question:
             cache = loaded.caches.take(keys, owner=self.owner, kv_bits=kv_bits)
             loaded.caches.make_room(len(keys) * loaded.kv_bytes_per_token(kv_bits))
             self.caching(cache)
-            answering = Answering(
-                loaded,
-                cache,
-                prompt,
-                self.options.plan(),
-                written=written,
-                stopping=stopping,
-                steering=steering,
-                asked_at=asked_at,
-            )
+            try:
+                answering = Answering(
+                    loaded,
+                    cache,
+                    prompt,
+                    self.options.plan(),
+                    written=written,
+                    stopping=stopping,
+                    steering=steering,
+                    asked_at=asked_at,
+                )
+            except BaseException:
+                loaded.caches.give_back(cache, owner=self.owner)  # a refusal costs nothing of it
+                raise
         except BaseException:
             self.settle(None)
             raise

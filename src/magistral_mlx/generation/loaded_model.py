@@ -34,7 +34,7 @@ class LoadedModel:
 
     def kv_bytes_per_token(self, kv_bits: int) -> int:
         """Memory of one token in a KV cache of that width."""
-        return size_of(self.checkpoint).kv_bytes_per_token(kv_bits)
+        return self.size.kv_bytes_per_token(kv_bits)
 
     @property
     def prefill_step(self) -> PrefillStep:
