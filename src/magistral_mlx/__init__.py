@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ReasoningText,
         Reply,
         Stats,
+        TokenLogprob,
         ToolCall,
     )
     from magistral_mlx.planning import MemoryPlan, plan
@@ -69,6 +70,7 @@ _HOME_OF = {
     "Reply": "generation.events",
     "SessionError": "errors",
     "Stats": "generation.events",
+    "TokenLogprob": "generation.events",
     "ToolCall": "generation.events",
     "UsageError": "errors",
     "UserTurn": "prompt.chat",
@@ -105,6 +107,7 @@ __all__ = [
     "Reply",
     "SessionError",
     "Stats",
+    "TokenLogprob",
     "ToolCall",
     "UsageError",
     "UserTurn",

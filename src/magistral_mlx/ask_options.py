@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.answer_schema import AnswerSchema
 
+MOST_ALTERNATIVES = 20
+
 if TYPE_CHECKING:
     from mistral_common.protocol.instruct.tool_calls import Tool
 
@@ -40,6 +42,11 @@ class AskOptions(TypedDict, total=False):
     """Width of the KV cache from this question on: 16 (the model's own dtype), 8 or 4. 8 bits take about half
     the memory for nearly the same output, 4 bits about a quarter for a measurably worse one. None: as it is
     in this conversation, or as the model was loaded with."""
+    speculation: bool | None
+    """Write several tokens per pass where the text lets them be guessed; the reply is the same, token by
+    token. None: while it pays; True: always; False: never."""
+    logprobs: bool | int
+    """Give `reply.logprobs`; a number: with so many alternatives per token (at most 20)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,8 @@ class CheckedOptions:
     stop: str | Iterable[str] = ()
     schema: object = None
     tools: "Iterable[Tool | Mapping[str, Any]]" = ()
+    speculation: bool | None = None
+    logprobs: bool | int = False
     kv_bits: int | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +87,12 @@ class CheckedOptions:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         if not all(isinstance(text, str) and text for text in stop):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise UsageError("A stop string is empty or not text", "Give strings of at least one character.")
+        if self.schema is not None and self.logprobs is not False:
+            raise UsageError("Log-probabilities can't be had with a schema", "Leave out one of them.")
+        if isinstance(self.logprobs, int) and not 0 <= self.logprobs <= MOST_ALTERNATIVES:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            raise UsageError(
+                f"logprobs is {self.logprobs!r}", f"Give True, or a number up to {MOST_ALTERNATIVES}."
+            )
         if self.schema is not None and stop:
             raise UsageError("A stop string contradicts a schema", "Leave out one of stop and schema.")
         if self.schema is not None and not isinstance(self.schema, AnswerSchema):
@@ -99,6 +114,8 @@ class CheckedOptions:
             schema=self.schema if isinstance(self.schema, AnswerSchema) else None,
             thinking=self.thinking,
             tools=bool(tuple(self.tools)),
+            speculation=self.speculation,
+            logprobs=None if self.logprobs is False else int(self.logprobs) * (self.logprobs is not True),
         )
 
 

@@ -34,6 +34,7 @@ __all__ = ["AnswerStream", "AskOptions", "Conversation", "Magistral", "load"]
 def load(
     model: "str | os.PathLike[str] | None" = None,
     *,
+    draft: "str | os.PathLike[str] | None" = None,
     kv_bits: int = 16,
     cache_bytes: int | None = None,
     wire: bool = False,
@@ -44,6 +45,9 @@ def load(
     Args:
         model: "miniature", a converted folder, or the name of an installed model. None: the best installed
             one, or the miniature if none is.
+        draft: a smaller model of the same tokenizer, named in the same way, that guesses what comes next;
+            replies stay the same and come faster, if it guesses well. Without one, guesses come from the
+            text so far.
         kv_bits: width of the KV caches unless a conversation or a question says otherwise: 16 (the model's
             own dtype), 8 or 4; see `AskOptions`.
         cache_bytes: memory for the KV caches of conversations that are not answering right now, the least
@@ -53,14 +57,14 @@ def load(
         progress: told how far it is; called on another thread.
 
     Raises:
-        UsageError: kv_bits is impossible, or this machine cannot wire memory.
+        UsageError: kv_bits is impossible, this machine cannot wire memory, or `draft` has another tokenizer.
         CheckpointError: there is no such model, or its folder is not whole.
         MemoryLimitError: it does not fit this machine.
     """
     check_kv_bits(kv_bits)
     check_whole("cache_bytes", cache_bytes, least=0)
     loaded = owner_thread().call(
-        lambda: _load(model, progress, kv_bits=kv_bits, cache_bytes=cache_bytes, wire=wire)
+        lambda: _load(model, draft, progress, kv_bits=kv_bits, cache_bytes=cache_bytes, wire=wire)
     )
     return Magistral(loaded, kv_bits=kv_bits)
 
@@ -243,6 +247,7 @@ class Magistral:
 
 def _load(
     model: "str | os.PathLike[str] | None",
+    draft: "str | os.PathLike[str] | None",
     progress: installed.Progress | None,
     *,
     kv_bits: int,
@@ -250,12 +255,17 @@ def _load(
     wire: bool,
 ) -> "LoadedModel":
     from magistral_mlx.allocator import set_limits
+    from magistral_mlx.generation.draft_model import with_draft
     from magistral_mlx.generation.loaded_model import open_model
 
     directory = installed.resolve(model, progress=progress)
+    drafting = None if draft is None else installed.resolve(draft, progress=progress)
     set_limits(wire=wire)
     weights = progress and partial(progress, "Loading the weights")
-    return open_model(directory, kv_bits=kv_bits, cache_bytes=cache_bytes, progress=weights)
+    loaded = open_model(directory, kv_bits=kv_bits, cache_bytes=cache_bytes, progress=weights)
+    if drafting is None:
+        return loaded
+    return with_draft(loaded, drafting, progress=progress and partial(progress, "Loading the draft model"))
 
 
 def _in_words(quantization: Quantization | None) -> str | None:

@@ -13,6 +13,7 @@ from magistral_mlx.generation.answer_schema import AnswerSchema
 from magistral_mlx.generation.constrained import AnswerGuard, decode_in_shape
 from magistral_mlx.generation.control import Control, Limits, answer_reserve, soft_landing
 from magistral_mlx.generation.decoding import PromptReader, decode, prefill
+from magistral_mlx.generation.drafts import Drafter, ModelDrafter, NgramDrafter
 from magistral_mlx.generation.events import (
     AnswerText,
     ContextSegments,
@@ -27,11 +28,13 @@ from magistral_mlx.generation.events import (
     ToolCall,
 )
 from magistral_mlx.generation.loaded_model import LoadedModel
+from magistral_mlx.generation.logprobs import LogprobRecorder
 from magistral_mlx.generation.memory_check import context_that_fits
 from magistral_mlx.generation.prefill_step import PrefillStep
 from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.sampling import Sampling, make_sampler
+from magistral_mlx.generation.sampling import Draws, Sampling
 from magistral_mlx.generation.segments import prompt_segments
+from magistral_mlx.generation.speculation import Pace, decode_ahead
 from magistral_mlx.generation.splitter import EventSplitter, Piece
 from magistral_mlx.generation.steering import Steering
 from magistral_mlx.generation.text_thoughts import TextSectionTracker, TextThoughtSplitter
@@ -57,6 +60,10 @@ class Plan:
     """Whether the model may open a thought; matters with a schema only."""
     tools: bool = False
     """Whether the model may call tools; likewise."""
+    speculation: bool | None = None
+    """Whether to write several tokens per pass: None while it pays, True whenever there is a draft."""
+    logprobs: int | None = None
+    """Tell each token's log-probability, and so many alternatives; None: neither."""
 
 
 def limits_of(
@@ -160,7 +167,10 @@ class Answering:
         self.prompt = prompt
         self.special = special
         self.is_control = loaded.tokenizer.is_control
-        self._sampling = plan.sampling.after(len(written))
+        self._plan = plan
+        self._first_position = len(written)
+        self._pace = Pace(always=plan.speculation is True)
+        self._recorder = None if plan.logprobs is None else LogprobRecorder(loaded.tokenizer, plan.logprobs)
         landing = soft_landing(loaded.tokenizer)
         self._control: Control
         self._splitter: EventSplitter | TextThoughtSplitter
@@ -229,6 +239,7 @@ class Answering:
             ending=self._ending,
             stats=self._stats(),
             tool_calls=tuple(piece for piece in self._pieces if isinstance(piece, ToolCall)),
+            logprobs=None if self._recorder is None else tuple(self._recorder.tokens),
         )
         whole = self._guard is not None and self._guard.is_whole
         return replace(reply, parsed=self._schema.parse(reply.answer)) if self._schema and whole else reply
@@ -279,6 +290,8 @@ class Answering:
                 yield Paused()
             self._steer()
             self.token_ids.append(token_id)
+            if self._recorder is not None:
+                self._recorder.push(token_id)
             verdict = self._control.push(token_id)
             yield from self._collect(self._splitter.push(token_id))
             if self._splitter.stopped:
@@ -300,10 +313,22 @@ class Answering:
             self._control.hint(self._loaded.tokenizer.encode_text(f"\n\n{hint}\n\n"))
 
     def _writing(self, logits: mx.array) -> Generator[int, Sequence[int] | None, None]:
-        model, sampler = self._loaded.model, make_sampler(self._sampling)
+        model, cache, plan = self._loaded.model, self._cache, self._plan
+        draws = Draws(plan.sampling, first=self._first_position)
         if self._guard is not None:
-            return decode_in_shape(model, self._cache, logits, sampler, self._guard)
-        return decode(model, self._cache, logits, sampler)
+            return decode_in_shape(model, cache, logits, draws.sampler(), self._guard)
+        if self._recorder is not None:
+            return decode(model, cache, logits, self._recorder.recording(draws.sampler()))
+        if plan.speculation is False:
+            return decode(model, cache, logits, draws.sampler())
+        return decode_ahead(model, cache, logits, draws, self._drafter(draws), self._pace)
+
+    def _drafter(self, draws: Draws) -> Drafter:
+        draft = self._loaded.draft
+        if draft is not None:
+            return ModelDrafter(draft.loaded, draft.cache, self._whole, draws)
+        controls = frozenset(vars(self._loaded.tokenizer.special).values())
+        return NgramDrafter(self._whole.token_ids, never=controls)
 
     def _collect(self, pieces: list[Piece]) -> list[Piece]:
         self._pieces += pieces
@@ -322,4 +347,5 @@ class Answering:
             time_to_first_token=self._first_token_at - self._asked_at if started else 0.0,
             decode_tokens_per_second=(self._control.generated - 1) / seconds if seconds > 0 else 0.0,
             peak_memory_bytes=mx.get_peak_memory(),
+            decode_passes=self._pace.passes or self._control.generated,
         )

@@ -55,6 +55,8 @@ class Stats:
     """From the call to the first generated token: picture encoding and prefill included."""
     decode_tokens_per_second: float = 0.0
     peak_memory_bytes: int = 0
+    decode_passes: int = 0
+    """Passes of the model in which the reply was written: with speculation fewer than its tokens."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,22 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class TokenLogprob:
+    """How likely one generated token was.
+
+    The natural logarithm of the probability that the model itself gave it: the softmax of its logits, before
+    temperature and top-p. A token that was forced (the end of a thought) has that of the model too.
+    """
+
+    token_id: int
+    token: bytes
+    """The bytes it stands for, often not whole characters; b"" for control tokens."""
+    logprob: float
+    top: "tuple[TokenLogprob, ...]" = ()
+    """The likeliest tokens at this place, the likeliest first; as many as were asked for."""
+
+
+@dataclass(frozen=True)
 class Reply:
     """All that came back on one question."""
 
@@ -76,6 +94,8 @@ class Reply:
     ending: Ending
     stats: Stats = field(default_factory=Stats)
     tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """With `logprobs=`: one entry per generated token, control tokens included."""
     parsed: object = None
     """With a schema: the answer as Python values, or as an instance of the pydantic class. None if the answer
     is not whole, or breaks a rule of the class that JSON schema can't express; faces don't send it on."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
@@ -20,6 +21,9 @@ from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
 from magistral_mlx.prompt.tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    from magistral_mlx.generation.draft_model import DraftModel
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -31,6 +35,8 @@ class LoadedModel:
     model: MagistralModel
     features: FeatureStore
     caches: CacheStore
+    draft: "DraftModel | None" = None
+    """A smaller model that drafts for this one."""
 
     def kv_bytes_per_token(self, kv_bits: int) -> int:
         """Memory of one token in a KV cache of that width."""
