@@ -292,5 +292,5 @@ async def test_drafts_are_kept_with_their_conversation() -> None:
     assert third.keeper.orphaned_draft().text == ""
     open_conversation(third, other.keeper.session.id)
     await until(lambda: third.phase is Phase.READY and third.keeper.session.id == other.keeper.session.id)
-    assert third.keeper.draft().text == "half a"
+    assert third.keeper.draft_of(other.keeper.session.id).text == "half a"
     await third.close()

@@ -1,7 +1,6 @@
 """The app: puts engine, controller, settings and screens together."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -10,12 +9,11 @@ from textual.types import CSSPathType
 
 from magistral_mlx.engine.protocol import Engine
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.commands import COMMANDS
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.conversion_job import ConversionJob
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
-from magistral_mlx_tui.settings import Settings, save_settings
+from magistral_mlx_tui.settings import Settings, question_options, save_settings
 from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
 from magistral_mlx_tui.thumbnail import PictureMode
 
@@ -32,6 +30,7 @@ class MagistralApp(App[None]):
         settings: what people have set; its model and theme are those of the start.
         picture_mode: how previews of pictures are drawn: KITTY, SIXEL, HALF or OFF.
         complaints: what was wrong in the settings, told once.
+        resume: name of a kept conversation to go on with.
     """
 
     TITLE = "magistral"
@@ -47,6 +46,7 @@ class MagistralApp(App[None]):
         settings: Settings | None = None,
         picture_mode: PictureMode = PictureMode.HALF,
         complaints: Sequence[str] = (),
+        resume: str | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings or Settings()
@@ -58,6 +58,7 @@ class MagistralApp(App[None]):
             self.animation_level = "none"
         self._picture_mode = picture_mode
         self._complaints = complaints
+        self._resume = resume
         self.controller = Controller(
             engine, model=self.settings.model, system=self.settings.system.strip() or None
         )
@@ -66,7 +67,7 @@ class MagistralApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The chat."""
         self.chat = ChatScreen(self.controller, picture_mode=self._picture_mode)
-        self.chat.options = _options(self.settings)
+        self.chat.options = question_options(self.settings)
         self.chat.show_reasoning(self.settings.show_reasoning)
         return self.chat
 
@@ -75,6 +76,7 @@ class MagistralApp(App[None]):
         self.chat.prompt.cursor_blink = self.settings.motion
         if self._complaints:
             self.chat.say(self._complaints[0])
+        self.chat.bring_back(self._resume)
         self.call_after_refresh(self.controller.start)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -110,7 +112,7 @@ class MagistralApp(App[None]):
         self.settings = settings
         self.theme = THEMES[settings.theme]
         self.animation_level = "full" if settings.motion else "none"
-        self.chat.options = _options(settings)
+        self.chat.options = question_options(settings)
         self.chat.prompt.cursor_blink = settings.motion
         self.chat.show_reasoning(settings.show_reasoning)
         try:
@@ -133,18 +135,3 @@ class MagistralApp(App[None]):
         """Whatever the reason for leaving, no engine stays behind."""
         self.job.stop()
         await self.controller.close()
-
-
-def _options(settings: Settings) -> Options:
-    """How questions are asked by these settings; what is the default everywhere is left to the engine."""
-    usual = Settings()
-    options = Options(
-        thinking=settings.thinking,
-        thinking_budget=settings.thinking_budget if settings.thinking else None,
-        max_tokens=settings.max_tokens,
-    )
-    if settings.temperature != usual.temperature:
-        options = replace(options, temperature=settings.temperature)
-    if settings.top_p != usual.top_p:
-        options = replace(options, top_p=settings.top_p)
-    return options

@@ -125,7 +125,14 @@ COMMANDS: tuple[Command, ...] = (
         argument="[on|off|TOKENS]",
     ),
     Command("again", "Ask again", "Ask the last question once more; both answers stay.", "Asking"),
-    Command("edit", "Edit", "Change the last question and ask it anew; the first one stays.", "Asking", "f2"),
+    Command(
+        "edit",
+        "Edit",
+        "Change the last question and ask it anew; the first one stays.",
+        "Asking",
+        "f2",
+        argument="[QUESTION]",
+    ),
     Command(
         "branch",
         "Other branch",
@@ -140,6 +147,14 @@ COMMANDS: tuple[Command, ...] = (
         "Conversations",
         "ctrl+s",
         footer=True,
+        argument="[WORDS]",
+    ),
+    Command(
+        "resume",
+        "Go on with",
+        "Go on with a kept conversation: its id, its title, or the last one.",
+        "Conversations",
+        argument="[NAME]",
     ),
     Command("title", "Title", "Name this conversation.", "Conversations", argument="[TITLE]"),
     Command(

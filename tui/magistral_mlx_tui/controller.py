@@ -14,11 +14,9 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypedDict
 
 from magistral_mlx.engine.protocol import (
     Answer,
-    AskRequest,
     Done,
     Engine,
     EngineEvent,
@@ -35,11 +33,11 @@ from magistral_mlx.errors import MagistralError
 from magistral_mlx.generation.events import Ending
 from magistral_mlx.sanitize import sanitize, sanitize_line
 from magistral_mlx.sessions.library import Library
-from magistral_mlx.sessions.records import Options
 from magistral_mlx.sessions.session import Session
 from magistral_mlx_tui.keeping import Keeper
 from magistral_mlx_tui.phases import Failure as Failure
 from magistral_mlx_tui.phases import Phase as Phase
+from magistral_mlx_tui.requests import request_of
 from magistral_mlx_tui.turns import Question, Turn
 
 logger = logging.getLogger(__name__)
@@ -200,7 +198,8 @@ class Controller:
         self.arrangement += 1
         self.prefill = None
         self._in_step = False
-        if self.failure and self.failure.engine_lost:
+        engine_runs = self._work is not None and not (self.failure and self.failure.engine_lost)
+        if not engine_runs:  # it is given the turns when it starts
             if session is not None:
                 self.keeper.adopt(session)
         else:
@@ -240,6 +239,9 @@ class Controller:
             self.on_change()
 
     async def _loaded(self) -> None:
+        if self.arranging:  # what waits for this will give the engine its turns
+            self.phase = Phase.READY
+            return
         self._in_step = not self.turns
         if failed := await self._catch_up(self.turns):
             self._fail(failed)
@@ -290,16 +292,7 @@ class Controller:
             self.turns.append(turn)
             turn.sibling = self.keeper.place(turn)
             self._begin(Phase.READING)
-            options = question.options
-            request = AskRequest(
-                question.text,
-                images=question.paths,
-                system=self.system,
-                thinking=options.thinking,
-                thinking_budget=options.thinking_budget,
-                max_tokens=options.max_tokens,
-                **_sampling(options),
-            )
+            request = request_of(question, system=self.system)
             self._work = self._spawn(lambda: self._answer(turn, lambda: self._engine.ask(request)))
 
     def _begin(self, phase: Phase) -> None:
@@ -394,21 +387,3 @@ class Controller:
         if self.turn is not None and self.turn.running:
             self.turn.fail()
         self.on_change()
-
-
-class _Sampling(TypedDict, total=False):
-    temperature: float
-    top_p: float
-    seed: int
-
-
-def _sampling(options: Options) -> _Sampling:
-    """What of it was set; the rest is the engine's default."""
-    chosen = _Sampling()
-    if options.temperature is not None:
-        chosen["temperature"] = options.temperature
-    if options.top_p is not None:
-        chosen["top_p"] = options.top_p
-    if options.seed is not None:
-        chosen["seed"] = options.seed
-    return chosen

@@ -115,7 +115,7 @@ class Keeper:
         self.session = session
 
     def close(self) -> None:
-        """Write everything; call at the end."""
+        """Write everything; call at the end, as often as there is an end."""
         self._leave()
 
     def sync(self) -> None:
@@ -130,9 +130,9 @@ class Keeper:
         if self._drafting is None:
             self._drafting = asyncio.get_running_loop().call_later(_DRAFT_SECONDS, self._save_draft)
 
-    def draft(self) -> Draft:
-        """What stood in the prompt of this conversation, or of one that never began."""
-        return load_draft(self.session.path)
+    def draft_of(self, id: str) -> Draft:  # noqa: A002 - the word of the format
+        """What stood in the prompt of a kept conversation."""
+        return load_draft(self.library.directory / f"{id}.jsonl")
 
     def orphaned_draft(self) -> Draft:
         """What stood in the prompt of a program that is gone."""

@@ -62,6 +62,16 @@ def keep_picture(source: Path) -> Picture:
     return Picture(name, kept, header.format, header.size, len(data))
 
 
+def kept_picture(path: Path) -> Picture | None:
+    """The picture whose bytes are kept at `path`; None if they are gone or were never kept there."""
+    if path.parent != pictures_directory():
+        return None
+    try:
+        return keep_picture(path)
+    except ImageError:
+        return None
+
+
 def _read(source: Path, name: str) -> bytes:
     try:
         # Without waiting: a pipe must not hang the app; it opens at once and is then refused.

@@ -16,6 +16,7 @@ import tomli_w
 
 from magistral_mlx.places import data_directory
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.commands import COMMANDS
 from magistral_mlx_tui.themes import THEMES
 from magistral_mlx_tui.thumbnail import PictureMode
@@ -112,6 +113,21 @@ def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
         except ValueError as error:
             complaints.append(f"{file.name}: {sanitize_line(name)} {error}; its default holds.")
     return Settings(**values), complaints
+
+
+def question_options(settings: Settings) -> Options:
+    """How questions are asked by these settings; what is the default everywhere is left to the engine."""
+    usual = Settings()
+    options = Options(
+        thinking=settings.thinking,
+        thinking_budget=settings.thinking_budget if settings.thinking else None,
+        max_tokens=settings.max_tokens,
+    )
+    if settings.temperature != usual.temperature:
+        options = replace(options, temperature=settings.temperature)
+    if settings.top_p != usual.top_p:
+        options = replace(options, top_p=settings.top_p)
+    return options
 
 
 def save_settings(settings: Settings, file: Path | None = None) -> None:

@@ -188,6 +188,10 @@ class ChatScreen(ConversationActions, LookingScreen):
         self._editing = False
         self.prompt.text, self._set_aside = self._set_aside, ""
 
+    @on(Prompt.Changed)
+    def _keep_draft(self) -> None:
+        self.controller.keeper.keep_draft(self.prompt.text, self.desk.pictures)
+
     @on(Prompt.RemoveRequested)
     def action_remove_image(self) -> None:
         """Take the last attached picture away."""

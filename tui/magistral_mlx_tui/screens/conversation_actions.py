@@ -1,6 +1,7 @@
 """What the chat screen can do with a conversation: steer the running answer, change, find, keep, copy."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -8,6 +9,7 @@ from textual.app import App
 from textual.screen import Screen
 
 from magistral_mlx.errors import MagistralError
+from magistral_mlx.sessions.drafts import Draft
 from magistral_mlx.sessions.export.formats import Format, export, free_name, write_export
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
@@ -16,6 +18,7 @@ from magistral_mlx_tui.clipboard import copy_text
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.excerpts import code_blocks, formulas
 from magistral_mlx_tui.phases import Phase
+from magistral_mlx_tui.pictures import kept_picture
 from magistral_mlx_tui.screens.conversations import ConversationsScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
 from magistral_mlx_tui.thinking import parse_thinking, thinking_words
@@ -106,13 +109,13 @@ class ConversationActions(Screen[None]):
         self.put_back(self.controller.withdraw())
         self.say("" if ask_again(self.controller) else "There is no question to ask again.")
 
-    def action_edit(self) -> None:
-        """Change the last question and ask it again."""
+    def action_edit(self, text: str = "") -> None:
+        """Change the last question, or take `text` in its place, and ask it again."""
         turn = self.controller.turn
         if turn is None:
             self.say("There is no question to change.")
         else:
-            self.edit(turn.question)
+            self.edit(replace(turn.question, text=text or turn.question.text))
 
     def action_branch(self) -> None:
         """Show the next one of what was asked in the same place."""
@@ -135,11 +138,27 @@ class ConversationActions(Screen[None]):
         new_conversation(self.controller)
         self.say("")
 
-    def action_sessions(self) -> None:
+    def action_sessions(self, words: str = "") -> None:
         """Show all conversations, to search and to go on with one."""
-        self.controller.keeper.session.flush()
         keeper = self.controller.keeper
-        self.host.push_screen(ConversationsScreen(keeper.library, current=keeper.session), self.open)
+        keeper.session.flush()
+        screen = ConversationsScreen(keeper.library, current=keeper.session, words=words)
+        self.host.push_screen(screen, self.open)
+
+    def action_resume(self, name: str = "") -> None:
+        """Go on with the conversation called `name`, or the last one."""
+        self.bring_back(name or "last")
+
+    def bring_back(self, name: str | None) -> None:
+        """Go on with the conversation called `name`; None: with what was typed and not sent, if anything."""
+        keeper = self.controller.keeper
+        if name is None:
+            self._show_draft(keeper.orphaned_draft())
+            return
+        try:
+            self.open(keeper.library.find(name))
+        except MagistralError as error:
+            self.say(str(error))
 
     def open(self, id: str | None) -> None:  # noqa: A002 - the word of the format
         """Go on with the conversation called `id`; None: stay."""
@@ -152,6 +171,13 @@ class ConversationActions(Screen[None]):
             self.say(str(error))
         else:
             self.say("")
+            self._show_draft(self.controller.keeper.draft_of(id))
+
+    def _show_draft(self, draft: Draft) -> None:
+        pictures = tuple(each for path in draft.pictures if (each := kept_picture(Path(path))) is not None)
+        if draft.text or pictures:
+            self.put_back([Question(draft.text, pictures)])
+            self.say("What you had typed is back.")
 
     def action_title(self, title: str = "") -> None:
         """Name the conversation."""

@@ -32,6 +32,7 @@ class ConversationsScreen(ModalScreen[str | None]):
     Args:
         library: where they are kept.
         current: the one that is on the screen now.
+        words: what is searched for at first.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,16 +48,17 @@ class ConversationsScreen(ModalScreen[str | None]):
         Binding("ctrl+q", "app.quit", "Quit", show=False, priority=True),
     ]
 
-    def __init__(self, library: Library, *, current: Session) -> None:
+    def __init__(self, library: Library, *, current: Session, words: str = "") -> None:
         super().__init__()
         self._library = library
         self._current = current
+        self._words = words
 
     def compose(self) -> ComposeResult:
         """A line to search in, the list, the keys."""
         with Vertical(id="conversations-box") as box:
             box.border_title = Content("Conversations")
-            yield Input(placeholder="words to search for, in questions, thoughts and answers")
+            yield Input(self._words, placeholder="words to search for, in questions, thoughts and answers")
             yield OptionList(id="conversation-list", markup=False)
             yield PlainStatic(id="conversation-words")
             yield PlainStatic(_KEYS, classes="hint")
