@@ -19,6 +19,9 @@ EXAMPLE = "kaggle:mistral-ai/magistral-small-2509/transformers/magistral-small-2
 
 _HANDLE = re.compile(r"[\w.-]+/[\w.-]+/[\w.-]+/[\w.-]+(/[1-9]\d*)?")
 
+_UNVERSIONED = 3
+"""Slashes of a handle without version."""
+
 _NATIVE_FILES = (native.PARAMS_FILE, "tekken.json", "SYSTEM_PROMPT.txt", "generation_config.json")
 
 
@@ -61,7 +64,11 @@ class _Model:
     def fetch(self, file: str) -> Path | None:
         """The file in kagglehub's cache; None where the model has none of that name."""
         self._progress(Progress(stage=Stage.DOWNLOAD, note=f"Fetching {file} from Kaggle"))
-        return kaggle_client.download(self.handle, file)
+        path = kaggle_client.download(self.handle, file)
+        if path is not None and self.handle.count("/") == _UNVERSIONED and path.parent.name.isdecimal():
+            # A newer version may appear between two files.
+            self.handle += f"/{path.parent.name}"
+        return path
 
     def fetch_all(self, files: Iterable[str]) -> None:
         """Files that may be absent."""

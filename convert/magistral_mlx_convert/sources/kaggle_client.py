@@ -7,6 +7,7 @@
 
 import contextlib
 import io
+import logging
 from collections.abc import Generator
 from http import HTTPStatus
 from pathlib import Path
@@ -66,6 +67,12 @@ def _unreachable(handle: str, file: str) -> NetworkError:
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-    """The library draws bars and prints hints about its own version; stdout is for the result."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
+    """The library draws bars, prints hints about its own version and logs; stdout is for the result."""
+    logger = logging.getLogger("kagglehub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
