@@ -18,6 +18,7 @@ _REACHING = {
     "httpx",
     "httpx2",
     "huggingface_hub",
+    "kagglehub",
     "requests",
     "smtplib",
     "socket",

@@ -107,10 +107,10 @@ def _in_hub_cache(name: str) -> list[FoundModel]:
 def _hub_models() -> list[FoundModel]:
     """The newest snapshot of every model in the hub's cache."""
     # Imported here: most conversions need no hub library.
-    from huggingface_hub import constants
+    from magistral_mlx_convert.sources import hub_client
 
     found: list[FoundModel] = []
-    for repository in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
+    for repository in sorted(hub_client.cache_path().glob("models--*--*")):
         snapshots = sorted(repository.glob("snapshots/*"), key=lambda path: path.stat().st_mtime)
         if snapshots:
             _, owner, name = repository.name.split("--", 2)

@@ -5,36 +5,40 @@ reads them. Of Magistral's 96 GB the half in Mistral's own format is left where 
 library's own cache, weights only if they are to be kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx_convert.progress import Progress, Stage
-from magistral_mlx_convert.sources import hub_client
+from magistral_mlx_convert.sources import hub_client, huggingface, native
+from magistral_mlx_convert.sources.gguf import GGUFSource
+from magistral_mlx_convert.sources.hub_client import RemoteFile
 from magistral_mlx_convert.sources.hub_errors import explained
 from magistral_mlx_convert.sources.hub_files import HubFiles
-from magistral_mlx_convert.sources.huggingface import (
-    INDEX_FILE,
-    SINGLE_FILE,
-    SMALL_FILES,
-    HuggingFaceFolder,
-    weight_files,
-)
-from magistral_mlx_convert.sources.source import Provenance
+from magistral_mlx_convert.sources.hub_gguf import chosen_files, fetch_gguf, holds_gguf
+from magistral_mlx_convert.sources.native import NativeFolder
+from magistral_mlx_convert.sources.opening import open_local, open_safetensors
+from magistral_mlx_convert.sources.source import Provenance, Source
+
+_NATIVE_FILES = (native.PARAMS_FILE, native.INDEX_FILE, "tekken.json", "SYSTEM_PROMPT.txt")
 
 
 def open_hub(
-    repository: str,
+    name: str,
     *,
     revision: str | None,
     scratch: Path,
     keep_source: bool,
     progress: Callable[[Progress], None],
-) -> HuggingFaceFolder:
+) -> Source:
     """Fetches the small files and the headers; the revision is pinned to its commit with the first file.
 
+    Of several formats that of Hugging Face is taken, then Mistral's own, then GGUF, whose files are fetched
+    whole into the hub library's cache.
+
     Args:
-        repository: `owner/name`.
+        name: `owner/name`; of a repository of GGUF files also `owner/name:TYPE`.
         revision: branch, tag or commit; the default branch without it.
         scratch: where weight files wait for their use, if they are not kept.
         keep_source: fetch weight files into the hub library's cache and leave them there.
@@ -42,36 +46,68 @@ def open_hub(
 
     Raises:
         NetworkError: the hub can't be reached, or does not know the repository or the revision.
-        ConversionError: the repository holds no weights of this format, or the disk is too full for them.
+        ConversionError: the repository holds no weights of a format that is read, or the disk is too full.
         CheckpointError: a file is damaged.
     """
+    repository, _, tag = name.partition(":")
     progress(Progress(stage=Stage.DOWNLOAD))
     with explained(repository, revision):
-        folder = hub_client.download(repository, revision=revision, files=SMALL_FILES)
+        folder = hub_client.download(repository, revision=revision, files=huggingface.SMALL_FILES)
         # The snapshot's folder is named after the commit.
         commit = folder.name
-        indexed = (folder / INDEX_FILE).is_file()
-        placed = weight_files(folder) if indexed else {SINGLE_FILE: None}
-        if hub_client.is_offline():
-            folder = hub_client.download(repository, revision=commit, files=sorted(placed))
-            files = {}
-        else:
+        indexed = (folder / huggingface.INDEX_FILE).is_file()
+        placed = huggingface.weight_files(folder) if indexed else {huggingface.SINGLE_FILE: None}
+        files: dict[str, RemoteFile] = {}
+        if not hub_client.is_offline():
             files = hub_client.remote_files(repository, revision=commit)
+        elif not any((*folder.glob("consolidated*.safetensors"), *folder.glob("*.gguf"))):
+            folder = hub_client.download(repository, revision=commit, files=sorted(placed))
     provenance = Provenance(kind="huggingface-hub", name=repository, revision=commit)
-    if hub_client.is_offline() or all((folder / file).is_file() for file in placed):
-        return HuggingFaceFolder(folder, provenance=provenance)
+    if hub_client.is_offline():
+        return open_local(_cached_gguf(folder, tag), provenance=provenance)
+    arriving = partial(HubFiles, repository, commit=commit, files=files, scratch=scratch, keep=keep_source)
+    if not tag and (indexed or placed.keys() <= files.keys()):
+        return _open_shards(folder, placed, files, arriving, provenance)
+    if not tag and {native.SINGLE_FILE, native.INDEX_FILE} & files.keys():
+        with explained(repository, commit):
+            hub_client.download(repository, revision=commit, files=_NATIVE_FILES)
+        held = native.native_files(folder) if native.INDEX_FILE in files else {native.SINGLE_FILE: None}
+        weights = arriving(placed=held, index=native.INDEX_FILE)
+        return NativeFolder(folder, provenance=provenance, files=weights)
+    if holds_gguf(files):
+        path = fetch_gguf(repository, commit=commit, tag=tag or None, files=files, progress=progress)
+        return GGUFSource(path, provenance=provenance)
+    raise ConversionError(
+        f"{repository} holds no {huggingface.SINGLE_FILE}, no {native.SINGLE_FILE} and no GGUF file",
+        "Take a repository with weights, such as mistralai/Magistral-Small-2509.",
+    )
+
+
+def _open_shards(
+    folder: Path,
+    placed: Mapping[str, frozenset[str] | None],
+    files: Mapping[str, RemoteFile],
+    arriving: Callable[..., HubFiles],
+    provenance: Provenance,
+) -> Source:
+    # An MLX conversion of others has its vocabulary there alone.
+    if "tekken.json" not in files and "tokenizer.json" in files:
+        with explained(provenance.name, folder.name):
+            hub_client.download(provenance.name, revision=folder.name, files=["tokenizer.json"])
+    if all((folder / file).is_file() for file in placed):
+        return open_safetensors(folder, provenance=provenance)
     if absent := sorted(placed.keys() - files.keys()):
         raise ConversionError(
-            f"{repository} holds no {absent[0]}",
+            f"{provenance.name} holds no {absent[0]}",
             "Take a repository in Hugging Face format, such as mistralai/Magistral-Small-2509.",
         )
-    arriving = HubFiles(
-        repository,
-        commit=commit,
-        placed=placed,
-        index=INDEX_FILE,
-        files=files,
-        scratch=scratch,
-        keep=keep_source,
-    )
-    return HuggingFaceFolder(folder, provenance=provenance, files=arriving)
+    weights = arriving(placed=placed, index=huggingface.INDEX_FILE)
+    return open_safetensors(folder, provenance=provenance, files=weights)
+
+
+def _cached_gguf(folder: Path, tag: str) -> Path:
+    """What to open of a cached snapshot: the file of that type, else the folder."""
+    if not tag:
+        return folder
+    names = chosen_files([path.name for path in folder.glob("*.gguf")], tag, repository=folder.name)
+    return folder / names[0]

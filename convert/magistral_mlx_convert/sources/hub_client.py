@@ -65,9 +65,14 @@ def is_offline() -> bool:
     return constants.is_offline_mode()
 
 
+def cache_path() -> Path:
+    """Where the library's cache is, or would be."""
+    return Path(constants.HF_HUB_CACHE)
+
+
 def cache_folder() -> Path:
     """The library's cache; made if it is not there."""
-    folder = Path(constants.HF_HUB_CACHE)
+    folder = cache_path()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

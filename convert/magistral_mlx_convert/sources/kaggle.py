@@ -17,7 +17,7 @@ PREFIX = "kaggle:"
 
 EXAMPLE = "kaggle:mistral-ai/magistral-small-2509/transformers/magistral-small-2509/1"
 
-_HANDLE = re.compile(r"[\w.-]+/[\w.-]+/[\w.-]+/[\w.-]+(/[1-9]\d*)?")
+_HANDLE = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*){3}(/[1-9]\d*)?")
 
 _UNVERSIONED = 3
 """Slashes of a handle without version."""

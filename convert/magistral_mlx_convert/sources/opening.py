@@ -16,7 +16,7 @@ from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, We
 from magistral_mlx_convert.sources.small_files import read_json
 from magistral_mlx_convert.sources.source import Provenance, Source
 
-_NAME = re.compile(r"(?P<owner>[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+_NAME = re.compile(r"(?P<owner>[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*(?P<type>:[\w.-]+)?")
 
 
 def open_source(
@@ -53,7 +53,8 @@ def open_source(
             raise UsageError(f"{folder} is a local folder, which has no revisions", "Leave --revision out.")
         return open_local(folder)
     named = isinstance(source, str) and _NAME.fullmatch(source)
-    if isinstance(source, str) and named and revision is None and (model := find_model(source)) is not None:
+    unpinned = named and not named["type"] and revision is None
+    if isinstance(source, str) and unpinned and (model := find_model(source)) is not None:
         progress(
             Progress(stage=Stage.DOWNLOAD, note=f"{model.provenance.name} is here already: {model.folder}")
         )
