@@ -1,5 +1,7 @@
 """Steering, changing, finding and exporting conversations, by keys on a scripted engine."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from textual.widgets import Input, OptionList
 
 from magistral_mlx.engine.protocol import Answer, Prefill, Reasoning
 from magistral_mlx.generation.events import Ending, Reply
+from magistral_mlx.sessions.drafts import load_draft
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.tree import ROOT
 from magistral_mlx_tui.screens.conversations import ConversationsScreen
@@ -99,6 +102,8 @@ async def test_the_last_question_is_edited_and_both_stay() -> None:
         app.screen.prompt.text = "half a thought"
         await app.pilot.press("f2")
         await app.until(lambda: app.screen.prompt.text == "What is 7 + 5?")
+        await app.pilot.press("backspace", "backspace", "6", "?")
+        await app.until(lambda: app.screen.prompt.text == "What is 7 + 6?")
         await app.pilot.press("escape")
         await app.until(lambda: app.screen.prompt.text == "half a thought")
         await app.pilot.press("f2")
@@ -234,3 +239,28 @@ async def test_a_dead_engine_costs_nothing_and_the_conversation_goes_on() -> Non
         await shown(app, "3")
         assert "Let me" in app.reasoning.plain_text
         assert "Broken off" in app.answer.plain_text
+
+
+async def test_what_was_typed_is_there_after_the_end() -> None:
+    async with driven_app() as app:
+        await app.pilot.press(*"half a")
+        await app.until(lambda: app.screen.prompt.text == "half a")
+    async with driven_app() as app:
+        await app.until(lambda: app.screen.prompt.text == "half a")
+        await said(app, "What you had typed is back")
+    assert Library().summaries() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+async def test_a_closed_terminal_costs_nothing(number: int) -> None:
+    async with driven_app([Reasoning("Let me", 2), Stall()]) as app:
+        await app.type("first")
+        await app.until_phase("thinking")
+        app.screen.prompt.text = "and then"
+        await app.pilot.pause(0.05)
+        os.kill(os.getpid(), number)
+        await app.until(lambda: app.app.return_code == 128 + number)
+    library = Library()
+    (turn,) = library.read(library.find("last")).path
+    assert (turn.question, turn.reasoning) == ("first", "Let me")
+    assert load_draft(library.directory / f"{library.find('last')}.jsonl").text == "and then"

@@ -1,6 +1,7 @@
 """The app: puts engine, controller, settings and screens together."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -12,6 +13,7 @@ from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx_tui.commands import COMMANDS
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.conversion_job import ConversionJob
+from magistral_mlx_tui.last_words import last_words
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.settings import Settings, question_options, save_settings
 from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
@@ -59,6 +61,7 @@ class MagistralApp(App[None]):
         self._picture_mode = picture_mode
         self._complaints = complaints
         self._resume = resume
+        self._last_words = ExitStack()
         self.controller = Controller(
             engine, model=self.settings.model, system=self.settings.system.strip() or None
         )
@@ -77,6 +80,7 @@ class MagistralApp(App[None]):
         if self._complaints:
             self.chat.say(self._complaints[0])
         self.chat.bring_back(self._resume)
+        self._last_words.enter_context(last_words(self._leave))
         self.call_after_refresh(self.controller.start)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -131,7 +135,12 @@ class MagistralApp(App[None]):
         await self.controller.close()
         self.exit()
 
+    def _leave(self, code: int) -> None:
+        self.controller.keeper.save_now()
+        self.exit(return_code=code)
+
     async def on_unmount(self) -> None:
         """Whatever the reason for leaving, no engine stays behind."""
+        self._last_words.close()
         self.job.stop()
         await self.controller.close()

@@ -82,7 +82,9 @@ class Keeper:
 
     def flush(self) -> None:
         """Write what is only in memory."""
-        self._flushing = None
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
         before = self.trouble
         self.session.flush()
         self._after_writing()
@@ -113,6 +115,12 @@ class Keeper:
         """Leave this conversation and keep `session` from now on."""
         self._leave()
         self.session = session
+
+    def save_now(self) -> None:
+        """Write everything that is only in memory, what is typed included."""
+        if self._drafting is not None:
+            self._save_draft()
+        self.flush()
 
     def close(self) -> None:
         """Write everything; call at the end, as often as there is an end."""

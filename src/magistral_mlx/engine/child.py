@@ -143,7 +143,7 @@ class _ChildLink:
         return None
 
     def _obituary(self, status: int, garbage: EngineError | None) -> Failed:
-        remedy = "Start it again and ask again; the conversation begins anew."
+        remedy = "Start it again and ask again."
         if garbage is not None:
             problem = f"The engine sent something that is no message, and was ended ({garbage.problem})"
         elif status == -signal.SIGKILL:
