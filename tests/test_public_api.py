@@ -29,9 +29,17 @@ def test_all_is_complete() -> None:
     """Every error and every event is public, and whatever `load` and a model give."""
     needed = public_classes(errors) | public_classes(events) | {"Event", "load", "Magistral", "Conversation"}
     assert needed <= set(mm.__all__)
-    assert needed | {"AnswerStream", "AskOptions", "AssistantTurn", "MemoryPlan", "UserTurn", "plan"} == set(
-        mm.__all__
-    )
+    others = {
+        "AnswerStream",
+        "AskOptions",
+        "AssistantTurn",
+        "AsyncAnswerStream",
+        "MemoryPlan",
+        "ToolTurn",
+        "UserTurn",
+        "plan",
+    }
+    assert needed | others == set(mm.__all__)
 
 
 def test_a_name_that_does_not_exist() -> None:

@@ -38,14 +38,22 @@ if TYPE_CHECKING:
         ToolCall,
     )
     from magistral_mlx.planning import MemoryPlan, plan
-    from magistral_mlx.prompt.chat import AssistantTurn, UserTurn
-    from magistral_mlx.runtime import AnswerStream, AskOptions, Conversation, Magistral, load
+    from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, UserTurn
+    from magistral_mlx.runtime import (
+        AnswerStream,
+        AskOptions,
+        AsyncAnswerStream,
+        Conversation,
+        Magistral,
+        load,
+    )
 
 _HOME_OF = {
     "AnswerStream": "runtime",
     "AnswerText": "generation.events",
     "AskOptions": "runtime",
     "AssistantTurn": "prompt.chat",
+    "AsyncAnswerStream": "runtime",
     "CheckpointError": "errors",
     "ContextOverflow": "errors",
     "ContextSegments": "generation.events",
@@ -72,6 +80,7 @@ _HOME_OF = {
     "Stats": "generation.events",
     "TokenLogprob": "generation.events",
     "ToolCall": "generation.events",
+    "ToolTurn": "prompt.chat",
     "UsageError": "errors",
     "UserTurn": "prompt.chat",
     "load": "runtime",
@@ -83,6 +92,7 @@ __all__ = [
     "AnswerText",
     "AskOptions",
     "AssistantTurn",
+    "AsyncAnswerStream",
     "CheckpointError",
     "ContextOverflow",
     "ContextSegments",
@@ -109,6 +119,7 @@ __all__ = [
     "Stats",
     "TokenLogprob",
     "ToolCall",
+    "ToolTurn",
     "UsageError",
     "UserTurn",
     "load",

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -122,8 +122,11 @@ class AnswerStream(Iterator[Event]):
             self._owner.call(self._leave)
         self._ready.clear()
 
-    def reply(self) -> Reply:
+    def reply(self, on_event: Callable[[Event], None] | None = None) -> Reply:
         """Runs to the end, without a pause for whoever reads along, and gives the reply.
+
+        With `on_event`, that is called with each event on the calling thread; if it raises, the reply ends
+        there and the exception goes on its way.
 
         Of a stream that was closed half-way: what there was, as stopped.
 
@@ -131,6 +134,10 @@ class AnswerStream(Iterator[Event]):
             PromptError, UsageError: as on the first call of `next`.
             RuntimeError: the stream failed before, or was closed before it began.
         """
+        if on_event is not None:
+            with self:
+                for event in self:
+                    on_event(event)
         while not self._over:
             self._steering.wait()
             self._owner.call(self._run_to_the_end, on_interrupt=self.stop)

@@ -1,12 +1,13 @@
 """The options of a question: their names, types and defaults, checked before anything is computed."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.answer_schema import AnswerSchema
+from magistral_mlx.tools import described
 
 MOST_ALTERNATIVES = 20
 
@@ -36,8 +37,9 @@ class AskOptions(TypedDict, total=False):
     schema: object
     """What the answer must be: a JSON schema (dict or JSON text) or a pydantic model class. The thought stays
     free; the answer is then valid JSON however it ends, but for `stop()` and a full memory."""
-    tools: "Iterable[Tool | Mapping[str, Any]]"
-    """Tools that the model may call, described as mistral-common and OpenAI do."""
+    tools: "Iterable[Tool | Mapping[str, Any] | Callable[..., object]]"
+    """Tools that the model may call: Python functions (described by their signature and docstring), or
+    descriptions as mistral-common and OpenAI write them. The model's calls are in `reply.tool_calls`."""
     kv_bits: int | None
     """Width of the KV cache from this question on: 16 (the model's own dtype), 8 or 4. 8 bits take about half
     the memory for nearly the same output, 4 bits about a quarter for a measurably worse one. None: as it is
@@ -65,7 +67,7 @@ class CheckedOptions:
     seed: int | None = None
     stop: str | Iterable[str] = ()
     schema: object = None
-    tools: "Iterable[Tool | Mapping[str, Any]]" = ()
+    tools: "Iterable[Tool | Mapping[str, Any] | Callable[..., object]]" = ()
     speculation: bool | None = None
     logprobs: bool | int = False
     kv_bits: int | None = None
@@ -98,7 +100,7 @@ class CheckedOptions:
         if self.schema is not None and not isinstance(self.schema, AnswerSchema):
             object.__setattr__(self, "schema", AnswerSchema.of(self.schema))
         object.__setattr__(self, "stop", stop)
-        object.__setattr__(self, "tools", tuple(self.tools))
+        object.__setattr__(self, "tools", described(self.tools))
 
     def plan(self) -> "Plan":
         """What generation needs of it. Called on the owner thread, as it loads MLX."""

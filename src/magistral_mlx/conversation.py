@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from magistral_mlx.answer_stream import AnswerStream
 from magistral_mlx.ask_options import AskOptions, CheckedOptions
+from magistral_mlx.async_stream import AsyncAnswerStream
 from magistral_mlx.errors import UsageError
-from magistral_mlx.generation.events import Ending, Reply
-from magistral_mlx.prompt.chat import AssistantTurn, Turn, UserTurn
+from magistral_mlx.generation.events import Ending, Event, Reply
+from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, Turn, UserTurn
 from magistral_mlx.question import Answered, Question, user_turn
+from magistral_mlx.tools import MOST_STEPS, answer_with_tools
 
 if TYPE_CHECKING:
     from magistral_mlx.generation.cache_store import CacheStore
@@ -80,9 +82,45 @@ class Conversation:
             cache = caches.held(self._owner)
         return 0 if cache is None else cache.nbytes
 
-    def ask(self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]) -> Reply:
+    def ask(
+        self,
+        text: str,
+        *,
+        images: "Iterable[ImageSource]" = (),
+        on_event: Callable[[Event], None] | None = None,
+        run_tools: bool = False,
+        max_steps: int = MOST_STEPS,
+        **options: Unpack[AskOptions],
+    ) -> Reply:
         """Asks, waits and gives the reply: as `Magistral.ask`, after everything said before."""
-        return self.stream(text, images=images, **options).reply()
+        stream = self.stream(text, images=images, **options)
+        if run_tools:
+            return answer_with_tools(self, stream, options, max_steps=max_steps, on_event=on_event)
+        return stream.reply(on_event)
+
+    async def aask(
+        self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]
+    ) -> Reply:
+        """As `ask`, awaited; cancelling the task stops the answer, and what was produced is kept."""
+        return await self.astream(text, images=images, **options).reply()
+
+    def astream(
+        self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]
+    ) -> AsyncAnswerStream:
+        """As `stream`, for `async for`."""
+        return AsyncAnswerStream(self.stream(text, images=images, **options))
+
+    def answer_results(self, *results: ToolTurn, **options: Unpack[AskOptions]) -> AnswerStream:
+        """Gives the model what its tools gave back, one result per call of the last reply, and answers.
+
+        Args:
+            results: by the names of the calls, in any order.
+            options: as for `ask`; the tools again, if more of them may be called.
+
+        Raises:
+            PromptError: on the first event: calls and results don't match.
+        """
+        return self._answer(lambda: (*self._turns, *results), CheckedOptions(**options))
 
     def stream(
         self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]

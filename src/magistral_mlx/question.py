@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from magistral_mlx.ask_options import CheckedOptions
 from magistral_mlx.errors import ImageError, PromptError, UsageError
@@ -194,7 +194,7 @@ class Question:
             thinking=self.options.thinking,
             marks=loaded.tokenizer.thought_marks,
         )
-        return encode(loaded.tokenizer, messages, tools=self.options.tools)
+        return encode(loaded.tokenizer, messages, tools=cast("Any", self.options.tools))
 
 
 def _is_json_object(call: ToolCall) -> bool:

@@ -4,7 +4,7 @@ Importing this module loads no MLX: the owner thread does, with the first model.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Unpack
 from magistral_mlx import installed
 from magistral_mlx.answer_stream import AnswerStream
 from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits, check_whole
+from magistral_mlx.async_stream import AsyncAnswerStream
 from magistral_mlx.conversation import Conversation
 from magistral_mlx.errors import UsageError
-from magistral_mlx.generation.events import Reply
+from magistral_mlx.generation.events import Event, Reply
 from magistral_mlx.model_config import Quantization
 from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.prompt.chat import AssistantTurn, UserTurn, encode
 from magistral_mlx.question import Answered, Question, read_pictures, user_turn
+from magistral_mlx.tools import MOST_STEPS
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from magistral_mlx.prompt.chat import Message, Turn
     from magistral_mlx.prompt.images import ImageSource
 
-__all__ = ["AnswerStream", "AskOptions", "Conversation", "Magistral", "load"]
+__all__ = ["AnswerStream", "AskOptions", "AsyncAnswerStream", "Conversation", "Magistral", "load"]
 
 
 def load(
@@ -108,6 +110,9 @@ class Magistral:
         *,
         images: "Iterable[ImageSource]" = (),
         system: str | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        run_tools: bool = False,
+        max_steps: int = MOST_STEPS,
         **options: Unpack[AskOptions],
     ) -> Reply:
         """Asks one question, waits and gives the reply.
@@ -116,15 +121,46 @@ class Magistral:
             text: the question; may be empty beside a picture.
             images: paths, http(s) URLs, bytes of picture files, or PIL images; they stand before the text.
             system: the user's own system text; the model's reasoning prompt is added to it.
+            on_event: called with every event as it comes, on the thread that asks.
+            run_tools: call the Python functions in `tools` when the model asks for them, on the thread that
+                asks, and give it their results; what goes wrong in one is told to the model as its result.
+            max_steps: most rounds of calls; then the last reply is given as it is, `Ending.TOOL_CALLS`.
             options: see `AskOptions`: thinking, thinking_budget, max_tokens, temperature, top_p, seed, stop,
-                schema, tools, kv_bits.
+                schema, tools, speculation, logprobs, kv_bits.
 
         Raises:
             UsageError: an option is impossible, or the model was closed.
             PromptError: the question cannot be put (empty, an unreadable picture, longer than the context).
             NetworkError: a picture's URL does not answer.
         """
-        return self.stream(text, images=images, system=system, **options).reply()
+        if run_tools:
+            chat = self.conversation(system=system)
+            return chat.ask(
+                text, images=images, on_event=on_event, run_tools=True, max_steps=max_steps, **options
+            )
+        return self.stream(text, images=images, system=system, **options).reply(on_event)
+
+    async def aask(
+        self,
+        text: str,
+        *,
+        images: "Iterable[ImageSource]" = (),
+        system: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Reply:
+        """As `ask`, awaited; cancelling the task stops the answer."""
+        return await self.astream(text, images=images, system=system, **options).reply()
+
+    def astream(
+        self,
+        text: str,
+        *,
+        images: "Iterable[ImageSource]" = (),
+        system: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AsyncAnswerStream:
+        """As `stream`, for `async for`; cancelling the task that reads stops the answer."""
+        return AsyncAnswerStream(self.stream(text, images=images, system=system, **options))
 
     def stream(
         self,
