@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from magistral_mlx.errors import (
+        CacheFileError,
         CheckpointError,
         ContextOverflow,
         ConversionError,
@@ -54,6 +55,7 @@ _HOME_OF = {
     "AskOptions": "runtime",
     "AssistantTurn": "prompt.chat",
     "AsyncAnswerStream": "runtime",
+    "CacheFileError": "errors",
     "CheckpointError": "errors",
     "ContextOverflow": "errors",
     "ContextSegments": "generation.events",
@@ -93,6 +95,7 @@ __all__ = [
     "AskOptions",
     "AssistantTurn",
     "AsyncAnswerStream",
+    "CacheFileError",
     "CheckpointError",
     "ContextOverflow",
     "ContextSegments",

@@ -1,7 +1,9 @@
 """Turns with a model: each question continues what was said, and only what is new is read."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from magistral_mlx.answer_stream import AnswerStream
@@ -9,6 +11,7 @@ from magistral_mlx.ask_options import AskOptions, CheckedOptions
 from magistral_mlx.async_stream import AsyncAnswerStream
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Ending, Event, Reply
+from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, Turn, UserTurn
 from magistral_mlx.question import Answered, Question, user_turn
 from magistral_mlx.tools import MOST_STEPS, answer_with_tools
@@ -219,12 +222,75 @@ class Conversation:
         branch._context_used = self._context_used
         return branch
 
+    def save(self, path: "str | os.PathLike[str]") -> int:
+        """Writes the turns, pictures included, and the KV cache to a file, for `Magistral.load_conversation`.
+
+        The file is written whole or not at all, readable for you alone, and of about `kv_bytes`.
+
+        Returns:
+            Its size in bytes.
+
+        Raises:
+            UsageError: an answer is running, or the model was closed.
+            CacheFileError: the file cannot be written.
+        """
+        return owner_thread().call(lambda: self._save(Path(path)))
+
+    def load_cache(self, path: "str | os.PathLike[str]") -> int:
+        """Takes the KV cache of a file that `save` wrote; of turns that are the same, also the ids.
+
+        An empty conversation becomes the saved one. Otherwise the turns stay as they are, and the cache
+        serves as far as they begin like the saved ones.
+
+        Returns:
+            The size of the file in bytes.
+
+        Raises:
+            UsageError: an answer is running, or the model was closed.
+            CacheFileError: the file is damaged, of another version or of another model.
+        """
+        return owner_thread().call(lambda: self._load_cache(Path(path)))
+
     def forget_cache(self) -> None:
         """Frees the KV cache; the turns stay, and the next question reads them anew. On the owner thread."""
         caches = self._caches()
         if caches is not None:
             caches.forget(self._owner)
         self._context_used = 0
+
+    def _save(self, path: Path) -> int:
+        from magistral_mlx.conversation_file import SavedConversation
+        from magistral_mlx.generation.cache_file import write_cache
+        from magistral_mlx.generation.prompt_cache import PromptCache
+
+        loaded = self._rest()
+        cache = loaded.caches.held(self._owner) or PromptCache(loaded.model, kv_bits=self._kv_bits)
+        text, pictures = SavedConversation(self._system, self._turns).to_parts()
+        return write_cache(path, cache, identity=loaded.identity, text=text, arrays=pictures)
+
+    def _load_cache(self, path: Path) -> int:
+        from magistral_mlx.conversation_file import common_turns, from_parts
+        from magistral_mlx.generation.cache_file import read_cache
+
+        loaded = self._rest()
+        file = read_cache(path, loaded.model, identity=loaded.identity)
+        saved = from_parts(file.text, file.arrays, loaded.tokenizer)
+        if not self._turns:
+            self._system, self._turns = saved.system, saved.turns
+            self._context_used = len(file.cache)
+        else:
+            same = common_turns(self._turns, saved.turns)
+            self._turns = (*saved.turns[:same], *self._turns[same:])
+        self._kv_bits = file.cache.kv_bits
+        loaded.caches.give_back(file.cache, owner=self._owner)
+        return file.nbytes
+
+    def _rest(self) -> "LoadedModel":
+        if self._busy:
+            raise UsageError(
+                "This conversation is still answering", "Read its stream to the end, or close it."
+            )
+        return self._model()
 
     def _answer(
         self,

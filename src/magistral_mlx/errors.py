@@ -15,7 +15,8 @@ happened and, after it, what to do next; faces print it as it stands and never a
     ├── DeviceError           the GPU or its driver gave the work up
     │   └── DeviceLostError   and takes no more from this process
     ├── EngineError           the engine process died, hung or could not start
-    └── SessionError          a kept conversation that is not there, in use elsewhere, or cannot be written
+    ├── SessionError          a kept conversation that is not there, in use elsewhere, or cannot be written
+    └── CacheFileError        a saved KV cache that is damaged or another model's, or cannot be written
 """
 
 
@@ -83,3 +84,7 @@ class EngineError(MagistralError):
 
 class SessionError(MagistralError):
     """A kept conversation is not there, in use elsewhere, or cannot be written."""
+
+
+class CacheFileError(MagistralError):
+    """A saved KV cache that is damaged, of another version or of another model, or that cannot be written."""

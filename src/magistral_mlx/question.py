@@ -12,7 +12,7 @@ from magistral_mlx.errors import ImageError, PromptError, UsageError
 from magistral_mlx.generation.events import Ending, Reply, ToolCall
 from magistral_mlx.prompt.chat import AssistantTurn, PreparedPrompt, Turn, UserTurn, compose, encode
 from magistral_mlx.prompt.images import load_image
-from magistral_mlx.prompt.splicing import closed, opening, reply_spans, splice
+from magistral_mlx.prompt.splicing import closed, opening, reply_marks, reply_spans, splice
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -209,7 +209,7 @@ def _kept_ids(answering: "Answering", reply: Reply) -> tuple[int, ...]:
     special, written = answering.special, answering.token_ids
     if special.think is None:  # thoughts are marked in text, which is encoded as such
         return ()
-    usual = {special.think, special.end_think, special.tool_calls, special.args, special.eos}
+    usual = reply_marks(special)
     stopped = reply.ending is Ending.COMPLETE and written[-1:] != [special.eos]  # a stop string was cut off
     if stopped or any(answering.is_control(token_id) and token_id not in usual for token_id in written):
         return ()

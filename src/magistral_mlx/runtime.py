@@ -192,6 +192,17 @@ class Magistral:
             self._require, system=system, sees=self.sees, turns=turns, kv_bits=kv_bits or self._kv_bits
         )
 
+    def load_conversation(self, path: "str | os.PathLike[str]") -> Conversation:
+        """Opens a conversation that `Conversation.save` wrote; nothing of it has to be read again.
+
+        Raises:
+            CacheFileError: the file is damaged, of another version or of another model.
+            UsageError: the model was closed.
+        """
+        conversation = self.conversation()
+        conversation.load_cache(path)
+        return conversation
+
     def tokenize(self, messages: "Sequence[Message]") -> list[int]:
         """The ids that are sent for chat messages, exactly as mistral-common gives them.
 

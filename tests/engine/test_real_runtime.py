@@ -9,7 +9,17 @@ from PIL import Image
 
 from magistral_mlx.engine.child import ChildEngine
 from magistral_mlx.engine.local import LocalEngine
-from magistral_mlx.engine.protocol import AskRequest, Done, EngineEvent, Failed, Prefill, Ready, Reasoning
+from magistral_mlx.engine.protocol import (
+    AskRequest,
+    CacheDone,
+    Done,
+    EngineEvent,
+    Failed,
+    Prefill,
+    Ready,
+    Reasoning,
+    SavedTurn,
+)
 from magistral_mlx.generation.events import Ending
 from magistral_mlx_convert import convert
 from support.engine_face import answer, reply_to, start, thought
@@ -136,3 +146,32 @@ async def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     assert str(tmp_path) in failed.problem
     assert failed.remedy
     await engine.close()
+
+
+async def test_steering_going_on_and_caches_on_disk(local: LocalEngine, tmp_path: Path) -> None:
+    events: list[EngineEvent] = []
+    async for event in local.ask(AskRequest("What is 4 + 3?")):
+        events.append(event)
+        if isinstance(event, Reasoning):
+            await local.answer_now()
+    assert answer(events)[0] == "It is **7**."
+    stopped = await stopped_early(local)
+    more = [event async for event in local.continue_()]
+    assert isinstance(more[-1], Done)
+    assert more[-1].reply.reasoning == THOUGHT
+    assert stopped.reply.reasoning + thought(more)[0] == THOUGHT
+    path = str(tmp_path / "chat.cache")
+    saved = await local.save_cache(path)
+    assert isinstance(saved, CacheDone)
+    turns = [
+        SavedTurn("What is 4 + 3?", (), thought(events)[0], "It is **7**."),
+        SavedTurn("What is 4 + 3?", (), THOUGHT, "It is **7**."),
+    ]
+    await local.new_conversation()
+    assert await local.open_conversation(turns) is None
+    assert await local.load_cache(path) == saved
+    again = await reply_to(local, "Sure?")
+    assert again.reply.stats.cached_tokens > more[-1].reply.stats.prompt_tokens
+    missing = await local.load_cache(str(tmp_path / "none"))
+    assert isinstance(missing, Failed)
+    assert not missing.engine_lost

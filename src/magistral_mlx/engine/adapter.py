@@ -76,11 +76,15 @@ class MagistralRuntime:
 
     def save_cache(self, path: str) -> int:
         """See EngineRuntime.save_cache."""
-        raise EngineError(f"Saving a KV cache is not available yet ({path})", "Go on without.")
+        if self._conversation is None or not self._conversation.turns:
+            raise UsageError("There is no conversation to save", "Ask a question first.")
+        return self._conversation.save(path)
 
     def load_cache(self, path: str) -> int:
         """See EngineRuntime.load_cache."""
-        raise EngineError(f"Loading a KV cache is not available yet ({path})", "Go on without.")
+        if self._conversation is None:
+            self._conversation = self._require_model().conversation()
+        return self._conversation.load_cache(path)
 
     def close(self) -> None:
         """See EngineRuntime.close."""

@@ -11,6 +11,7 @@ import mlx.core as mx
 from magistral_mlx.admission import check_before_loading
 from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
 from magistral_mlx.errors import CheckpointError
+from magistral_mlx.generation.cache_file import model_identity
 from magistral_mlx.generation.cache_store import CacheStore
 from magistral_mlx.generation.feature_store import FeatureStore
 from magistral_mlx.generation.prefill_step import PrefillStep, prefill_step
@@ -52,6 +53,11 @@ class LoadedModel:
     def size(self) -> ModelSize:
         """What it takes of memory."""
         return size_of(self.checkpoint, float_bytes=float_bytes_here())
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells this model from every other, for what is saved of it."""
+        return model_identity(self.checkpoint)
 
     @property
     def context_length(self) -> int:

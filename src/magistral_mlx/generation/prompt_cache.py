@@ -135,6 +135,12 @@ class PromptCache:
         copied._keys = self._keys[:length]
         return copied
 
+    def restore(self, layers: list[LayerCache], keys: Iterable[Key]) -> None:
+        """Becomes what was saved: layers and what stands at their positions, of the same length."""
+        self.layers = layers
+        self._keys = list(keys)
+        self._logits = None
+
     def compact(self) -> None:
         """Gives memory back if trimming has left more than half of it unused."""
         if room_of(self.layers) > 2 * len(self) + SPARE_POSITIONS:

@@ -15,7 +15,7 @@ a time unpacked (0.17 GB at 40,000) and attention is the same fused kernel as wi
 # Reason: mlx-lm leaves its caches without types.
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import mlx.core as mx
@@ -120,6 +120,38 @@ def copy_layers(layers: Sequence[LayerCache], length: int) -> list[LayerCache]:
         fresh.offset = min(length, layer.offset)
         copied.append(cast("LayerCache", fresh))
     return copied
+
+
+def layer_arrays(layers: Sequence[LayerCache], length: int) -> dict[str, mx.array]:
+    """The first `length` positions of every layer as named arrays; packed ones have three parts each."""
+    arrays: dict[str, mx.array] = {}
+    for number, layer in enumerate(copy_layers(layers, length)):
+        held: Any = layer
+        if layer.empty():
+            continue
+        for name, part in (("keys", held.keys), ("values", held.values)):
+            parts = [part] if isinstance(part, mx.array) else part
+            arrays |= {f"layer.{number}.{name}.{place}": array for place, array in enumerate(parts)}
+    return arrays
+
+
+def layers_from(empty: Sequence[LayerCache], arrays: Mapping[str, mx.array], length: int) -> list[LayerCache]:
+    """The layers that `layer_arrays` was given, into empty ones of the same kind.
+
+    Raises:
+        KeyError: an array is missing.
+        ValueError: an array has another number of positions.
+    """
+    for number, layer in enumerate(empty):
+        filled: Any = layer
+        for name in ("keys", "values") if length else ():
+            packed = isinstance(layer, QuantizedKVCache)
+            parts = [arrays[f"layer.{number}.{name}.{place}"] for place in range(3 if packed else 1)]
+            if any(part.ndim != 4 or part.shape[-2] != length for part in parts):
+                raise ValueError(name)
+            setattr(filled, name, parts if packed else parts[0])
+        filled.offset = length
+    return list(empty)
 
 
 def room_of(layers: Sequence[LayerCache]) -> int:

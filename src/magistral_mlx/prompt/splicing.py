@@ -70,6 +70,12 @@ def thought_is_open(token_ids: Sequence[int], special: "SpecialIds") -> bool:
     return last is not None and last == special.think
 
 
+def reply_marks(special: "SpecialIds") -> frozenset[int]:
+    """The control tokens that a reply may hold."""
+    marks = (special.think, special.end_think, special.tool_calls, special.args, special.eos)
+    return frozenset(mark for mark in marks if mark is not None)
+
+
 def _stands_for(token_ids: Sequence[int], encoded: Sequence[int], special: "SpecialIds") -> bool:
     """Whether the kept ids say what was encoded; tool calls without a result were left out there."""
     calls = special.tool_calls
