@@ -93,7 +93,7 @@ async def test_a_conversation_that_the_engine_refuses_is_offered_again_with_the_
     engine.refusal = None
     await ask(controller, "third")
     assert said(controller)[-1] == ("third", "two")
-    assert [turn.question for turn in engine.opened[-1][0]] == ["first", "second"]
+    assert [turn.question for turn in engine.opened[-1][0]] == ["first"]  # nothing was said to the second
     await controller.close()
 
 
@@ -250,6 +250,30 @@ async def test_a_cut_off_reply_goes_on_in_the_same_turn() -> None:
     assert engine.continued == [None]
     kept = Library().read(controller.keeper.session.id).path[0]
     assert (kept.reasoning, kept.answer, kept.ending) == ("Let me see", "12", Ending.COMPLETE)
+    await controller.close()
+
+
+async def test_a_thought_that_a_death_broke_off_goes_on() -> None:
+    controller, engine = await ready([Reasoning("Let me", 2), Die()], [Reasoning(" see", 1), Answer("12", 1)])
+    controller.submit(Question("q"))
+    await until(lambda: controller.phase is Phase.FAILED)
+    controller.restart()
+    await until(lambda: controller.phase is Phase.READY)
+    assert controller.turns[0].ending_note.endswith("F12 goes on, /again asks once more.")
+    assert controller.go_on()
+    await settled(controller, turns=1)
+    assert ("".join(controller.turns[0].reasoning), said(controller)) == ("Let me see", [("q", "12")])
+    assert engine.opened[0][0] == (SavedTurn("q", reasoning="Let me"),)
+    kept = Library().read(controller.keeper.session.id).path[0]
+    assert (kept.answer, kept.ending) == ("12", Ending.COMPLETE)
+    await controller.close()
+
+
+async def test_after_a_failure_the_engine_is_told_what_was_said() -> None:
+    controller, engine = await ready([Answer("half", 1), Failed("No memory", "Less.")], [Answer("two", 1)])
+    await ask(controller, "first")
+    await ask(controller, "second")
+    assert engine.opened == [((SavedTurn("first", answer="half"),), None)]
     await controller.close()
 
 

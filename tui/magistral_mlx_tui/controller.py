@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 
 from magistral_mlx.engine.protocol import (
     Answer,
@@ -159,7 +160,8 @@ class Controller:
         turn.reopen()
         self.arrangement += 1
         self._begin(Phase.ANSWERING if turn.answer_tokens else Phase.THINKING)
-        self._work = self._spawn(lambda: self._answer(turn, lambda: self._engine.continue_()))
+        so_far = [*self.turns]
+        self._work = self._spawn(lambda: self._answer(turn, self._engine.continue_, after=so_far))
         self.on_change()
         return True
 
@@ -254,8 +256,8 @@ class Controller:
         if self._in_step:
             return None
         failed = None
-        if turns:
-            failed = await self._engine.open_conversation(self.keeper.saved(turns), system=self.system)
+        if saved := self.keeper.saved(turns):
+            failed = await self._engine.open_conversation(saved, system=self.system)
         else:
             await self._engine.new_conversation()
         self._in_step = failed is None
@@ -293,7 +295,8 @@ class Controller:
             turn.sibling = self.keeper.place(turn)
             self._begin(Phase.READING)
             request = request_of(question, system=self.system)
-            self._work = self._spawn(lambda: self._answer(turn, lambda: self._engine.ask(request)))
+            events, earlier = partial(self._engine.ask, request), self.turns[:-1]
+            self._work = self._spawn(lambda: self._answer(turn, events, after=earlier))
 
     def _begin(self, phase: Phase) -> None:
         self.failure, self.prefill, self.stopping = None, None, False
@@ -304,8 +307,10 @@ class Controller:
         """The phase, that of before a pause included."""
         return self._resumed_phase if self.phase is Phase.PAUSED else self.phase
 
-    async def _answer(self, turn: Turn, events: Callable[[], AsyncIterator[EngineEvent]]) -> None:
-        if failed := await self._catch_up(self.turns[:-1]):
+    async def _answer(
+        self, turn: Turn, events: Callable[[], AsyncIterator[EngineEvent]], *, after: Sequence[Turn]
+    ) -> None:
+        if failed := await self._catch_up(after):
             self._take(turn, failed)
         else:
             async for event in events():
@@ -342,6 +347,7 @@ class Controller:
             case Failed():
                 turn.fail()
                 self.keeper.flush()
+                self._in_step = False  # it may or may not know what it said of this turn
                 self._fail(event)
 
     async def _watch(self) -> None:

@@ -100,13 +100,16 @@ class Keeper:
         return _place(self.session, turn.id)
 
     def saved(self, turns: Sequence[Turn]) -> list[SavedTurn]:
-        """`turns` as an engine takes them: the model's own words, not the harmless ones of the screen."""
+        """`turns` as an engine takes them: the model's own words, not the harmless ones of the screen.
+
+        A question to which nothing was said is left out: two questions in a row are none for the model.
+        """
         self.session.flush()
         kept = self.session.tree.turns
         return [
             SavedTurn(turn.question.text, turn.question.paths, kept[turn.id].reasoning, kept[turn.id].answer)
             for turn in turns
-            if turn.id in kept
+            if turn.id in kept and (kept[turn.id].reasoning or kept[turn.id].answer)
         ]
 
     # -- conversations -----------------------------------------------------------------------------------

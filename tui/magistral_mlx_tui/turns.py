@@ -82,8 +82,15 @@ class Turn:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether this reply can be continued."""
-        return not self.running and self.reply is not None and self.reply.ending in CAN_GO_ON
+        """Whether this reply can be continued; also one that was broken off, if anything was said."""
+        if self.running:
+            return False
+        return self.said_something if self.reply is None else self.reply.ending in CAN_GO_ON
+
+    @property
+    def said_something(self) -> bool:
+        """Whether anything was generated."""
+        return any(self.reasoning) or any(self.answer)
 
     def thought_before(self, seconds: float) -> None:
         """It thought for `seconds` in all, until now."""
@@ -111,7 +118,8 @@ class Turn:
         if self.running:
             return ""
         if self.reply is None:
-            return "Broken off; everything until here is kept. /again asks once more."
+            goes_on = "F12 goes on, /again" if self.said_something else "/again"
+            return f"Broken off; everything until here is kept. {goes_on} asks once more."
         return _ENDINGS.get(self.reply.ending, "")
 
     def add_reasoning(self, text: str, tokens: int) -> None:
