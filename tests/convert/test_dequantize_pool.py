@@ -1,7 +1,8 @@
 """Rows unpacked in other processes: every type, any number of processes, and what happens when one dies."""
 
 import os
-import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import gguf
@@ -101,4 +102,25 @@ def test_ctrl_c_does_not_reach_them() -> None:
         unpack(pool, BY_NAME["Q8_0"], packed_rows(BY_NAME["Q8_0"], 2))
         (process,) = pool._processes
         assert os.getpgid(process.pid) != os.getpgid(0)
-        assert signal.getsignal(signal.SIGINT) is not None
+
+
+def test_no_process_outlives_a_parent_that_is_killed() -> None:
+    program = """
+import sys
+from magistral_mlx_convert.sources.dequantize_pool import DequantizePool
+from magistral_mlx_convert.sources.gguf_types import TYPES
+pool = DequantizePool(1)
+pool.unpack(memoryview(bytes(34)), memoryview(bytearray(128)), rows=1, kind=TYPES[8])
+print(pool._processes[0].pid, flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        parent.wait()
+        gone, alive = psutil.wait_procs([worker], timeout=120)
+    assert gone == [worker]
+    assert not alive

@@ -294,3 +294,45 @@ def test_our_own_conversion_can_be_completed_too(tmp_path: Path) -> None:
     folder = convert(ours, tmp_path / "out")
     assert same_tensors(read_folder(folder), read_folder(ours))
     assert open_checkpoint(folder).system_prompt
+
+
+def by_mlx_vlm(source: Path, folder: Path) -> Path:
+    """With mlx-vlm's own choice, which leaves lm_head in bf16."""
+    import mlx_vlm.utils
+    from mlx_vlm.quant_utils import quantize_model
+
+    model: Any = mlx_vlm.utils.load_model(source, lazy=True)
+    config = json.loads((source / "config.json").read_text())
+    model, config = quantize_model(
+        model, config, group_size=64, bits=4, quant_predicate=getattr(model, "quant_predicate", None)
+    )
+    folder.mkdir()
+    mlx_vlm.utils.save_weights(folder, model, donate_weights=True)
+    mlx_vlm.utils.save_config(config, config_path=folder / "config.json")
+    return folder
+
+
+def by_mlx_lm(source: Path, folder: Path) -> Path:
+    """Which leaves the eyes out."""
+    import mlx_lm.utils
+
+    model, config = mlx_lm.utils.load_model(source, lazy=True)
+    model, config = mlx_lm.utils.quantize_model(model, config, group_size=64, bits=4)
+    mlx_lm.utils.save_model(folder, model, donate_model=True)
+    mlx_lm.utils.save_config(config, config_path=folder / "config.json")
+    return folder
+
+
+@pytest.mark.parametrize(("write", "sees"), [(by_mlx_vlm, True), (by_mlx_lm, False)])
+def test_what_the_converters_themselves_write(
+    tmp_path: Path, write: Callable[[Path, Path], Path], sees: bool
+) -> None:
+    original = write_source(tmp_path / "hf")
+    source = write(original, tmp_path / "theirs")
+    folder = convert(source, tmp_path / "out", tokenizer=original / "tekken.json")
+    assert same_tensors(read_folder(folder), read_folder(source))
+    table = json.loads((folder / "config.json").read_text())["quantization"]
+    assert table.get("language_model.lm_head") is (False if sees else None)
+    with mm.load(folder) as model:
+        assert model.sees is sees
+        assert model.ask("Hi", max_tokens=2, temperature=0).stats.prompt_tokens > 20
