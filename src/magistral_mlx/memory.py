@@ -25,6 +25,8 @@ OVERHEAD_BYTES = 3 * GIB // 4
 """Allowance for the process itself (0.4 GB: Python and the libraries) and the allocator's spare buffers."""
 USEFUL_CONTEXT = 4096
 """Tokens that must fit, or loading is refused: one large picture (3,080), a question and some thought."""
+ADVISED_CONTEXT = 40_960
+"""Tokens up to which the model's authors promise its quality."""
 KV_BITS = (16, 8, 4)
 """Widths of a KV cache: the model's own dtype, and quantized in groups."""
 PREFILL_TOKENS = 512

@@ -11,6 +11,7 @@ from magistral_mlx.ask_options import check_kv_bits
 from magistral_mlx.checkpoint import open_checkpoint
 from magistral_mlx.errors import UsageError
 from magistral_mlx.memory import (
+    ADVISED_CONTEXT,
     KV_BITS,
     MAGISTRAL_SMALL_4BIT,
     OVERHEAD_BYTES,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 MAGISTRAL_SMALL = "Magistral Small, 4 bits"
 """What is planned when no model is named and none is installed."""
-ADVISED_CONTEXT = 40_960
-"""Tokens up to which the model's authors promise its quality."""
 
 
 @dataclass(frozen=True, kw_only=True)

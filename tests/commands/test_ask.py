@@ -25,7 +25,7 @@ Ask = Callable[..., int]
 def model(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
     """The model that `magistral ask` loads."""
     scripted = ScriptedModel(reply)
-    monkeypatch.setattr(ask, "load_model", lambda name, *, console: scripted)
+    monkeypatch.setattr(ask, "load_model", lambda name, *, console, wire: scripted)
     return scripted
 
 
@@ -43,6 +43,15 @@ def test_a_pipe_receives_the_answer_alone(model: ScriptedModel, capsys: pytest.C
     printed = capsys.readouterr()
     assert printed.out == "It is 85.\n"
     assert printed.err == "7 + 8 is 15\n\n"
+
+
+def test_a_context_beyond_what_the_authors_advise_is_told(
+    reply: Reply, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = replace(reply, stats=replace(reply.stats, prompt_tokens=40_961))
+    monkeypatch.setattr(ask, "load_model", lambda name, *, console, wire: ScriptedModel(long))
+    assert _ask("hello") == 0
+    assert "longer than 40,960 tokens" in capsys.readouterr().err
 
 
 def test_hidden_reasoning_is_not_shown(model: ScriptedModel, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +133,7 @@ def test_bad_input_is_one_line_before_any_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(ask, "load_model", lambda name, *, console: pytest.fail("loaded"))
+    monkeypatch.setattr(ask, "load_model", lambda name, *, console, wire: pytest.fail("loaded"))
     assert _main(monkeypatch, *arguments) == code
     printed = capsys.readouterr()
     assert printed.out == ""

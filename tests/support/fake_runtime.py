@@ -11,6 +11,9 @@ The question itself is the script: words separated by blanks, each one step.
     refuse                       a PromptError
     defect                       a ZeroDivisionError
     suicide                      kill -9
+    lost                         the GPU's driver refuses all further work
+    watchdog                     macOS ended the work on the GPU
+    nomemory                     the memory runs out: the answer ends so
     garbage                      something that is no message goes straight into the pipe
     turns                        says how many turns the conversation had before
 
@@ -28,6 +31,7 @@ from pathlib import Path
 from magistral_mlx.engine.port import EventStream, Report
 from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading, SavedTurn
 from magistral_mlx.errors import CheckpointError, PromptError, UsageError
+from magistral_mlx.faults import recognise
 from magistral_mlx.generation.events import (
     AnswerText,
     ContextSegments,
@@ -52,6 +56,12 @@ MODEL = EngineModel(
     kv_bytes_per_token=100,
     weight_bytes=5000,
 )
+
+
+_FAULTS = {
+    "lost": "Ignored (for causing prior GPU errors) (kIOGPUCommandBufferCallbackErrorSubmissionsIgnored)",
+    "watchdog": "Impacting Interactivity (kIOGPUCommandBufferCallbackErrorImpactingInteractivity)",
+}
 
 
 class ScriptedRuntime:
@@ -109,6 +119,7 @@ class ScriptedStream:
         self._turns = turns
         self._steering = Steering()
         self._answer_now = False
+        self._ending = Ending.COMPLETE
         self._reasoning: list[str] = []
         self._answer: list[str] = []
         self._events = self._play(script.split())
@@ -146,7 +157,7 @@ class ScriptedStream:
                     break
             if self._steering.stopped:
                 break
-        ending = Ending.STOPPED if self._steering.stopped else Ending.COMPLETE
+        ending = Ending.STOPPED if self._steering.stopped else self._ending
         stats = Stats(
             prompt_tokens=10, reasoning_tokens=len(self._reasoning), answer_tokens=len(self._answer)
         )
@@ -180,6 +191,8 @@ class ScriptedStream:
             while True:
                 yield ReasoningText("on and ", 2)
                 time.sleep(0.001)
+        elif verb == "nomemory":
+            self._ending = Ending.OUT_OF_MEMORY
         elif verb == "sleep":
             time.sleep(float(value))
         else:
@@ -197,6 +210,10 @@ def _misbehave(verb: str, value: str) -> None:
         raise PromptError("The question is empty", "Type a question.")
     elif verb == "defect":
         raise ZeroDivisionError("division by zero")
+    elif verb in _FAULTS:
+        fault = recognise(RuntimeError(_FAULTS[verb]))
+        assert fault is not None
+        raise fault.error()
     elif verb == "suicide":
         os.kill(os.getpid(), signal.SIGKILL)
     elif verb == "garbage":

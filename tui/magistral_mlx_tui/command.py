@@ -26,6 +26,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how previews of pictures are drawn (default: by the terminal)",
     )
     parser.add_argument("--theme", choices=_THEMES, help="colours (default: dark)")
+    parser.add_argument(
+        "--kv-bits",
+        type=int,
+        choices=(16, 8, 4),
+        default=16,
+        metavar="B",
+        help="width of the KV cache: 16, 8 (half the memory) or 4 bits (default: 16)",
+    )
+    parser.add_argument(
+        "--wire", action="store_true", help="keep the model from being swapped (a risk; see the README)"
+    )
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     add = parser.add_argument_group("the conversation").add_argument
     add("--plain", action="store_true", help="line by line, without redrawing: for screen readers and pipes")
@@ -62,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> int:
-    from magistral_mlx.engine.child import ChildEngine
+    from magistral_mlx.engine.child import ChildEngine, worker_command
     from magistral_mlx.places import log_directory
     from magistral_mlx_tui.app import MagistralApp
     from magistral_mlx_tui.quiet_stderr import quiet_stderr
@@ -71,8 +82,9 @@ def _open(arguments: argparse.Namespace) -> int:
     settings, complaints = _settings(arguments)
     mode = choose_mode(PictureMode(arguments.pictures or settings.pictures))
     prepare_terminal(mode)
+    engine = ChildEngine(command=worker_command(kv_bits=arguments.kv_bits, wire=arguments.wire))
     app = MagistralApp(
-        ChildEngine(), settings=settings, picture_mode=mode, complaints=complaints, resume=arguments.resume
+        engine, settings=settings, picture_mode=mode, complaints=complaints, resume=arguments.resume
     )
     with quiet_stderr(log_directory() / "app.log"):
         app.run(mouse=settings.mouse and not arguments.no_mouse)

@@ -17,6 +17,8 @@ from magistral_mlx.commands.following import follow, load_model
 from magistral_mlx.commands.numbers import fraction, natural_number, non_negative, whole_number
 from magistral_mlx.errors import PromptError, UsageError
 from magistral_mlx.generation.events import Ending, Stats
+from magistral_mlx.keep_awake import keep_awake
+from magistral_mlx.memory import ADVISED_CONTEXT
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ _REMARKS = {
 _MINIATURE_ANSWERS = (
     "No model is installed, so the bundled miniature answers; `magistral demo` says how to get the real one."
 )
+_LONG = (
+    f"The context is longer than {ADVISED_CONTEXT:,} tokens, up to which the model's authors promise its "
+    "quality. A shorter question may get a better answer."
+)
 _EXIT_CODES = {Ending.STOPPED: 130, Ending.OUT_OF_MEMORY: 1}
 
 
@@ -57,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--temperature", type=non_negative, default=0.7, metavar="T", help="0 is greedy (default 0.7)")
     add("--top-p", type=fraction, default=0.95, metavar="P", help="nucleus sampling (default 0.95)")
     add("--seed", type=whole_number, metavar="N", help="makes the answer repeatable")
+    add("--wire", action="store_true", help="keep the model from being swapped (a risk; see the README)")
     add(
         "--kv-bits",
         type=int,
@@ -78,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Pictures are read before the model is loaded: a wrong path is told at once.
     images = _pictures(arguments.image)
     schema = None if arguments.schema is None else _schema(Path(arguments.schema))
-    model = load_model(arguments.model, console=console)
+    model = load_model(arguments.model, console=console, wire=arguments.wire)
     if model.is_miniature and arguments.model is None:
         console.note(_MINIATURE_ANSWERS)
     events = model.stream(
@@ -95,16 +102,23 @@ def run(arguments: argparse.Namespace) -> int:
         schema=schema,
     )
     streams = not arguments.json
-    reply = follow(
-        events, console=console, reasoning=streams and not arguments.hide_reasoning, answer=streams
-    )
+    with keep_awake():
+        reply = follow(
+            events, console=console, reasoning=streams and not arguments.hide_reasoning, answer=streams
+        )
     if arguments.json:
         console.result(json.dumps(reply.to_json(model.name), ensure_ascii=False) + "\n")
     else:
         console.remark(_figures(reply.stats))
+    if _context_of(reply.stats) > ADVISED_CONTEXT:
+        console.note(_LONG)
     if reply.ending in _REMARKS:
         console.note(_REMARKS[reply.ending])
     return _EXIT_CODES.get(reply.ending, 0)
+
+
+def _context_of(stats: Stats) -> int:
+    return stats.prompt_tokens + stats.reasoning_tokens + stats.answer_tokens
 
 
 def _question(prompt: str | None) -> str:

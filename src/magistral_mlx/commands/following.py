@@ -34,7 +34,7 @@ class Stream(Protocol):
         """End at the next token with `Finished`; safe in a signal handler."""
 
 
-def load_model(name: str | None, *, console: Console) -> "Magistral":
+def load_model(name: str | None, *, console: Console, wire: bool = False) -> "Magistral":
     """Load the model called `name`, or the best installed one, saying so while it lasts.
 
     Raises:
@@ -49,7 +49,7 @@ def load_model(name: str | None, *, console: Console) -> "Magistral":
     try:
         from magistral_mlx.runtime import load
 
-        return load(name, progress=progress)
+        return load(name, wire=wire, progress=progress)
     finally:
         console.end_progress()
 

@@ -14,9 +14,16 @@ if TYPE_CHECKING:
 
 
 class MagistralRuntime:
-    """Keeps the EngineRuntime port: one model, one conversation."""
+    """Keeps the EngineRuntime port: one model, one conversation.
 
-    def __init__(self) -> None:
+    Args:
+        kv_bits: width of the KV caches, unless a request says otherwise.
+        wire: keep the model from being swapped; see `magistral_mlx.load`.
+    """
+
+    def __init__(self, *, kv_bits: int = 16, wire: bool = False) -> None:
+        self._kv_bits = kv_bits
+        self._wire = wire
         self._model: Magistral | None = None
         self._conversation: Conversation | None = None
 
@@ -28,7 +35,7 @@ class MagistralRuntime:
             report(Loading(stage, done, total))
 
         self.close()  # never two models at once
-        loaded = self._model = runtime.load(model, progress=progress)
+        loaded = self._model = runtime.load(model, kv_bits=self._kv_bits, wire=self._wire, progress=progress)
         return EngineModel(
             name=loaded.name,
             path=str(loaded.path),
@@ -52,6 +59,7 @@ class MagistralRuntime:
             temperature=request.temperature,
             top_p=request.top_p,
             seed=request.seed,
+            kv_bits=request.kv_bits,
         )
 
     def continue_(self, max_tokens: int | None) -> EventStream:

@@ -27,9 +27,19 @@ PYTHON = (sys.executable, "-P", "-X", "faulthandler")
 WORKER = (*PYTHON, "-m", "magistral_mlx.engine.worker")
 PATIENCE = 2.0
 """Seconds between asking the child to leave, terminating it and killing it."""
+PULSE_TICK = 1.0
+"""Seconds between two looks at whether the child gave a sign of life: it sends figures twice a second."""
+SILENT_TICKS = 30
+"""Looks without a sign of life after which the child counts as hung. Counted, not timed: a face that stood
+still itself (a sleeping machine, Ctrl-Z) has not looked."""
 
 _READ_SIZE = 1 << 16
 _log = logging.getLogger(__name__)
+
+
+def worker_command(*, kv_bits: int = 16, wire: bool = False) -> tuple[str, ...]:
+    """The program of a child with these settings; see `magistral_mlx.load`."""
+    return (*WORKER, "--kv-bits", str(kv_bits), *(("--wire",) if wire else ()))
 
 
 class ChildEngine(LinkedEngine):
@@ -60,6 +70,7 @@ class _ChildLink:
         self._supervisor: asyncio.Task[None] | None = None
         self._log: Path | None = None
         self._closing = False
+        self._silent = 0
 
     async def open(self) -> None:
         opened = open_log()
@@ -113,8 +124,14 @@ class _ChildLink:
         """Reads until the child is gone, then says so, unless that was wanted."""
         reading = asyncio.create_task(self._read(process), name="engine-reader")
         leaving = asyncio.create_task(process.wait(), name="engine-exit")
+        hanging = asyncio.create_task(self._until_silent(), name="engine-pulse")
+        hung = False
         try:
-            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading, leaving, hanging}, return_when=asyncio.FIRST_COMPLETED)
+            hung = hanging.done() and not reading.done() and not leaving.done()
+            if hung:
+                _log.error("The engine gives no sign of life; killing it")
+                _kill(process)
             # What was written before the end is still read; but something else may hold the pipe open.
             await asyncio.wait({reading}, timeout=PATIENCE)
             garbage = _outcome(reading)
@@ -124,10 +141,17 @@ class _ChildLink:
             status = await leaving
         finally:
             reading.cancel()
+            hanging.cancel()
             _close_stdin(process)
             _kill(process)
         if not self._closing:
-            self._lost(self._obituary(status, garbage))
+            self._lost(self._obituary(status, garbage, hung=hung))
+
+    async def _until_silent(self) -> None:
+        """Returns when the child was silent for too long."""
+        while self._silent < SILENT_TICKS:
+            await asyncio.sleep(PULSE_TICK)
+            self._silent += 1
 
     async def _read(self, process: Process) -> EngineError | None:
         """Delivers all messages; returns what was wrong with them, or None at their end."""
@@ -135,6 +159,7 @@ class _ChildLink:
         splitter = wire.LineSplitter()
         try:
             while data := await process.stdout.read(_READ_SIZE):
+                self._silent = 0
                 for line in splitter.push(data):
                     self._deliver(*wire.decode(line))
         except EngineError as error:
@@ -142,9 +167,12 @@ class _ChildLink:
             return error
         return None
 
-    def _obituary(self, status: int, garbage: EngineError | None) -> Failed:
+    def _obituary(self, status: int, garbage: EngineError | None, *, hung: bool) -> Failed:
         remedy = "Start it again and ask again."
-        if garbage is not None:
+        if hung:
+            seconds = SILENT_TICKS * PULSE_TICK
+            problem = f"The engine hung: it gave no sign of life for {seconds:.0f} seconds, and was ended"
+        elif garbage is not None:
             problem = f"The engine sent something that is no message, and was ended ({garbage.problem})"
         elif status == -signal.SIGKILL:
             problem = "The engine was killed, by the system if memory ran out"

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from magistral_mlx.engine.gauges import Gauges
 from magistral_mlx.engine.port import EngineRuntime, EventStream
@@ -39,7 +40,7 @@ from magistral_mlx.engine.protocol import (
     Start,
     Stop,
 )
-from magistral_mlx.errors import MagistralError
+from magistral_mlx.errors import DeviceLostError, MagistralError
 from magistral_mlx.generation import events
 from magistral_mlx.generation.events import AnswerText, Event, Finished, PrefillProgress, ReasoningText
 from magistral_mlx.telemetry import Telemetry
@@ -47,8 +48,14 @@ from magistral_mlx.telemetry import Telemetry
 BUSY_INTERVAL = 0.5
 """Seconds between two Progress while an answer runs; they also show that the process is alive."""
 IDLE_INTERVAL = 1.0
+STALL_SECONDS = 600.0
+"""Seconds without an event after which a running answer counts as hung. The longest honest silence is one
+large picture or one prefill chunk on a slow machine; a GPU that hangs stays silent for ever."""
+KV_SHARES = {16: 1.0, 8: 17 / 32, 4: 9 / 32}
+"""What a token takes in a KV cache of that width, in groups of 64, against 16 bits."""
 
 Emit = Callable[[int, Message], None]
+Abandon = Callable[[Failed], None]
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +68,9 @@ class Host:
         emit: takes (turn, message) from any of the host's threads; must not block.
         telemetry: reads one sample.
         clock: seconds that only grow.
+        abandon: told, from any of the host's threads, that this process is of no more use and why, after the
+            face was: a child process ends then.
+        awake: held while an answer is made, so that the machine does not fall asleep.
     """
 
     def __init__(
@@ -70,10 +80,18 @@ class Host:
         *,
         telemetry: Callable[[], Telemetry],
         clock: Callable[[], float] = time.monotonic,
+        abandon: Abandon = lambda failed: None,
+        awake: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._runtime = runtime
         self._emit = emit
         self._telemetry = telemetry
+        self._clock = clock
+        self._abandon = abandon
+        self._awake = awake
+        self._kv_share = 1.0
+        self._last_event = 0.0
+        self._waits = False  # paused: nothing is expected
         self._gauges = Gauges(clock)
         self._model: EngineModel | None = None
         self._commands: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
@@ -109,6 +127,8 @@ class Host:
 
     def _steer(self, turn: int, command: Message) -> None:
         with self._lock:
+            if isinstance(command, Resume | Stop):
+                self._note_event()
             if self._stream is None or turn != self._answering:
                 self._early.append((turn, command))
             else:
@@ -119,6 +139,8 @@ class Host:
             turn, command = self._commands.get()
             try:
                 self._carry_out(turn, command)
+            except DeviceLostError as error:
+                self._give_up(turn, Failed(error.problem, error.remedy, engine_lost=True))
             except MagistralError as error:
                 self._emit(turn, Failed(error.problem, error.remedy))
             except Exception as error:  # noqa: BLE001 - the outermost edge: a defect must reach the face as words
@@ -127,10 +149,17 @@ class Host:
                 self._emit(turn, Failed(problem, "Ask again; if it happens again, report it with the log."))
         self._runtime.close()
 
+    def _give_up(self, turn: int, failed: Failed) -> None:
+        """This process is of no more use."""
+        _log.error("%s", failed.problem)
+        self._emit(turn, failed)
+        self._abandon(failed)
+
     def _carry_out(self, turn: int, command: Message) -> None:
         if isinstance(command, Start):
             self._load(turn, command.model)
         elif isinstance(command, Ask):
+            self._kv_share = KV_SHARES[command.request.kv_bits or 16]
             self._answer(turn, lambda: self._runtime.stream(command.request))
         elif isinstance(command, Continue):
             self._answer(turn, lambda: self._runtime.continue_(command.max_tokens))
@@ -156,8 +185,13 @@ class Host:
         self._emit(turn, Ready(self._model))
 
     def _answer(self, turn: int, begin: Callable[[], EventStream]) -> None:
+        with self._awake():
+            self._follow(turn, begin)
+
+    def _follow(self, turn: int, begin: Callable[[], EventStream]) -> None:
         self._gauges.begin()
         stream = begin()
+        self._note_event()
         with self._lock:
             self._answering, self._stream = turn, stream
             for each, command in self._early:
@@ -169,6 +203,7 @@ class Host:
         last: Message | None = None
         try:
             for event in stream:
+                self._note_event(waits=isinstance(event, events.Paused))
                 last = self._message(event, stream)
                 if last is not None:
                     self._emit(turn, last)
@@ -179,6 +214,9 @@ class Host:
                 self._early = [early for early in self._early if early[0] > turn]
         if not isinstance(last, Done):
             raise RuntimeError("the runtime's stream ended without Finished")
+
+    def _note_event(self, *, waits: bool = False) -> None:
+        self._last_event, self._waits = self._clock(), waits
 
     def _message(self, event: Event, stream: EventStream) -> Message | None:
         """What the face gets for `event`, with the gauges fed; tool calls come with the reply."""
@@ -205,6 +243,10 @@ class Host:
             with self._lock:
                 turn = self._answering
             self._emit(turn, self._progress())
+            if turn and not self._waits and self._clock() - self._last_event > STALL_SECONDS:
+                problem = f"The answer stood still for {STALL_SECONDS:.0f} seconds, so the engine was ended"
+                self._give_up(turn, Failed(problem, "Start it again and ask again.", engine_lost=True))
+                return
             self._beat_now.wait(BUSY_INTERVAL if turn else IDLE_INTERVAL)
             self._beat_now.clear()
 
@@ -218,7 +260,7 @@ class Host:
             time_to_first_token=speeds.time_to_first_token,
             context_used=speeds.context_used,
             context_length=self._model.context_length if self._model else None,
-            kv_bytes=speeds.context_used * per_token if per_token else None,
+            kv_bytes=int(speeds.context_used * per_token * self._kv_share) if per_token else None,
             segments=speeds.segments,
         )
 

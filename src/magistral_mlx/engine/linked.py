@@ -112,11 +112,13 @@ class LinkedEngine:
         self._turns = count(1)
         self._requests: dict[int, _Inbox] = {}
         self._between = _Inbox()
+        self._told: Failed | None = None  # of the engine's end, by itself
 
     async def start(self, model: str | None) -> AsyncIterator[Loading | Ready | Failed]:
         """See Engine.start."""
         await self._end_link()
         self._between.clear()
+        self._told = None
         link = self._make_link(self._deliver, self._lost)
         self._link = link
         turn, inbox = self._new_request()
@@ -244,6 +246,8 @@ class LinkedEngine:
         return turn, inbox
 
     def _deliver(self, turn: int, message: Message) -> None:
+        if isinstance(message, Failed) and message.engine_lost:
+            self._told = message
         inbox = self._requests.get(turn)
         if inbox is not None and not inbox.ended:
             inbox.put(message)
@@ -252,9 +256,11 @@ class LinkedEngine:
 
     def _lost(self, failed: Failed) -> None:
         self._link = None
+        told, self._told = self._told, None
         running = [inbox for inbox in self._requests.values() if not inbox.ended]
-        for inbox in running or [self._between]:
-            inbox.put(failed)
+        # An engine that said itself why it ends is not reported a second time.
+        for inbox in running or ([] if told else [self._between]):
+            inbox.put(told or failed)
 
     async def _end_link(self) -> None:
         link, self._link = self._link, None

@@ -12,7 +12,7 @@ from magistral_mlx.engine.host import Host
 from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
 from magistral_mlx.engine.mailbox import Mailbox
 from magistral_mlx.engine.port import EngineRuntime
-from magistral_mlx.engine.protocol import Close, Message
+from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.telemetry import probes_of_this_machine, sample
 
 
@@ -36,7 +36,7 @@ class LocalEngine(LinkedEngine):
 
 class _LocalLink:
     def __init__(self, deliver: Deliver, lost: Lost, make_runtime: Callable[[], EngineRuntime]) -> None:
-        del lost  # a thread is never lost: its defects come back as Failed
+        self._lost = lost
         self._deliver = deliver
         self._make_runtime = make_runtime
         self._host: Host | None = None
@@ -50,7 +50,14 @@ class _LocalLink:
 
         self._mailbox = Mailbox(wake)
         probes = probes_of_this_machine()
-        self._host = Host(self._make_runtime(), self._mailbox.put, telemetry=lambda: sample(probes))
+
+        def abandon(failed: Failed) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._lost, failed)
+
+        self._host = Host(
+            self._make_runtime(), self._mailbox.put, telemetry=lambda: sample(probes), abandon=abandon
+        )
         self._host.begin()
 
     def post(self, turn: int, command: Message) -> None:

@@ -1,11 +1,12 @@
 """The child process of ChildEngine: commands on stdin, messages on stdout, everything else into the log.
 
-    python -m magistral_mlx.engine.worker
+    python -m magistral_mlx.engine.worker [--kv-bits 8] [--wire]
 
 Ends when told to, when stdin closes (the face is gone) or when stdout does. Nothing but messages can reach
 stdout: the pipe is moved away first, and what libraries print goes to stderr.
 """
 
+import argparse
 import logging
 import os
 import platform
@@ -22,6 +23,7 @@ from magistral_mlx.engine.mailbox import Mailbox
 from magistral_mlx.engine.port import EngineRuntime
 from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.errors import EngineError
+from magistral_mlx.keep_awake import keep_awake
 from magistral_mlx.telemetry import probes_of_this_machine, sample
 
 MERGE_SECONDS = 0.03
@@ -38,7 +40,18 @@ def main(make_runtime: Callable[[], EngineRuntime]) -> NoReturn:
     _begin_log()
     outbox = _Outbox(messages)
     probes = probes_of_this_machine()
-    host = Host(make_runtime(), outbox.put, telemetry=lambda: sample(probes))
+
+    def abandon(failed: Failed) -> None:
+        outbox.end()
+        _leave()
+
+    host = Host(
+        make_runtime(),
+        outbox.put,
+        telemetry=lambda: sample(probes),
+        abandon=abandon,
+        awake=keep_awake,
+    )
     outbox.begin()
     host.begin()
     _serve(commands, host, outbox)
@@ -101,15 +114,19 @@ class _Outbox:
         self._thread.join(PARTING_SECONDS)
 
     def _write(self) -> None:
-        while not self._ending.is_set():
-            self._wake.wait()
-            self._wake.clear()
+        while True:
+            ending = self._ending.is_set()  # before taking: what was put until then still goes out
+            if not ending:
+                self._wake.wait()
+                self._wake.clear()
             lines = [_encode(turn, message) for turn, message in self._mailbox.take()]
             try:
                 _write_all(self._pipe, b"".join(lines))
             except OSError:
                 _log.info("Nobody reads any more")
                 _leave()
+            if ending:
+                return
             self._ending.wait(MERGE_SECONDS)
 
 
@@ -136,4 +153,8 @@ def _leave() -> NoReturn:
 if __name__ == "__main__":
     from magistral_mlx.engine.adapter import MagistralRuntime
 
-    main(MagistralRuntime)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kv-bits", type=int, choices=(16, 8, 4), default=16)
+    parser.add_argument("--wire", action="store_true")
+    settings = parser.parse_args()
+    main(lambda: MagistralRuntime(kv_bits=settings.kv_bits, wire=settings.wire))
