@@ -9,6 +9,7 @@ from magistral_mlx.commands.numbers import natural_number, whole_number
 from magistral_mlx.errors import UsageError
 
 if TYPE_CHECKING:
+    from magistral_mlx.engine.child import ChildEngine
     from magistral_mlx_tui.settings import Settings
 
 SUMMARY = "open the terminal app"
@@ -73,7 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> int:
-    from magistral_mlx.engine.child import ChildEngine, worker_command
     from magistral_mlx.places import log_directory
     from magistral_mlx_tui.app import MagistralApp
     from magistral_mlx_tui.quiet_stderr import quiet_stderr
@@ -82,9 +82,12 @@ def _open(arguments: argparse.Namespace) -> int:
     settings, complaints = _settings(arguments)
     mode = choose_mode(PictureMode(arguments.pictures or settings.pictures))
     prepare_terminal(mode)
-    engine = ChildEngine(command=worker_command(kv_bits=arguments.kv_bits, wire=arguments.wire))
     app = MagistralApp(
-        engine, settings=settings, picture_mode=mode, complaints=complaints, resume=arguments.resume
+        _engine(arguments),
+        settings=settings,
+        picture_mode=mode,
+        complaints=complaints,
+        resume=arguments.resume,
     )
     with quiet_stderr(log_directory() / "app.log"):
         app.run(mouse=settings.mouse and not arguments.no_mouse)
@@ -95,7 +98,6 @@ def _talk(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from magistral_mlx.commands.console import Console
-    from magistral_mlx.engine.child import ChildEngine
     from magistral_mlx_tui.controller import Controller
     from magistral_mlx_tui.plain.talk import Talk
     from magistral_mlx_tui.settings import question_options
@@ -105,8 +107,10 @@ def _talk(arguments: argparse.Namespace) -> int:
     for complaint in complaints:
         console.note(complaint)
 
+    engine = _engine(arguments)
+
     async def talk() -> int:
-        controller = Controller(ChildEngine(), model=settings.model, system=settings.system.strip() or None)
+        controller = Controller(engine, model=settings.model, system=settings.system.strip() or None)
         return await Talk(
             controller,
             sys.stdin,
@@ -118,6 +122,12 @@ def _talk(arguments: argparse.Namespace) -> int:
         ).run()
 
     return asyncio.run(talk())
+
+
+def _engine(arguments: argparse.Namespace) -> "ChildEngine":
+    from magistral_mlx.engine.child import ChildEngine, worker_command
+
+    return ChildEngine(command=worker_command(kv_bits=arguments.kv_bits, wire=arguments.wire))
 
 
 def _settings(arguments: argparse.Namespace) -> "tuple[Settings, list[str]]":
