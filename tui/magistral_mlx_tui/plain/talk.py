@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
@@ -162,7 +162,7 @@ class Talk:
 
 
 @contextmanager
-def _interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
+def _interrupts(interrupt: Callable[[], None]) -> Generator[None]:
     """Ctrl-C calls `interrupt` in the event loop; where there are no signals (a thread), nothing does."""
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
