@@ -4,6 +4,8 @@ import argparse
 import shlex
 import sys
 
+from magistral_mlx.errors import MagistralError
+from magistral_mlx_convert.publish_command import add_targets, check_targets, publish
 from magistral_mlx_convert.recipe_table import RECIPE_TABLE
 
 SUMMARY = "convert a checkpoint to MLX (4 bits by default)"
@@ -58,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure what the conversion changed: every weight, and what the model predicts",
     )
+    add_targets(parser)
 
 
 def _recipes() -> str:
@@ -67,6 +70,7 @@ def _recipes() -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts and prints the finished folder; 130 on Ctrl-C, which keeps what is done for the next run."""
+    check_targets(arguments)
     # Imported here: `magistral --help` must not load MLX.
     from magistral_mlx_convert.conversion import convert
     from magistral_mlx_convert.progress_line import ProgressLine
@@ -98,5 +102,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.report:
             line.say(report_summary(folder))
         line.say(f"Done. Use it: magistral ask --model {shlex.quote(str(folder))} 'What is 47 + 38?'")
-    sys.stdout.write(f"{folder}\n")
+        sys.stdout.write(f"{folder}\n")
+        sys.stdout.flush()
+        try:
+            publish(folder, arguments, say=line.say)
+        except MagistralError as error:
+            again = f"Then: magistral models publish {shlex.quote(str(folder))} with the same options."
+            raise type(error)(
+                f"{folder} is whole, but: {error.problem}", f"{error.remedy} {again}"
+            ) from error
     return 0

@@ -37,6 +37,8 @@ class Verification:
     files: int
     bytes: int
     bad: tuple[BadFile, ...]
+    names: tuple[str, ...]
+    """The files that were checked, the manifest among them."""
 
 
 def sealed(manifest: Mapping[str, object]) -> dict[str, object]:
@@ -79,7 +81,9 @@ def verify_folder(
             bad.append(BadFile(name, problem))
         done += nbytes
     bad += [BadFile(name, "is not in the manifest") for name in _unknown(directory, expected)]
-    return Verification(files=len(expected) + 1, bytes=total, bad=tuple(bad))
+    return Verification(
+        files=len(expected) + 1, bytes=total, bad=tuple(bad), names=(*sorted(expected), MANIFEST_FILE)
+    )
 
 
 def _seal(manifest: Mapping[str, object]) -> str:

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from magistral_mlx.commands.main import main
 from magistral_mlx.manifest import verify_folder
 from magistral_mlx_convert import Progress, Stage, convert
 from magistral_mlx_convert.charts import bar_chart, line_chart
@@ -48,6 +49,20 @@ def test_the_comparison_is_told_as_progress(reported: tuple[Path, list[Progress]
     _, events = reported
     compared = [event for event in events if event.stage is Stage.COMPARE]
     assert [event.tensors_done for event in compared] == [0, 1, 2, 3, 4]
+
+
+def test_a_later_report_says_the_same(
+    reported: tuple[Path, list[Progress]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = reported
+    source = folder.with_name("hf")
+    before = digests(folder)
+    assert main(["models", "report", str(folder), "--source", str(source), "--json"]) == 0
+    later = json.loads(capsys.readouterr().out)
+    report = json.loads((folder / "report.json").read_text())
+    assert later["comparison"] == report["comparison"]
+    assert later["whole"] == pytest.approx(report["whole"], rel=0.01)
+    assert digests(folder) == before
 
 
 def test_without_a_report_the_card_says_what_is_not_known(tmp_path: Path) -> None:

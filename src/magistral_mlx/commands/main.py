@@ -88,15 +88,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def installed_commands() -> Mapping[str, str]:
-    """Return the modules of all subcommands by name, from the metadata of this distribution alone."""
+def installed_commands(group: str = GROUP) -> Mapping[str, str]:
+    """Return the modules of all commands of a group by name, from the metadata of this distribution alone."""
     try:
         entry_points = metadata.distribution(DISTRIBUTION).entry_points
     except metadata.PackageNotFoundError as error:
         raise MagistralError(
             f"The distribution {DISTRIBUTION} is not installed here", "Run `pip install .` in its folder."
         ) from error
-    return {entry.name: entry.module for entry in entry_points if entry.group == GROUP}
+    return {entry.name: entry.module for entry in entry_points if entry.group == group}
 
 
 def dispatch(argv: list[str], *, commands: Mapping[str, str]) -> int:

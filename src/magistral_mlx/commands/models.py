@@ -1,20 +1,25 @@
-"""`magistral models`: what `--model` can name on this computer; `verify` checks one of them."""
+"""`magistral models`: what `--model` can name on this computer; its subcommands work on one of them."""
 
 import argparse
+import importlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from magistral_mlx.commands import models_verify
 from magistral_mlx.commands.console import Console
+from magistral_mlx.commands.main import Command, installed_commands
 from magistral_mlx.errors import CheckpointError
 
 if TYPE_CHECKING:
     from magistral_mlx.model_config import Quantization
 
-SUMMARY = "list the installed models, or check one of them"
+SUMMARY = "list the installed models, or check, compare or publish one of them"
+
+GROUP = "magistral_mlx.models_commands"
+"""Entry points of further subcommands, in the form of `magistral_mlx.commands`."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `magistral models` and of its subcommands."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     actions = parser.add_subparsers(metavar="[ACTION]", help="instead of the list:")
-    for name, action in {"verify": models_verify}.items():
+    for name, action in _actions().items():
         one = actions.add_parser(name, help=action.SUMMARY, description=action.SUMMARY, allow_abbrev=False)
         action.configure(one)
         one.set_defaults(action=action.run)
+
+
+def _actions() -> dict[str, Command]:
+    """What stands after `magistral models`: this package's and what the converter adds."""
+    others = {name: importlib.import_module(module) for name, module in installed_commands(GROUP).items()}
+    return {"verify": cast(Command, models_verify)} | cast(dict[str, Command], others)
 
 
 def run(arguments: argparse.Namespace) -> int:
