@@ -13,6 +13,9 @@ from magistral_mlx_convert.hub_upload import upload_to_hub
 from support.hub_upload_server import UploadHub, taking_uploads
 from support.random_checkpoint import write_source
 
+# The hub library hands a file to its HTTP client in a way that the client wants to give up.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[UploadHub]:

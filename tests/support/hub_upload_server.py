@@ -76,6 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/repos/create":
             self.state.private = json.loads(body).get("private", json.loads(body).get("visibility"))
             self._json({"url": f"{self.state.endpoint}/me/model", "id": "me/model", "name": "me/model"})
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
         elif "/preupload/" in path:
             asked = json.loads(body)["files"]
             self._json({"files": [_answer(each["path"]) for each in asked]})

@@ -60,7 +60,7 @@ def renderer(files: Mapping[str, bytes]) -> Callable[..., str]:
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
     )
     environment.filters["tojson"] = _tojson
-    environment.globals |= {"raise_exception": _refuse}
+    environment.globals.update({"raise_exception": cast(Any, _refuse)})
     template = environment.from_string(files["chat_template.jinja"].decode())
     named = cast(dict[str, object], json.loads(files["special_tokens_map.json"]))
 
