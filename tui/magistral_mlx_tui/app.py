@@ -63,7 +63,10 @@ class MagistralApp(App[None]):
         self._resume = resume
         self._last_words = ExitStack()
         self.controller = Controller(
-            engine, model=self.settings.model, system=self.settings.system.strip() or None
+            engine,
+            model=self.settings.model,
+            system=self.settings.system.strip() or None,
+            keep_caches=self.settings.keep_caches,
         )
         self.job = ConversionJob(self._tell_of_the_job)
 

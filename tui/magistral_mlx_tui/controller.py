@@ -10,10 +10,9 @@ its own clock says so. Every string that comes from the engine is made harmless 
 """
 
 import asyncio
-import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 from magistral_mlx.engine.protocol import (
@@ -35,13 +34,13 @@ from magistral_mlx.generation.events import Ending
 from magistral_mlx.sanitize import sanitize, sanitize_line
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.session import Session
+from magistral_mlx_tui.caches import Caches
 from magistral_mlx_tui.keeping import Keeper
 from magistral_mlx_tui.phases import Failure as Failure
 from magistral_mlx_tui.phases import Phase as Phase
 from magistral_mlx_tui.requests import request_of
+from magistral_mlx_tui.tasks import Tasks
 from magistral_mlx_tui.turns import Question, Turn
-
-logger = logging.getLogger(__name__)
 
 _SPEEDS_KEPT = 240
 """Samples of tokens per second for the sparkline, two a second."""
@@ -57,6 +56,7 @@ class Controller:
         clock: seconds that only grow.
         library: where conversations are kept; None: this user's.
         system: the user's own system text, for all questions.
+        keep_caches: whether the KV caches of long conversations are kept on disk.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Controller:
         clock: Callable[[], float] = time.monotonic,
         library: Library | None = None,
         system: str | None = None,
+        keep_caches: bool = False,
     ) -> None:
         self.on_change = on_change
         self.phase = Phase.LOADING
@@ -87,11 +88,13 @@ class Controller:
         self.keeper = Keeper(library or Library(), on_change=lambda: self.on_change())
         self.system = system
         self._engine = engine
+        self._caches = Caches(engine, self.keeper.library.caches) if keep_caches else None
+        self._cache_is_wanted = False
         self._model = model
         self._clock = clock
         self._in_step = True
         self._resumed_phase = Phase.READING
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._defect)
         self._work: asyncio.Task[None] | None = None
 
     @property
@@ -103,8 +106,8 @@ class Controller:
 
     def start(self) -> None:
         """Load the model and watch the engine; call once."""
-        self._spawn(self._watch)
-        self._work = self._spawn(self._load)
+        self._tasks.spawn(self._watch)
+        self._work = self._tasks.spawn(self._load)
 
     def submit(self, question: Question) -> bool:
         """Ask, now or as soon as possible; returns whether it has to wait."""
@@ -125,7 +128,7 @@ class Controller:
         waiting = self.withdraw()
         if self.phase.busy and not self.stopping:
             self.stopping = True
-            self._spawn(self._engine.stop)
+            self._tasks.spawn(self._engine.stop)
         self.on_change()
         return waiting
 
@@ -133,14 +136,14 @@ class Controller:
         """Close the running thought and let the answer follow; returns whether there is a thought."""
         thinking = self._doing() is Phase.THINKING
         if thinking:
-            self._spawn(self._engine.answer_now)
+            self._tasks.spawn(self._engine.answer_now)
         return thinking
 
     def pause(self) -> bool:
         """Produce nothing more until `resume` or `stop`; returns whether there is something to pause."""
         can = self.phase.busy and self.phase is not Phase.PAUSED and not self.stopping
         if can:
-            self._spawn(self._engine.pause)
+            self._tasks.spawn(self._engine.pause)
         return can
 
     def resume(self, hint: str = "") -> bool:
@@ -148,7 +151,7 @@ class Controller:
         paused = self.phase is Phase.PAUSED
         if paused:
             self.phase = self._resumed_phase
-            self._spawn(lambda: self._engine.resume(hint or None))
+            self._tasks.spawn(lambda: self._engine.resume(hint or None))
             self.on_change()
         return paused
 
@@ -161,7 +164,7 @@ class Controller:
         self.arrangement += 1
         self._begin(Phase.ANSWERING if turn.answer_tokens else Phase.THINKING)
         so_far = [*self.turns]
-        self._work = self._spawn(lambda: self._answer(turn, self._engine.continue_, after=so_far))
+        self._work = self._tasks.spawn(lambda: self._answer(turn, self._engine.continue_, after=so_far))
         self.on_change()
         return True
 
@@ -174,7 +177,7 @@ class Controller:
         self.failure = None
         self.stopping = False
         work = self._work
-        self._work = self._spawn(lambda: self._load_after(work))
+        self._work = self._tasks.spawn(lambda: self._load_after(work))
         self.on_change()
 
     def switch_model(self, model: str) -> None:
@@ -195,6 +198,7 @@ class Controller:
         A running answer is stopped and kept; questions that come meanwhile wait. `session` is the kept
         conversation that the turns belong to, if it is another one.
         """
+        keep = session is not None and self._can_keep_cache()
         self.queue.clear()
         self.turns = list(turns)
         self.arrangement += 1
@@ -208,15 +212,15 @@ class Controller:
             self.failure = None
             self.arranging = True
             work = self._work
-            self._work = self._spawn(lambda: self._arrange_after(work, session))
+            self._work = self._tasks.spawn(lambda: self._arrange_after(work, session, keep=keep))
         self.on_change()
 
     async def close(self) -> None:
         """End the engine and everything that waits for it; what was said is on the disk then."""
+        if self._can_keep_cache() and self.phase in (Phase.READY, Phase.STOPPED):
+            await self._keep_cache()
         await self._engine.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         self.keeper.close()
 
     # -- what the engine does ----------------------------------------------------------------------------
@@ -229,6 +233,7 @@ class Controller:
 
     async def _load(self) -> None:
         self.phase, self.failure = Phase.LOADING, None
+        self._cache_is_wanted = True
         async for event in self._engine.start(self._model):
             match event:
                 case Loading():
@@ -261,16 +266,32 @@ class Controller:
         else:
             await self._engine.new_conversation()
         self._in_step = failed is None
+        if saved and failed is None and self._cache_is_wanted and self._caches:
+            await self._caches.bring_back(self.keeper.session.id)
+        self._cache_is_wanted = False
         return failed
 
-    async def _arrange_after(self, work: asyncio.Task[None] | None, session: Session | None) -> None:
+    def _can_keep_cache(self) -> bool:
+        return bool(self.turns) and self._in_step and not self.failure
+
+    async def _keep_cache(self) -> None:
+        if self._caches and self.model:
+            used = self.progress.context_used
+            await self._caches.keep(self.keeper.session.id, tokens=used, model=self.model)
+
+    async def _arrange_after(
+        self, work: asyncio.Task[None] | None, session: Session | None, *, keep: bool
+    ) -> None:
         try:
             if self.phase.busy:
                 await self._engine.stop()
             if work is not None:
                 await asyncio.wait([work])
             if session is not None:
+                if keep and not self.failure:
+                    await self._keep_cache()
                 self.keeper.adopt(session)
+                self._cache_is_wanted = True
             if not self.failure:
                 if failed := await self._catch_up(self.turns):
                     self._fail(failed)
@@ -296,7 +317,7 @@ class Controller:
             self._begin(Phase.READING)
             request = request_of(question, system=self.system)
             events, earlier = partial(self._engine.ask, request), self.turns[:-1]
-            self._work = self._spawn(lambda: self._answer(turn, events, after=earlier))
+            self._work = self._tasks.spawn(lambda: self._answer(turn, events, after=earlier))
 
     def _begin(self, phase: Phase) -> None:
         self.failure, self.prefill, self.stopping = None, None, False
@@ -371,25 +392,13 @@ class Controller:
         self.phase = Phase.FAILED
         self.stopping = False
 
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._guard(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
-        """The outermost edge of everything done in the background: a failure is shown, the app lives on."""
-        try:
-            await work()
-        except MagistralError as error:
+    def _defect(self, error: Exception) -> None:
+        """Something in the background failed that should not: it is shown, the app lives on."""
+        if isinstance(error, MagistralError):
             self._fail(Failed(error.problem, error.remedy))
-        except Exception as error:
-            logger.exception("background work failed")
-            self._fail(
-                Failed(f"The app made a mistake: {type(error).__name__}: {error}", "Restart the engine.")
-            )
         else:
-            return
+            problem = f"The app made a mistake: {type(error).__name__}: {error}"
+            self._fail(Failed(problem, "Restart the engine."))
         if self.turn is not None and self.turn.running:
             self.turn.fail()
         self.on_change()

@@ -76,6 +76,11 @@ class Settings:
         "System text",
         "Your own instructions, from the next start on; the model's reasoning prompt stays.",
     )
+    keep_caches: bool = _setting(
+        True,
+        "Keep caches",
+        "What was read of long conversations, up to 4 GB on disk: they go on at once.",
+    )
     mouse: bool = _setting(True, "Mouse", "Off leaves the mouse to the terminal, for its own selection.")
     motion: bool = _setting(True, "Motion", "Off: nothing glides or blinks.")
     keys: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -57,6 +57,11 @@ class Library:
         """Where deleted conversations wait."""
         return self.directory / "deleted"
 
+    @property
+    def caches(self) -> Path:
+        """Where the KV caches of conversations may be kept, named by their ids; they can be thrown away."""
+        return self.directory / "caches"
+
     def new(self) -> Session:
         """A conversation that begins; there is no file before its first question."""
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -137,6 +142,7 @@ class Library:
             self.trash.mkdir(mode=0o700, exist_ok=True)
             path.replace(self.trash / path.name)
             os.utime(self.trash / path.name)
+            (self.caches / f"{id}.kv").unlink(missing_ok=True)
             _forget_old(_files(self.trash))
         except OSError as error:
             raise SessionError(f"{id} cannot be deleted ({error.strerror})", f"Check {path}.") from error
