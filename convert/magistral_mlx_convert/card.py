@@ -98,7 +98,7 @@ def _facts(plan: Plan, provenance: Provenance) -> str:
         ("Recipe", plan.recipe.name),
         ("Quantized", how),
         ("Kept", f"in {plan.recipe.dtype}: {in_gb(kept)}"),
-        ("Size", f"{in_gb(plan.source_bytes)} became {in_gb(plan.output_bytes)}"),
+        ("Size", f"{in_gb(plan.stored_bytes)} became {in_gb(plan.output_bytes)}"),
         ("Made with", f"MLX {mlx_version()} on {backend()}"),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows), ""])

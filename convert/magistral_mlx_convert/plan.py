@@ -66,8 +66,15 @@ class Unit:
 
     @property
     def source_bytes(self) -> int:
+        """Of the rows as they are delivered: what the work is measured in."""
         source = self.parameter.source
         return math.prod(source.shape) * ITEM_BYTES[source.dtype]
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of the source on its disk."""
+        packed = self.parameter.source.packed_bytes
+        return self.source_bytes if packed is None else packed
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,10 @@ class Plan:
     @property
     def source_bytes(self) -> int:
         return sum(unit.source_bytes for unit in self.units)
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(unit.stored_bytes for unit in self.units)
 
     @property
     def output_bytes(self) -> int:

@@ -35,6 +35,8 @@ class Preflight:
 
     source: str
     source_bytes: int
+    """Of the rows as they are delivered."""
+    stored_bytes: int
     source_files: int
     tensors: int
     to_fetch: int
@@ -62,7 +64,7 @@ class Preflight:
         fetch = f"; {in_gb(self.to_fetch)} to fetch" if self.to_fetch else ""
         beside = " for the result and one file of the source at a time" if self.to_fetch else ""
         return [
-            f"Source: {self.source}, {in_gb(self.source_bytes)} in {_files(self.source_files)}, "
+            f"Source: {self.source}, {in_gb(self.stored_bytes)} in {_files(self.source_files)}, "
             f"{self.tensors} tensors{fetch}",
             f"Result: {self.target}, {in_gb(self.output_bytes)} in {_files(self.output_files)}, "
             f"recipe {self.recipe}{kept}",
@@ -104,6 +106,7 @@ def preflight(plan: Plan, source: Source, workplace: Workplace, *, earlier: Earl
     return Preflight(
         source=f"{source.provenance.name}{revision}",
         source_bytes=plan.source_bytes,
+        stored_bytes=plan.stored_bytes,
         source_files=len({unit.parameter.source.file for unit in plan.units}),
         tensors=len(plan.units),
         to_fetch=arriving.fetch_bytes(ahead) if arriving is not None else 0,

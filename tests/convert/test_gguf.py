@@ -15,7 +15,9 @@ import magistral_mlx as mm
 from magistral_mlx.checkpoint import open_checkpoint
 from magistral_mlx.errors import MagistralError
 from magistral_mlx_convert import convert, stream
+from magistral_mlx_convert.sources.gguf_header import read_gguf_header
 from magistral_mlx_convert.sources.gguf_types import TYPES
+from magistral_mlx_convert.workplace import in_gb
 from support.gguf_checkpoint import write_eye, write_text
 from support.hf_checkpoint import change_weights, digests, read_folder
 from support.predecessors import PROMPT_1_0, as_predecessor
@@ -313,3 +315,12 @@ def test_the_source_is_left_alone(source: Path, tmp_path: Path) -> None:
     before = digests(folder)
     convert(folder, tmp_path / "out")
     assert digests(folder) == before
+
+
+def test_the_size_that_is_told_is_that_of_the_file(source: Path, tmp_path: Path) -> None:
+    path = write_text(tmp_path / "gguf" / "Tiny-Q4_0.gguf", source, kind="Q4_0")
+    stored = sum(tensor.nbytes for tensor in read_gguf_header(path).tensors.values())
+    notes: list[str] = []
+    folder = convert(path, tmp_path / "out", progress=lambda event: notes.append(event.note))
+    assert f"Source: Tiny-Q4_0, {in_gb(stored)} in 1 file, 21 tensors" in notes
+    assert f"| Size | {in_gb(stored)} became" in (folder / "README.md").read_text()

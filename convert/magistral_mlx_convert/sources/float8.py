@@ -59,7 +59,9 @@ class ScaledTensors:
             {name for scale in self._scales for name in _scale_names(scale)} if self._scales else set[str]()
         )
         self.tensors: Mapping[str, SourceTensor] = {
-            name: replace(tensor, dtype="F32") if name in self._scales else tensor
+            name: replace(tensor, dtype="F32", packed_bytes=math.prod(tensor.shape))
+            if name in self._scales
+            else tensor
             for name, tensor in files.tensors.items()
             if not (self._scales and (name in used or name.endswith(ACTIVATION_SUFFIXES)))
         }

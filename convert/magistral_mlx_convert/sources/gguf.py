@@ -164,7 +164,13 @@ def _delivered(path: Path, tensor: GGUFTensor) -> SourceTensor:
             f"{path} holds {tensor.name} as {tensor.type.name}, which is not read",
             "Take a GGUF file of another type, such as Q8_0 or BF16.",
         )
-    return SourceTensor(name=tensor.name, dtype=tensor.type.delivered, shape=tensor.shape, file=path.name)
+    return SourceTensor(
+        name=tensor.name,
+        dtype=tensor.type.delivered,
+        shape=tensor.shape,
+        file=path.name,
+        packed_bytes=tensor.nbytes,
+    )
 
 
 def _no_eye(files: GGUFFiles) -> str:

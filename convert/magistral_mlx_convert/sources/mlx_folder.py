@@ -167,7 +167,12 @@ class UnpackedMlx:
     def _delivered(self, name: str, shape: tuple[int, ...]) -> SourceTensor:
         stored = self._source.tensors[name]
         self._names[stored.name] = name
-        return stored if self._source.packing_of(name) is None else replace(stored, dtype="F32", shape=shape)
+        if self._source.packing_of(name) is None:
+            return stored
+        path = name.removesuffix(".weight")
+        parts = [self._source.tensors.get(key) for key in (name, f"{path}.scales", f"{path}.biases")]
+        packed = sum(math.prod(part.shape) * ITEM_BYTES[part.dtype] for part in parts if part)
+        return replace(stored, dtype="F32", shape=shape, packed_bytes=packed)
 
     def _dtype(self, name: str) -> str:
         return self._source.tensors[name].dtype

@@ -18,6 +18,8 @@ class SourceTensor:
     shape: tuple[int, ...]
     file: str
     """The file that holds it, for messages."""
+    packed_bytes: int | None = None
+    """What it takes in its file, where that is not what is delivered."""
     channels_last: bool = False
     """A convolution is in MLX's order already: out, height, width, in."""
 
