@@ -67,7 +67,7 @@ class VisionSize:
         """Beside the weights, while one picture is encoded: three arrays of the MLP's width, eight of the
         model's, and the pixels twice. Attention is one kernel, or is bounded by `SCORE_BYTES` on the CPU."""
         pixels = 2 * 3 * patches * self.patch**2 * 4
-        scores = min(self.heads * patches**2 * 4, 2**28) * 2 if float_bytes == 4 else 0
+        scores = min(2 * self.heads * patches**2 * 4, 2**28 * 6 // 5) if float_bytes == 4 else 0
         return patches * (3 * self.intermediate + 8 * self.hidden) * float_bytes + pixels + scores
 
 
