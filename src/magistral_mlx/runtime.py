@@ -4,6 +4,7 @@ Importing this module loads no MLX: the owner thread does, with the first model.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from magistral_mlx import installed
 from magistral_mlx.answer_stream import AnswerStream
 from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits, check_whole
 from magistral_mlx.async_stream import AsyncAnswerStream
+from magistral_mlx.batch_questions import answer_many, check_batch
 from magistral_mlx.conversation import Conversation
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Event, Reply
@@ -174,6 +176,47 @@ class Magistral:
         turn = user_turn(text, images, sees=self.sees)
         return self._answer(turn, CheckedOptions(**options), system)
 
+    def ask_many(
+        self,
+        questions: "Iterable[str | UserTurn]",
+        *,
+        system: str | None = None,
+        batch_size: int = 8,
+        on_reply: Callable[[int, Reply], None] | None = None,
+        **options: Unpack[AskOptions],
+    ) -> list[Reply]:
+        """Asks questions that know nothing of each other and answers them side by side.
+
+        Prompts are read one after the other, replies are written together; the next question takes the place
+        of the one that ends first. Each reply is that of a question asked alone, but for rounding.
+
+        Args:
+            questions: texts, or `UserTurn(text, images)` with pictures.
+            system: as for `ask`; the same for all.
+            batch_size: most replies at a time; memory for the KV cache grows with it.
+            on_reply: called with the number of a question and its reply as soon as that is there, on the
+                model's thread: it should return soon and ask nothing itself.
+            options: as for `ask`, for all of them; without logprobs and kv_bits.
+
+        Returns:
+            The replies in the order of the questions.
+
+        Raises:
+            UsageError: an option is impossible.
+            PromptError, NetworkError: as for `ask`, for any of the questions.
+            MemoryLimitError: a prompt does not fit into memory.
+            DeviceError: memory ran out meanwhile, or the GPU gave the work up; ask fewer at a time.
+        """
+        turns = [self._turn_of(question) for question in questions]
+        checked = CheckedOptions(**options)
+        check_batch(checked, batch_size)
+        asked = [self._question(turn, replace(checked, kv_bits=16), system, owner=object()) for turn in turns]
+        stopping = threading.Event()
+        return owner_thread().call(
+            lambda: answer_many(self._require(), asked, stopping, batch_size=batch_size, on_reply=on_reply),
+            on_interrupt=stopping.set,
+        )
+
     def conversation(
         self, *, system: str | None = None, turns: "Iterable[Turn]" = (), kv_bits: int | None = None
     ) -> Conversation:
@@ -270,18 +313,31 @@ class Magistral:
             return answered.reply_that_goes_on(go_on)
 
         return AnswerStream(
-            Question(
-                options=options,
-                system=system,
-                model=self._require,
-                turns=lambda: (turn,),
-                owner=self._single_questions,
-                kv_bits=lambda: self._kv_bits,
-                claim=lambda: None,
+            replace(
+                self._question(turn, options, system, owner=self._single_questions),
                 settle=settle,
                 unfinished=lambda: unfinished,
             )
         )
+
+    def _question(
+        self, turn: UserTurn, options: CheckedOptions, system: str | None, *, owner: object
+    ) -> Question:
+        return Question(
+            options=options,
+            system=system,
+            model=self._require,
+            turns=lambda: (turn,),
+            owner=owner,
+            kv_bits=lambda: self._kv_bits,
+            claim=lambda: None,
+            settle=lambda answered: None if answered is None else answered.reply,
+        )
+
+    def _turn_of(self, question: str | UserTurn) -> UserTurn:
+        if isinstance(question, UserTurn):
+            return user_turn(question.text, question.images, sees=self.sees)
+        return user_turn(question, (), sees=self.sees)
 
     def _free(self) -> None:
         import mlx.core as mx

@@ -63,12 +63,17 @@ def _event(model: mm.Magistral) -> str:
     return ANSWER
 
 
+def _many(model: mm.Magistral) -> str:
+    return {reply.answer for reply in model.ask_many(["Hello", "Good day"])}.pop()
+
+
 ENTRIES: dict[str, Callable[[mm.Magistral], str]] = {
     "ask": lambda model: model.ask("Hello").answer,
     "ask about a picture": lambda model: model.ask("Hello", images=[picture()]).answer,
     "ask in a shape": lambda model: model.ask("Hello", schema={"const": 1}).answer.replace("1", ANSWER),
     "ask with log-probabilities": lambda model: model.ask("Hello", logprobs=2).answer,
     "ask with callbacks": _event,
+    "ask many": _many,
     "stream": _stream,
     "conversation": _conversation,
     "tokenize": _tokenize,

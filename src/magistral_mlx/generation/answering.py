@@ -149,7 +149,7 @@ class Answering:
     ) -> None:
         special = loaded.tokenizer.special
         thinking_open = thought_is_open(prompt.token_ids, special)
-        self._guard = _guard(loaded, plan, thinking_open=thinking_open)
+        self.guard = _guard(loaded, plan, thinking_open=thinking_open)
         self._whole = replace(prompt, token_ids=(*prompt.token_ids, *written))
         self._keys = position_keys(self._whole, image_id=special.image)
         limits = limits_of(
@@ -159,7 +159,7 @@ class Answering:
             context_length=context_that_fits(
                 loaded, cache, self._whole, self._keys, max_tokens=plan.max_tokens
             ),
-            guard=self._guard,
+            guard=self.guard,
         )
         self._schema = plan.schema
         self._loaded = loaded
@@ -167,7 +167,7 @@ class Answering:
         self.prompt = prompt
         self.special = special
         self.is_control = loaded.tokenizer.is_control
-        self._plan = plan
+        self.plan = plan
         self._first_position = len(written)
         self._pace = Pace(always=plan.speculation is True)
         self._recorder = None if plan.logprobs is None else LogprobRecorder(loaded.tokenizer, plan.logprobs)
@@ -226,6 +226,21 @@ class Answering:
         yield from self._collect(self._splitter.finish())
         yield Finished(self.reply())
 
+    def read(self) -> mx.array | None:
+        """Reads the prompt: logits [1, vocab] after it, or None if it was stopped. For batches."""
+        reading = self._read()
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                self._first_token_at = self._last_token_at = time.perf_counter()
+                return end.value  # type: ignore[no-any-return]  # typeshed has no type for a generator's return value
+
+    def take(self, token_id: int) -> tuple[int, ...] | None:
+        """Takes the next token of a batch; gives the ids forced after it, or None if the reply is over."""
+        self._last_token_at = time.perf_counter()
+        return self._taken(token_id)[1]
+
     def leave(self) -> Reply:
         """What there is, when `events` was left before its end."""
         self._collect(self._splitter.finish())
@@ -241,7 +256,7 @@ class Answering:
             tool_calls=tuple(piece for piece in self._pieces if isinstance(piece, ToolCall)),
             logprobs=None if self._recorder is None else tuple(self._recorder.tokens),
         )
-        whole = self._guard is not None and self._guard.is_whole
+        whole = self.guard is not None and self.guard.is_whole
         return replace(reply, parsed=self._schema.parse(reply.answer)) if self._schema and whole else reply
 
     def _read(self) -> Generator[PrefillProgress | Paused, None, mx.array | None]:
@@ -289,22 +304,28 @@ class Answering:
             while self._steering.paused:
                 yield Paused()
             self._steer()
-            self.token_ids.append(token_id)
-            if self._recorder is not None:
-                self._recorder.push(token_id)
-            verdict = self._control.push(token_id)
-            yield from self._collect(self._splitter.push(token_id))
-            if self._splitter.stopped:
-                self._ending = Ending.COMPLETE
+            pieces, forced = self._taken(token_id)
+            yield from pieces
+            if forced is None:
                 return
-            ending = self._guard.ending(verdict.ending) if self._guard else verdict.ending
-            if ending is not None:
-                self._ending = ending
-                return
-            if self._stopping():
-                return
-            token_id = writing.send(verdict.forced)
+            token_id = writing.send(forced)
             self._last_token_at = time.perf_counter()
+
+    def _taken(self, token_id: int) -> tuple[list[Piece], tuple[int, ...] | None]:
+        """The events of the next token, and the ids forced after it; None for these: the reply is over."""
+        self.token_ids.append(token_id)
+        if self._recorder is not None:
+            self._recorder.push(token_id)
+        verdict = self._control.push(token_id)
+        pieces = self._collect(self._splitter.push(token_id))
+        if self._splitter.stopped:
+            self._ending = Ending.COMPLETE
+            return pieces, None
+        ending = self.guard.ending(verdict.ending) if self.guard else verdict.ending
+        if ending is not None:
+            self._ending = ending
+        over = ending is not None or self._stopping()
+        return pieces, None if over else verdict.forced
 
     def _steer(self) -> None:
         if self._steering.take_answer_now():
@@ -313,10 +334,10 @@ class Answering:
             self._control.hint(self._loaded.tokenizer.encode_text(f"\n\n{hint}\n\n"))
 
     def _writing(self, logits: mx.array) -> Generator[int, Sequence[int] | None, None]:
-        model, cache, plan = self._loaded.model, self._cache, self._plan
+        model, cache, plan = self._loaded.model, self._cache, self.plan
         draws = Draws(plan.sampling, first=self._first_position)
-        if self._guard is not None:
-            return decode_in_shape(model, cache, logits, draws.sampler(), self._guard)
+        if self.guard is not None:
+            return decode_in_shape(model, cache, logits, draws.sampler(), self.guard)
         if self._recorder is not None:
             return decode(model, cache, logits, self._recorder.recording(draws.sampler()))
         if plan.speculation is False:
