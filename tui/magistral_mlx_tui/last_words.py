@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
 @contextmanager
-def last_words(leave: Callable[[int], None]) -> Iterator[None]:
+def last_words(leave: Callable[[int], None]) -> Generator[None]:
     """While it lasts, SIGHUP and SIGTERM call `leave` in the event loop, with the exit code to end with."""
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
