@@ -82,6 +82,11 @@ class AnswerStream(Iterator[Event]):
             self._steering.stop()
             self._owner.post(self._leave)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the question's time has come: until then it waits behind others."""
+        return self._answering is not None
+
     def stop(self) -> None:
         """Ends the reply at the next token or prefill chunk, from any thread; returns at once.
 

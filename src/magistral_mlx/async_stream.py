@@ -72,12 +72,19 @@ class AsyncAnswerStream(AsyncIterator[Event]):
         self._stream.resume(hint)
 
     async def _wait(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._waiter, work)
+            return await loop.run_in_executor(self._waiter, work)
         except asyncio.CancelledError:
             self._stream.stop()
-            self._waiter.submit(self._stream.close)
-            self._leave()
+            closing = loop.run_in_executor(self._waiter, self._stream.close)
+            try:
+                # The reply ends at its next token; then the conversation is free for the next question. One
+                # that still waits behind others is not waited for.
+                if self._stream.begun:
+                    await asyncio.shield(closing)
+            finally:
+                self._leave()
             raise
 
     def _leave(self) -> None:
