@@ -74,10 +74,16 @@ async def driven_app(
     theme: str = "dark",
     settings: Settings | None = None,
     ready: bool = True,
+    clock: Callable[[], float] | None = None,
 ) -> AsyncGenerator[Driven]:
-    """The app on an engine that plays `turns`; waits until it is ready unless told otherwise."""
+    """The app on an engine that plays `turns`; waits until it is ready unless told otherwise.
+
+    `clock` takes the place of the one that thoughts are timed with.
+    """
     engine = engine or ScriptedEngine(turns=turns, loading=LOADING)
     app = MagistralApp(engine, settings=replace(settings or Settings(), theme=theme))
+    if clock is not None:
+        app.controller._clock = clock
     async with app.run_test(size=size) as pilot:
         driven = Driven(app, engine, pilot)
         if ready:

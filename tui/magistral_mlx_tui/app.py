@@ -16,7 +16,7 @@ from magistral_mlx_tui.conversion_job import ConversionJob
 from magistral_mlx_tui.last_words import last_words
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.settings import Settings, question_options, save_settings
-from magistral_mlx_tui.themes import DARK, LIGHT, THEMES
+from magistral_mlx_tui.themes import DARK, DEFAULTS, LIGHT, THEMES
 from magistral_mlx_tui.thumbnail import PictureMode
 
 # Classes that the stylesheets go by, and from how many columns and rows on a screen has them.
@@ -69,6 +69,10 @@ class MagistralApp(App[None]):
             keep_caches=self.settings.keep_caches,
         )
         self.job = ConversionJob(self._tell_of_the_job)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What the stylesheets use beyond Textual's own variables."""
+        return DEFAULTS
 
     def get_default_screen(self) -> Screen[None]:
         """The chat."""

@@ -16,6 +16,7 @@ DARK = Theme(
     panel="#2A2420",
     dark=True,
     variables={
+        "quiet": "#8E8277",
         "border": "#3B332D",
         "border-blurred": "#3B332D",
         "footer-key-foreground": "#FF8205",
@@ -42,6 +43,7 @@ LIGHT = Theme(
     panel="#EFE7DB",
     dark=False,
     variables={
+        "quiet": "#7D7164",
         "border": "#D5C8B8",
         "border-blurred": "#D5C8B8",
         "footer-key-foreground": "#C24E00",
@@ -53,6 +55,10 @@ LIGHT = Theme(
         "scrollbar-active": "#C24E00",
     },
 )
+
+DEFAULTS: dict[str, str] = {"quiet": "ansi_bright_black"}
+"""Variables of our own, for themes that lack them. What is laid over a part of a line must be a colour by
+itself: Textual can't mix one that depends on what is below it."""
 
 THEMES: dict[str, str] = {"dark": DARK.name, "light": LIGHT.name, "ansi": "ansi-dark"}
 """What people call a theme, and Textual's name of it."""
