@@ -1,6 +1,6 @@
 """All benchmarks in one run, one after the other, each against the peers on the same weights.
 
-    python tests/benchmarks            # app, decode, vision, conversion, speculation, batches; an hour on a CPU
+    python tests/benchmarks       # app, decode, vision, conversion, speculation, batches; an hour on a CPU
 
 Each of them can be run alone and takes options then; its first lines say which.
 """

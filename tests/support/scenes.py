@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.cells import cell_len
+from textual.widgets import Input
 
 from magistral_mlx.engine.protocol import Answer, EngineModel, Loading, Prefill, Progress, Ready, Reasoning
 from magistral_mlx.generation.events import ContextSegments
@@ -221,6 +222,7 @@ async def pictures(take: Take) -> dict[str, str]:
         engine=take.scene.make_engine(), size=take.size, ready=take.scene.ready, clock=lambda: 12.5
     ) as driven:
         driven.screen.prompt.cursor_blink = False
+        driven.screen.query_one("#find-input", Input).cursor_blink = False
         await take.scene.play(driven)
         for theme in take.themes:
             driven.app.theme = THEME_NAMES[theme]
