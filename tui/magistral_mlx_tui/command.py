@@ -110,7 +110,12 @@ def _talk(arguments: argparse.Namespace) -> int:
     engine = _engine(arguments)
 
     async def talk() -> int:
-        controller = Controller(engine, model=settings.model, system=settings.system.strip() or None)
+        controller = Controller(
+            engine,
+            model=settings.model,
+            system=settings.system.strip() or None,
+            keep_caches=settings.keep_caches,
+        )
         return await Talk(
             controller,
             sys.stdin,
