@@ -11,6 +11,7 @@ from magistral_mlx_convert.comparison.figures import Comparison
 from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.report import ErrorReport, summed_up
 from magistral_mlx_convert.sources.opening import open_source
+from magistral_mlx_convert.treatment import unpacked_source
 
 
 def report_on(
@@ -34,9 +35,10 @@ def report_on(
         progress(Progress(stage=Stage.COMPARE, tensors_done=done, tensors_total=total))
 
     with tempfile.TemporaryDirectory(prefix="magistral-report-") as scratch:
-        opened = open_source(
+        found = open_source(
             source, revision=revision, scratch=Path(scratch) / "source", keep_source=True, progress=progress
         )
+        opened = unpacked_source(found)
         try:
             errors = weight_errors(opened, folder, progress=tell)
             return summed_up(errors), compare(opened, folder, progress=tell)

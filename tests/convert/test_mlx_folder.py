@@ -15,6 +15,7 @@ from magistral_mlx.checkpoint import open_checkpoint
 from magistral_mlx.errors import MagistralError, UsageError
 from magistral_mlx.model_config import Quantization
 from magistral_mlx_convert import convert, stream
+from magistral_mlx_convert.later_report import report_on
 from magistral_mlx_convert.sources.mlx_packing import scales_of, unpacked
 from support.gguf_checkpoint import _vocabulary
 from support.hf_checkpoint import RawTensor, change_json, change_weights, digests, read_folder
@@ -336,3 +337,11 @@ def test_what_the_converters_themselves_write(
     with mm.load(folder) as model:
         assert model.sees is sees
         assert model.ask("Hi", max_tokens=2, temperature=0).stats.prompt_tokens > 20
+
+
+def test_a_report_compares_a_kept_folder_with_its_source(tmp_path: Path) -> None:
+    source = write_foreign(tmp_path / "mlx")
+    folder = convert(source, tmp_path / "out")
+    errors, comparison = report_on(folder, str(source), revision=None, progress=lambda _: None)
+    assert errors.whole in (None, 0.0)
+    assert comparison.whole.mean_kl == 0.0
