@@ -65,7 +65,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _recipes() -> str:
     rows = [f"  {each.name:<10} {each.gb:5.1f}  {each.what}" for each in RECIPE_TABLE]
-    return "\n".join(["recipes, with the size of Magistral Small in GB:", *rows])
+    fit = "  fit:GB            bits for each matrix by measured error, so that the folder fits a size"
+    return "\n".join(["recipes, with the size of Magistral Small in GB:", *rows, fit])
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from magistral_mlx_convert import journal
 from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
 from magistral_mlx_convert.comparison.figures import Comparison
 from magistral_mlx_convert.earlier import earlier_work
+from magistral_mlx_convert.fitting import fitted_plan
 from magistral_mlx_convert.journal import Progressed
 from magistral_mlx_convert.kernel import SpoiledWeightsError
 from magistral_mlx_convert.plan import Plan
@@ -173,15 +174,27 @@ def _prepare(
     side_files = read_side_files(
         treatment.source, treatment.config, tokenizer=Path(tokenizer) if tokenizer else None
     )
+    plan = treatment.plan
+    if recipe.limit is not None:
+        small = partial(_small_bytes, treatment.source, side_files, reports=reopen is not None)
+        plan = fitted_plan(plan, limit=recipe.limit, source=treatment.source, small_files=small)
     return _Job(
         source=treatment.source,
-        plan=treatment.plan,
+        plan=plan,
         dropped=treatment.dropped,
         side_files=side_files,
         notes=(*source.notes, *treatment.notes, *side_files.notes),
         name=name or treatment.name,
         reopen=reopen,
     )
+
+
+def _small_bytes(source: Source, side_files: SideFiles, plan: Plan, *, reports: bool) -> int:
+    """At most the bytes of all files but the weights."""
+    exact = [*side_files.files.values(), to_json(converted_config(source.config, plan)), to_json(index(plan))]
+    # Card and manifest are not written yet; a report has a line on each tensor, two charts and more figures.
+    written_later = 32_000 + (64_000 + 160 * len(plan.units) if reports else 0)
+    return sum(map(len, exact)) + written_later
 
 
 def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[Progress], None]) -> None:

@@ -3,8 +3,9 @@
 The default quantizes every matrix of the text model, embedding and head included, to 4 bits in groups of 64.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.model_config import DTYPES, QUANTIZATION_MODES, Quantization
@@ -28,6 +29,8 @@ class Recipe:
     dtype: str
     whole: Quantization | None
     packing_of: Rule
+    limit: int | None = None
+    """Bytes that the whole folder may take: bits are then chosen by `fitting.py`, once there are weights."""
 
 
 def _affine(bits: int, group_size: int = 64) -> Quantization:
@@ -68,7 +71,7 @@ def choose_recipe(
     """The recipe that a name or numbers ask for; without both, `4bit`.
 
     Args:
-        name: one of `NAMES`; then no number may be given.
+        name: one of `NAMES`, or `fit:` and a size in GB; then no number may be given.
         bits: 2, 3, 4, 5, 6 or 8, as the mode allows; 16 keeps the weights unquantized.
         group_size: weights that share one scale; without it, 64 or what the mode fixes.
         mode: `affine` (default), `mxfp4`, `mxfp8` or `nvfp4`.
@@ -87,10 +90,9 @@ def choose_recipe(
     if text.whole is None:
         raise UsageError("16 bits keep the vision tower too", "Leave --vision-bits out.")
     packing = _packing(vision_bits, None, "affine")
-    return Recipe(
+    return replace(
+        text,
         name=f"{text.name}-vision{packing.bits}",
-        dtype=dtype,
-        whole=text.whole,
         packing_of=with_vision(text.packing_of, packing),
     )
 
@@ -117,13 +119,33 @@ def _text_recipe(
 
 
 def _named(name: str, dtype: str) -> Recipe:
+    if name.startswith(_FIT):
+        return _fit(name.removeprefix(_FIT), dtype)
     if name in UNIFORM:
         packing = UNIFORM[name]
         return Recipe(name=name, dtype=dtype, whole=packing, packing_of=every_text_matrix(packing))
     if name in MIXED:
         low, high = MIXED[name]
         return Recipe(name=name, dtype=dtype, whole=low, packing_of=more_for_the_sensitive(low, high))
-    raise UsageError(f"recipe {name!r} is not known", f"Use one of {', '.join(NAMES)}.")
+    raise UsageError(f"recipe {name!r} is not known", f"Use one of {', '.join(NAMES)}, fit:GB.")
+
+
+_FIT = "fit:"
+_SIZE = re.compile(r"\d{1,4}(?:\.\d{1,9})?")
+
+
+def _fit(size: str, dtype: str) -> Recipe:
+    """3 bits everywhere, to begin with."""
+    if not _SIZE.fullmatch(size) or not float(size):
+        raise UsageError(f"{size!r} is no size in GB", "Give one such as fit:12.5 (in units of 1e9 bytes).")
+    least = UNIFORM["3bit"]
+    return Recipe(
+        name=f"fit-{size}GB",
+        dtype=dtype,
+        whole=least,
+        packing_of=every_text_matrix(least),
+        limit=round(float(size) * 1e9),
+    )
 
 
 def _packing(bits: int | None, group_size: int | None, mode: str) -> Quantization:
