@@ -103,7 +103,7 @@ def test_the_whole_folder_fits_and_both_peers_load_it(tmp_path: Path, options: d
     limit = 800_000
     folder = convert(source, tmp_path / "out", recipe="fit:0.0008", **options)
     size = sum(path.stat().st_size for path in folder.iterdir())
-    assert 0.75 * limit < size <= limit
+    assert 0.6 * limit < size <= limit  # with a small tower, all in 8 bits is less
     ids = mx.array([[1, 3, 700, 801, 4]])
     text_model, _ = mlx_lm.utils.load_model(folder)
     vision_model: Any = mlx_vlm.utils.load_model(folder)
