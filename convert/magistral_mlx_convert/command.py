@@ -48,6 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="go on where an interrupted run stopped (default), or start over and leave nothing behind",
     )
     parser.add_argument(
+        "--json",
+        action="store_true",
+        help="a log for programs on stdout, one JSON object a line, instead of the folder's path",
+    )
+    parser.add_argument(
         "--keep-source",
         action="store_true",
         help="keep the weights of a hub id in the hub's cache; without it each file goes once it is used up",
@@ -74,10 +79,19 @@ def run(arguments: argparse.Namespace) -> int:
     check_targets(arguments)
     # Imported here: `magistral --help` must not load MLX.
     from magistral_mlx_convert.conversion import convert
+    from magistral_mlx_convert.json_log import JsonLog
+    from magistral_mlx_convert.progress import Progress
     from magistral_mlx_convert.progress_line import ProgressLine
     from magistral_mlx_convert.report_files import report_summary
 
+    log = JsonLog(sys.stdout) if arguments.json else None
     with ProgressLine(sys.stderr) as line:
+
+        def show(event: Progress) -> None:
+            line.show(event)
+            if log is not None:
+                log.show(event)
+
         try:
             folder = convert(
                 arguments.source,
@@ -94,22 +108,32 @@ def run(arguments: argparse.Namespace) -> int:
                 keep_source=arguments.keep_source,
                 force=arguments.force,
                 report=arguments.report,
-                progress=line.show,
+                progress=show,
             )
         except KeyboardInterrupt:
             after = "run the same command again to go on" if arguments.resume else "nothing was left behind"
             line.say(f"Stopped; {after}.")
+            if log is not None:
+                log.interrupted()
             return 130
+        except MagistralError as error:
+            if log is not None:
+                log.failed(error)
+            raise
         if arguments.report:
             line.say(report_summary(folder))
         line.say(f"Done. Use it: magistral ask --model {shlex.quote(str(folder))} 'What is 47 + 38?'")
-        sys.stdout.write(f"{folder}\n")
-        sys.stdout.flush()
+        if log is None:
+            sys.stdout.write(f"{folder}\n")
+            sys.stdout.flush()
         try:
             publish(folder, arguments, say=line.say)
         except MagistralError as error:
             again = f"Then: magistral models publish {shlex.quote(str(folder))} with the same options."
-            raise type(error)(
-                f"{folder} is whole, but: {error.problem}", f"{error.remedy} {again}"
-            ) from error
+            failure = type(error)(f"{folder} is whole, but: {error.problem}", f"{error.remedy} {again}")
+            if log is not None:
+                log.failed(failure)
+            raise failure from error
+    if log is not None:
+        log.done(folder)
     return 0

@@ -1,7 +1,7 @@
 """The whole conversion, in the order it happens: check, plan, lock, stream, publish."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -245,6 +245,7 @@ def _prepared(
     wanted = journal.fingerprint(job.plan, identity, measure_every=job.measure_every)
     earlier = earlier_work(job.plan, workplace, fingerprint=wanted, tell=tell)
     needed = preflight(job.plan, job.source, workplace, earlier=earlier)
+    progress(Progress(stage=Stage.PREFLIGHT, facts=asdict(needed)))
     for line in needed.lines():
         progress(Progress(stage=Stage.PREFLIGHT, note=line))
     needed.check()

@@ -1,6 +1,7 @@
 """What a running conversion tells its caller."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -30,5 +31,7 @@ class Progress:
     """Of a source that arrives meanwhile, what has been fetched by this run ..."""
     bytes_to_fetch: int = 0
     """... of so much; 0 where nothing is fetched."""
+    facts: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Of the preflight, for programs; the same for people comes as notes."""
     note: str = ""
     """Something that deserves a line of its own; empty on most events."""

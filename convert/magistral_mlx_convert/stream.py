@@ -98,6 +98,7 @@ class _Job:
             for shard in self.open_shards:
                 self._convert_shard(shard, reader)
             self.writer.finish()
+            self._report()
         finally:
             if self.arriving is not None:
                 self.arriving.cancel()

@@ -26,6 +26,7 @@ OURS = "magistral-mlx"
 PROGRAMS = {
     OURS: """
 import sys
+from pathlib import Path
 from magistral_mlx_convert import convert
 convert(sys.argv[1], sys.argv[2])
 """,
@@ -51,6 +52,12 @@ save_model(Path(sys.argv[2]), model, donate_model=True)
 """,
 }
 
+# By the process itself: on Linux ru_maxrss begins with what its parent held.
+_TELL_PEAK = """
+from magistral_mlx_convert.pace import peak_memory_bytes
+Path(sys.argv[3]).write_text(str(peak_memory_bytes()))
+"""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -65,8 +72,10 @@ class Run:
 def measure(program: str, source: Path, target: Path) -> Run:
     """Runs one converter and deletes what it made."""
     started = time.perf_counter()
+    peak_file = target.with_name("peak")
     process = subprocess.Popen(
-        [sys.executable, "-c", program, str(source), str(target)], stdout=subprocess.DEVNULL
+        [sys.executable, "-c", program + _TELL_PEAK, str(source), str(target), str(peak_file)],
+        stdout=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
@@ -75,7 +84,8 @@ def measure(program: str, source: Path, target: Path) -> Run:
         raise SystemExit(f"a converter failed with {process.returncode}")
     written = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     shutil.rmtree(target)
-    peak = usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+    peak = int(peak_file.read_text())
+    peak_file.unlink()
     return Run(wall, usage.ru_utime + usage.ru_stime, peak, written)
 
 

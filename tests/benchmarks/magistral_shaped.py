@@ -11,8 +11,10 @@ import argparse
 import copy
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,18 @@ CONFIG: dict[str, Any] = {
     "vision_feature_layer": -1,
 }
 
+_SAVED_ORDER = (
+    "vision_tower.",
+    "multi_modal_projector.",
+    "language_model.model.embed_tokens.",
+    "language_model.model.layers.",
+    "language_model.model.norm.",
+    "language_model.lm_head.",
+)
+
+Tensors = dict[str, tuple[int, ...]]
+"""Name -> shape, in the order of a file."""
+
 SHARD_BYTES = 5_000_000_000
 _BLOCK_BYTES = 1 << 24
 _ONE_IN_BF16 = b"\x80\x3f"
@@ -71,6 +85,16 @@ _ONE_IN_BF16 = b"\x80\x3f"
 
 def write_magistral_shaped(folder: Path, *, layers: int, vision_layers: int = 24) -> int:
     """Writes the checkpoint and returns the bytes of its weights."""
+    shards = write_small_files(folder, layers=layers, vision_layers=vision_layers)
+    for file, tensors in shards.items():
+        with (folder / file).open("wb") as opened:
+            for piece in content_of(tensors):
+                opened.write(piece)
+    return sum(_nbytes(shape) for tensors in shards.values() for shape in tensors.values())
+
+
+def write_small_files(folder: Path, *, layers: int, vision_layers: int = 24) -> dict[str, Tensors]:
+    """Writes everything but the weights, and returns what each weight file is to hold."""
     folder.mkdir(parents=True)
     config = copy.deepcopy(CONFIG)
     config["text_config"]["num_hidden_layers"] = layers
@@ -78,22 +102,29 @@ def write_magistral_shaped(folder: Path, *, layers: int, vision_layers: int = 24
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     (folder / "SYSTEM_PROMPT.txt").write_text(SYSTEM_PROMPT)
     write_tekken(folder)
-    tensors = {source_names(name)[0]: _as_stored(shape) for name, shape in _shapes(config)}
+    tensors = {source_names(name)[0]: _as_stored(shape) for name, shape in _as_saved(config)}
     shards = _shards(tensors)
-    block = _random_block()
-    places: dict[str, str] = {}
-    for number, names in enumerate(shards, start=1):
-        file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        _write_shard(folder / file, {name: tensors[name] for name in names}, block)
-        places |= dict.fromkeys(names, file)
+    files = {
+        f"model-{number:05}-of-{len(shards):05}.safetensors": {name: tensors[name] for name in names}
+        for number, names in enumerate(shards, start=1)
+    }
+    places = {name: file for file, held in files.items() for name in held}
     total = sum(_nbytes(shape) for shape in tensors.values())
     index = {"metadata": {"total_size": total}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return total
+    return files
 
 
-def _shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield from parameter_shapes(parse_config(config)).items()
+def _as_saved(config: dict[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
+    """In the order of Transformers' modules: eyes, projector, text model; a layer's norms come last."""
+
+    def place(item: tuple[str, tuple[int, ...]]) -> tuple[int, int, bool]:
+        name, shape = item
+        rank = next(number for number, part in enumerate(_SAVED_ORDER) if name.startswith(part))
+        layer = re.match(r"language_model\.model\.layers\.(\d+)", name)
+        return rank, int(layer[1]) if layer else 0, layer is not None and len(shape) == 1
+
+    return sorted(parameter_shapes(parse_config(config)).items(), key=place)
 
 
 def _as_stored(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -116,12 +147,14 @@ def _shards(tensors: dict[str, tuple[int, ...]]) -> list[list[str]]:
     return shards
 
 
+@cache
 def _random_block() -> bytes:
     values = np.random.default_rng(0).normal(0, 0.02, _BLOCK_BYTES // 2).astype(np.float32)
     return (values.view(np.uint32) >> 16).astype(np.uint16).tobytes()
 
 
-def _write_shard(path: Path, tensors: dict[str, tuple[int, ...]], block: bytes) -> None:
+def content_of(tensors: Tensors) -> Iterator[bytes | memoryview]:
+    """A weight file piece by piece, as it would lie on the disk."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     position = 0
     for name, shape in tensors.items():
@@ -129,15 +162,22 @@ def _write_shard(path: Path, tensors: dict[str, tuple[int, ...]], block: bytes) 
         header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [position, end]}
         position = end
     text = json.dumps(header).encode()
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for shape in tensors.values():
-            left = _nbytes(shape)
-            if len(shape) == 1:
-                file.write(_ONE_IN_BF16 * (left // 2))
-                continue
-            while left:
-                left -= file.write(block[: min(left, len(block))])
+    yield len(text).to_bytes(8, "little") + text
+    block = memoryview(_random_block())
+    for shape in tensors.values():
+        left = _nbytes(shape)
+        if len(shape) == 1:
+            yield _ONE_IN_BF16 * (left // 2)
+            continue
+        while left:
+            yield block[: min(left, len(block))]
+            left -= min(left, len(block))
+
+
+def size_of(tensors: Tensors) -> int:
+    """The bytes of that file."""
+    header = next(content_of(tensors))
+    return len(header) + sum(_nbytes(shape) for shape in tensors.values())
 
 
 def main() -> None:

@@ -123,6 +123,7 @@ def halfway(**changes: object) -> Progress:
 
 
 def test_a_line_tells_share_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_line, "memory_bytes", lambda: 200_000_000)
     monkeypatch.setattr(progress_line, "peak_memory_bytes", lambda: 250_000_000)
     line = describe(halfway(), seconds=80)
     for part in (
@@ -132,7 +133,7 @@ def test_a_line_tells_share_speed_and_time_left(monkeypatch: pytest.MonkeyPatch)
         "290/585 tensors",
         "300 MB/s",
         "1:20 left",
-        "250.0 MB",
+        "memory 200 MB, peak 250",
     ):
         assert part in line
 
@@ -140,6 +141,20 @@ def test_a_line_tells_share_speed_and_time_left(monkeypatch: pytest.MonkeyPatch)
 def test_speed_counts_only_what_this_run_did() -> None:
     assert "100 MB/s" in describe(halfway(bytes_kept=16_000_000_000), seconds=80)
     assert "MB/s" not in describe(halfway(bytes_kept=24_000_000_000), seconds=80)
+
+
+def test_what_is_fetched_is_told() -> None:
+    assert "75 % fetched" in describe(halfway(bytes_fetched=36, bytes_to_fetch=48), seconds=80)
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 79, 100, 120, 200])
+def test_a_narrow_terminal_keeps_what_matters_most(columns: int) -> None:
+    line = describe(halfway(bytes_fetched=36, bytes_to_fetch=48), seconds=80, columns=columns)
+    assert len(line) <= max(columns, 24)
+    assert " 50 %" in line
+    assert columns < 40 or "1:20 left" in line
+    assert columns < 60 or "24.00 GB of 48.00 GB" in line
+    assert columns < 120 or "290/585 tensors" in line
 
 
 def test_hours_left() -> None:

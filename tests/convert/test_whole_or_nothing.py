@@ -2,24 +2,30 @@
 
 import errno
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.model_config import parse_config
 from magistral_mlx_convert import Progress, Stage, convert, journal, plan, shard_writer, stream
 from magistral_mlx_convert.journal import JOURNAL_FILE
+from magistral_mlx_convert.mapping import map_tensors
+from magistral_mlx_convert.recipe import choose_recipe
 from magistral_mlx_convert.shard_file import ShardFile
+from magistral_mlx_convert.sources.huggingface import HuggingFaceFolder
 from magistral_mlx_convert.workplace import open_workplace
 from support.hf_checkpoint import digests
-from support.random_checkpoint import write_source
+from support.killed_conversion import Job, run_and_kill
+from support.random_checkpoint import tiny_config, write_source
 
 SMALL = {"SHARD_BYTES": 60_000, "MARK_BYTES": 20_000, "CHUNK_BYTES": 8_000}
 """Bounds that make a tiny checkpoint a long job: several shards, marks inside them, many chunks."""
@@ -177,74 +183,103 @@ def test_a_changed_byte_in_what_the_journal_vouches_for_is_noticed(
         shutil.rmtree(case.target)
 
 
-# Death: the process is killed at its nth durable step.
-
-KILLER = textwrap.dedent(
-    """
-    import os, signal, sys
-    from pathlib import Path
-    from magistral_mlx_convert import convert, conversion, journal, plan, shard_file, stream, workplace
-    from magistral_mlx_convert import shard_writer
-
-    source, target, fatal = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    plan.SHARD_BYTES, shard_writer.MARK_BYTES, stream.CHUNK_BYTES = map(int, sys.argv[4:7])
-    steps = 0
-
-    def fatal_at(original):
-        def step(*arguments, **options):
-            global steps
-            steps += 1
-            if steps == fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*arguments, **options)
-        return step
-
-    shard_file.ShardFile.append = fatal_at(shard_file.ShardFile.append)
-    shard_file.ShardFile.sync = fatal_at(shard_file.ShardFile.sync)
-    journal.write_durably = fatal_at(journal.write_durably)
-    shard_writer.sync_folder = fatal_at(shard_writer.sync_folder)
-    workplace.sync_folder = fatal_at(workplace.sync_folder)
-    Path.write_bytes = fatal_at(Path.write_bytes)
-    Path.rename = fatal_at(Path.rename)
-    workplace.Workplace.remove = fatal_at(workplace.Workplace.remove)
-    convert(source, target)
-    print(steps)
-    """
-)
+def sealed_journal(case: Case) -> bytes:
+    """The journal of a conversion that was stopped half-way; `case.partial` holds the rest."""
+    with pytest.raises(KeyboardInterrupt):
+        convert(case.source, case.target, progress=stop_at(60))
+    return (case.partial / JOURNAL_FILE).read_bytes()
 
 
-def run_killer(case: Case, fatal: int) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            KILLER,
-            str(case.source),
-            str(case.target),
-            str(fatal),
-            *map(str, SMALL.values()),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+def test_any_changed_byte_of_the_journal_makes_it_unreadable(case: Case, tmp_path: Path) -> None:
+    content = sealed_journal(case)
+    assert journal.load(case.partial) is not None
+    for position in range(len(content)):
+        spoiled = bytearray(content)
+        spoiled[position] ^= 1 << position % 8
+        (tmp_path / JOURNAL_FILE).write_bytes(spoiled)
+        assert journal.load(tmp_path) is None, position
+
+
+def test_any_changed_byte_that_the_journal_vouches_for_is_named(case: Case) -> None:
+    sealed_journal(case)
+    claimed = journal.load(case.partial)
+    assert claimed is not None
+    vouched = {name: shard.nbytes for name, shard in claimed.finished.items()}
+    vouched |= {claimed.mark.file: claimed.mark.nbytes} if claimed.mark else {}
+    made = plan_of(case)
+    chance = random.Random(7)
+    assert journal.trustworthy(case.partial / "model", made, claimed) == (claimed, [])
+    for name, nbytes in vouched.items():
+        path = case.partial / "model" / name
+        content = path.read_bytes()
+        for position in {0, nbytes - 1, *(chance.randrange(nbytes) for _ in range(30))}:
+            spoiled = bytearray(content)
+            spoiled[position] ^= 1 << chance.randrange(8)
+            path.write_bytes(spoiled)
+            borne_out, complaints = journal.trustworthy(case.partial / "model", made, claimed)
+            assert [name in complaint for complaint in complaints] == [True], (name, position)
+            assert name not in borne_out.finished
+            assert borne_out.mark is None or borne_out.mark.file != name
+        path.write_bytes(content)
+
+
+def plan_of(case: Case) -> plan.Plan:
+    source = HuggingFaceFolder(case.source)
+    config = parse_config(source.config)
+    return plan.make_plan(config, map_tensors(config, source.tensors), choose_recipe())
+
+
+# Death: the process is killed at its nth step towards the disk.
+
+
+def job_of(case: Case) -> Job:
+    return Job(source=str(case.source), target=case.target, bounds=SMALL)
+
+
+def steps_of(job: Job, folder: Path) -> int:
+    """How many steps an undisturbed run takes."""
+    undisturbed = replace(job, target=folder / "counted")
+    assert run_and_kill(undisturbed, at=0, steps_file=folder / "steps") == 0
+    return int((folder / "steps").read_text())
 
 
 @pytest.mark.slow
-def test_killed_at_any_step_nothing_looks_whole_and_the_next_run_finishes(case: Case) -> None:
-    undisturbed = run_killer(case, 0)
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    steps = int(undisturbed.stdout)
-    assert steps > 100
-    shutil.rmtree(case.target)
+@pytest.mark.timeout(1200)  # ten seconds on a quiet machine; sixty processes on a busy one
+def test_fifty_kills_over_one_conversion_leave_the_bytes_of_an_undisturbed_one(
+    tmp_path: Path,
+) -> None:
+    config = tiny_config()
+    config["text_config"]["num_hidden_layers"] = 12  # so that there is work for fifty lives
+    source = write_source(tmp_path / "hf", config=config, shards=2)
+    (tmp_path / "work").mkdir()
+    case = Case(source, tmp_path / "work" / "out", digests(convert(source, tmp_path / "undisturbed")))
+    job, chance = job_of(case), random.Random(50)
+    steps = steps_of(job, tmp_path)
+    assert steps > 1000
+    deaths = 0
+    # On average a fiftieth of the way each, of which what follows the last mark is lost.
+    while deaths < 50:
+        code = run_and_kill(job, at=chance.randint(1, steps // 25), steps_file=tmp_path / "none")
+        assert code == -signal.SIGKILL, f"after {deaths} deaths"
+        assert not case.target.exists()
+        deaths += 1
+    notes = notes_of(case)
+    assert "Going on where an earlier run stopped" in notes
+    assert digests(case.target) == case.expected
+    assert case.leftovers() == ["out"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_at_any_step_nothing_looks_whole_and_the_next_run_finishes(case: Case, tmp_path: Path) -> None:
+    job = job_of(case)
+    steps = steps_of(job, tmp_path)
     # the last steps (small files, rename, clearing up) one by one, the long middle here and there
-    for fatal in [1, 3, *range(30, steps - 9, steps // 4), *range(steps - 8, steps + 1, 2)]:
-        killed = run_killer(case, fatal)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    for fatal in [1, 2, 3, *range(30, steps - 24, steps // 4), *range(steps - 24, steps + 1, 2)]:
+        assert run_and_kill(job, at=fatal, steps_file=tmp_path / "none") == -signal.SIGKILL
         if case.target.exists():
             # only once the rename is done
-            assert fatal >= steps - 2
+            assert fatal >= steps - 3
         else:
             convert(case.source, case.target)
         assert digests(case.target) == case.expected, f"killed at step {fatal} of {steps}"
@@ -354,16 +389,15 @@ def test_a_second_run_on_the_same_target_is_refused_and_disturbs_nothing(case: C
     assert case.leftovers() == ["out"]
 
 
+def with_usual_bounds(case: Case) -> Path:
+    with pytest.MonkeyPatch.context() as usual:
+        usual.setattr(plan, "SHARD_BYTES", 1_000_000_000)
+        return convert(case.source, case.source.parent / "usual")
+
+
 def test_of_several_processes_one_wins(case: Case) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        KILLER,
-        str(case.source),
-        str(case.target),
-        "0",
-        *map(str, SMALL.values()),
-    ]
+    program = "import sys; from magistral_mlx_convert import convert; convert(sys.argv[1], sys.argv[2])"
+    command = [sys.executable, "-c", program, str(case.source), str(case.target)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     running = [
         subprocess.Popen(
@@ -376,7 +410,8 @@ def test_of_several_processes_one_wins(case: Case) -> None:
     assert sum(won) == 1, complaints
     for winner, complaint in zip(won, complaints, strict=True):
         assert winner or "Another conversion is writing" in complaint or "already exists" in complaint
-    assert digests(case.target) == case.expected
+    # their shards have the usual size
+    assert digests(case.target) == digests(with_usual_bounds(case))
     assert case.leftovers() == ["out"]
 
 

@@ -7,7 +7,7 @@ and writes down every request.
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +19,29 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "someone/Tiny-Magistral"
 
 
+@dataclass(frozen=True)
+class Content:
+    """A weight file that lies nowhere: made piece by piece as it is sent."""
+
+    size: int
+    sha256: str
+    pieces: Callable[[int, int], Iterable[bytes | memoryview]]
+    """First byte, end -> those bytes in pieces."""
+
+    @classmethod
+    def of(cls, path: Path) -> "Content":
+        """A file on the disk."""
+        data = path.read_bytes()
+        return cls(len(data), hashlib.sha256(data).hexdigest(), lambda first, end: [data[first:end]])
+
+
 @dataclass
 class Hub:
     """What the server serves and what it was asked."""
 
     folder: Path
+    contents: Mapping[str, Content] = field(default_factory=dict[str, Content])
+    """Weight files beside those in the folder."""
     endpoint: str = ""
     requests: list[str] = field(default_factory=list[str])
     """`METHOD path`, with the range behind it where there was one."""
@@ -49,9 +67,9 @@ class Hub:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Hub]:
+def serving(folder: Path, *, contents: Mapping[str, Content] | None = None) -> Iterator[Hub]:
     """Serves `folder` as the repository `REPOSITORY` at the commit `COMMIT`, branch `main` and tag `v1`."""
-    hub = Hub(folder)
+    hub = Hub(folder, contents=contents or {})
 
     class Handler(_Handler):
         state = hub
@@ -103,42 +121,53 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def _tree(self) -> list[dict[str, object]]:
-        return [_entry(path) for path in sorted(self.state.folder.iterdir())]
+        files = [_entry(path) for path in sorted(self.state.folder.iterdir())]
+        return files + [_large(name, content) for name, content in self.state.contents.items()]
 
     def _send_file(self, name: str, *, with_body: bool, byte_range: str | None) -> None:
         path = self.state.folder / name
-        if not path.is_file():
+        if name not in self.state.contents and not path.is_file():
             self._send(404, b"{}", {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"})
             return
-        content = path.read_bytes()
-        headers = {"ETag": f'"{_etag(path)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        status = 200
+        content = self.state.contents.get(name) or Content.of(path)
+        etag = content.sha256 if name.endswith(".safetensors") else _git_object(path)
+        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        status, start, end = 200, 0, content.size
         if byte_range:
             first, _, last = byte_range.removeprefix("bytes=").partition("-")
-            end = min(int(last) + 1, len(content)) if last else len(content)
-            headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
-            status, content = 206, content[int(first) : end]
-        cut = self.state.cut_after
-        if with_body and self.state.spoil and name.endswith(".safetensors") and not _is_probe(byte_range):
-            self.state.spoil -= 1
-            content = content[:-1] + bytes([content[-1] ^ 1])
-        if with_body and cut is not None and name.endswith(".safetensors") and not _is_probe(byte_range):
-            self.state.cut_after = None
-            self._send(status, content, headers, sent=cut)
-            self.close_connection = True
-        else:
-            self._send(status, content, headers, sent=len(content) if with_body else 0)
+            start, end = int(first), min(int(last) + 1, content.size) if last else content.size
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{content.size}"
+            status = 206
+        self._head(status, headers, length=end - start)
+        if with_body:
+            disturbed = name.endswith(".safetensors") and not _is_probe(byte_range)
+            for piece in self._disturbed(content, start, end) if disturbed else content.pieces(start, end):
+                self.wfile.write(piece)
 
-    def _send(
-        self, status: int, content: bytes, headers: dict[str, str] | None = None, *, sent: int | None = None
-    ) -> None:
-        self.send_response(status)
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
+    def _disturbed(self, content: Content, start: int, end: int) -> Iterable[bytes | memoryview]:
+        """A download as the test wants it: whole, cut off, or with its last byte changed."""
+        if self.state.cut_after is not None:
+            cut, self.state.cut_after = self.state.cut_after, None
+            self.close_connection = True
+            yield from content.pieces(start, min(start + cut, end))
+        elif self.state.spoil:
+            self.state.spoil -= 1
+            yield from content.pieces(start, end - 1)
+            yield bytes([bytes(*content.pieces(end - 1, end))[0] ^ 1])
+        else:
+            yield from content.pieces(start, end)
+
+    def _send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self._head(status, headers or {}, length=len(content))
         if self.command != "HEAD":
-            self.wfile.write(content[:sent])
+            self.wfile.write(content)
+
+    def _head(self, status: int, headers: dict[str, str], *, length: int) -> None:
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
 
 
 def _is_probe(byte_range: str | None) -> bool:
@@ -148,19 +177,16 @@ def _is_probe(byte_range: str | None) -> bool:
 
 def _entry(path: Path) -> dict[str, object]:
     """As the hub lists a file: with its git object, large files with their SHA-256."""
-    size = path.stat().st_size
-    entry: dict[str, object] = {"type": "file", "path": path.name, "size": size, "oid": _git_object(path)}
     if path.suffix == ".safetensors":
-        entry["lfs"] = {"oid": _etag(path), "size": size, "pointerSize": 135}
-    return entry
+        return _large(path.name, Content.of(path))
+    return {"type": "file", "path": path.name, "size": path.stat().st_size, "oid": _git_object(path)}
+
+
+def _large(name: str, content: Content) -> dict[str, object]:
+    lfs = {"oid": content.sha256, "size": content.size, "pointerSize": 135}
+    return {"type": "file", "path": name, "size": content.size, "oid": "0" * 40, "lfs": lfs}
 
 
 def _git_object(path: Path) -> str:
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
-def _etag(path: Path) -> str:
-    if path.suffix == ".safetensors":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    return _git_object(path)
