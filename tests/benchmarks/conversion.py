@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,12 +90,12 @@ def measure(program: str, source: Path, target: Path) -> Run:
     return Run(wall, usage.ru_utime + usage.ru_stime, peak, written)
 
 
-def compare(source: Path, work: Path, *, rounds: int) -> None:
+def compare(source: Path, work: Path, *, rounds: int, peers: Sequence[str]) -> None:
     """Prints a table of medians and the ratios to ours."""
-    runs: dict[str, list[Run]] = {name: [] for name in PROGRAMS}
+    runs: dict[str, list[Run]] = {name: [] for name in (OURS, *peers)}
     for _ in range(rounds):
-        for name, program in PROGRAMS.items():
-            runs[name].append(measure(program, source, work / "converted"))
+        for name in runs:
+            runs[name].append(measure(PROGRAMS[name], source, work / "converted"))
     middle = {
         name: Run(
             statistics.median(run.wall_seconds for run in done),
@@ -113,7 +114,7 @@ def compare(source: Path, work: Path, *, rounds: int) -> None:
             f"{name:15}{run.wall_seconds:9.1f}{run.cpu_seconds:9.1f}{speed:8.0f}"
             f"{run.peak_bytes / 1e9:9.2f}{run.output_bytes / 1e9:8.2f}"
         )
-    for name in PROGRAMS.keys() - {OURS}:
+    for name in peers:
         ours, theirs = middle[OURS], middle[name]
         print(
             f"ours / {name}: wall {ours.wall_seconds / theirs.wall_seconds:.2f}, "
@@ -132,13 +133,20 @@ def main() -> None:
     parser.add_argument(
         "--source", type=Path, default=None, help="an existing checkpoint instead of a generated one"
     )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=sorted(PROGRAMS.keys() - {OURS}),
+        default=sorted(PROGRAMS.keys() - {OURS}),
+        help="whom to compare with: both without it; mlx_vlm takes 6 GB at 8 layers",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.work) as work:
         source = arguments.source
         if source is None:
             source = Path(work) / "source"
             write_magistral_shaped(source, layers=arguments.layers)
-        compare(source, Path(work), rounds=arguments.rounds)
+        compare(source, Path(work), rounds=arguments.rounds, peers=arguments.peers)
 
 
 if __name__ == "__main__":
