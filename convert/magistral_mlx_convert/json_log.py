@@ -76,8 +76,9 @@ class JsonLog:
         moment: dict[str, object] = asdict(progress)
         for key in ("note", "facts"):
             del moment[key]
-        speed = self._pace.bytes_per_second(progress)
-        left = self._pace.seconds_left(progress)
+        moves = progress.stage is Stage.CONVERT
+        speed = self._pace.bytes_per_second(progress) if moves else None
+        left = self._pace.seconds_left(progress) if moves else None
         return moment | {
             "bytes_per_second": speed if speed is None else round(speed),
             "seconds_left": left if left is None else round(left),

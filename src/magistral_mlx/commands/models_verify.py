@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     if found.bad:
         names = ", ".join(each.name for each in found.bad)
         raise CheckpointError(
-            f"{len(found.bad)} of {found.files} files in {folder} not as they were written: {names}",
+            f"Not as written: {len(found.bad)} of {found.files} files in {folder} ({names})",
             "Convert the model again, or copy it again from where it is whole.",
         )
     if not arguments.json:
