@@ -119,6 +119,7 @@ async def _asked(driven: Driven, phase: str) -> None:
 async def _answering(driven: Driven) -> None:
     await _asked(driven, "answering")
     await driven.until(lambda: driven.app.controller.progress == _FINAL)
+    await driven.until(lambda: "The result is" in driven.answer.plain_text)
 
 
 async def _welcome(driven: Driven) -> None:
@@ -140,6 +141,8 @@ async def _searching(driven: Driven) -> None:
     await driven.type("/find sum")
     await driven.until(lambda: driven.screen.query_one(FindBar).region.height == 1)
     await driven.until(lambda: "reasoning" in driven.text_of("#find-count"))
+    driven.screen.prompt.focus()  # the cursor in the find bar blinks
+    await driven.until(lambda: driven.screen.prompt.has_focus)
 
 
 async def _source(driven: Driven) -> None:
