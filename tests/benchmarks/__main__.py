@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Runs every benchmark in a process of its own; gives the first exit code that is not 0."""
     codes: list[int] = []
-    for name in ("app", "decode", "vision", "conversion", "speculation", "batches"):
+    for name in ("app", "decode", "vision", "second_turn", "conversion", "speculation", "batches"):
         print(f"\n=== {name}", flush=True)
         codes.append(subprocess.run([sys.executable, HERE / f"{name}.py"], check=False).returncode)
     return next((code for code in codes if code), 0)

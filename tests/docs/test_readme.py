@@ -101,11 +101,13 @@ def test_python_blocks_run(desk: Path, capsys: pytest.CaptureFixture[str]) -> No
     for block in _python_blocks():
         exec(compile(block.body, str(_README), "exec"), namespace)
         said.append(capsys.readouterr().out)
-    first, _, streamed, chat, planned, mistake = said
+    first, _, streamed, chat, gone_on, planned, mistake = said
     assert "85" in first
     assert "complete" in first
     assert "448" in streamed
     assert int(chat.split()[0]) > 0
+    assert "85" in gone_on
+    assert "42" in gone_on
     assert "tokens of context that fit" in planned
     assert "no-such-file.png" in mistake
 
