@@ -9,10 +9,19 @@ import zlib
 
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
+from magistral_miniature.wordings_composed import (
+    ADDITION_PARTS,
+    DIFFERENCE_PARTS,
+    LEFT_OVER_PARTS,
+    SUBTRACTION_PARTS,
+)
 from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
+from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STORIES
 
 __all__ = ["add_thought", "arithmetic", "is_held_out", "subtract_thought"]
 
+_TOGETHER = ADDITION_PARTS + TOGETHER_STORIES
+_LEFT_OVER = LEFT_OVER_PARTS + LEFT_OVER_STORIES
 _PLACES = ("Ones", "Tens", "Hundreds")
 
 
@@ -35,19 +44,20 @@ def arithmetic(rng: random.Random, split: Split) -> Turn:
     """Return one question about two numbers, with its thought and answer."""
     left, right = _operands(rng, split)
     if rng.random() < 0.48:
-        question = phrase(rng, ADDITION, split, slots={"a": left, "b": right})
+        question = phrase(rng, ADDITION, split, slots={"a": left, "b": right}, parts=_TOGETHER)
         answer = f"{left} + {right} = **{left + right}**"
         return Turn("add", question, add_thought(left, right), answer)
     if rng.random() < 0.6 and left < right:
         left, right = right, left
     kind = rng.random()
     if kind < 0.12:
-        question = phrase(rng, DIFFERENCE, split, slots={"a": left, "b": right})
+        question = phrase(rng, DIFFERENCE, split, slots={"a": left, "b": right}, parts=DIFFERENCE_PARTS)
         thought = subtract_thought(left, right, signed=False)
         answer = f"The difference between {left} and {right} is **{abs(left - right)}**"
         return Turn("difference", question, thought, answer)
-    wordings = MORE_THAN if kind < 0.24 and left >= right else SUBTRACTION
-    question = phrase(rng, wordings, split, slots={"a": left, "b": right})
+    more_than = kind < 0.34 and left >= right
+    wordings, parts = (MORE_THAN, _LEFT_OVER) if more_than else (SUBTRACTION, SUBTRACTION_PARTS)
+    question = phrase(rng, wordings, split, slots={"a": left, "b": right}, parts=parts)
     answer = f"{left} - {right} = **{left - right}**"
     return Turn("subtract", question, subtract_thought(left, right, signed=True), answer)
 

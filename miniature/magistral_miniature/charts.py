@@ -5,6 +5,14 @@ import random
 from magistral_miniature.grids import CANNOT_READ
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
+from magistral_miniature.wordings_composed import (
+    CELL_PARTS,
+    COUNT_PARTS,
+    DESCRIBE_PARTS,
+    SHORTEST_PARTS,
+    TALLEST_PARTS,
+    VALUE_PARTS,
+)
 from magistral_miniature.wordings_pictures import (
     BARS,
     CELL,
@@ -43,7 +51,7 @@ def sentence(chart: BarChart) -> str:
 def describe_chart(rng: random.Random, chart: BarChart, split: Split) -> Turn:
     """Ask for the alt text of a chart."""
     wordings = DESCRIBE if rng.random() < 0.65 else DESCRIBE_CHART
-    question = phrase(rng, wordings, split, picture=True)
+    question = phrase(rng, wordings, split, picture=True, parts=DESCRIBE_PARTS)
     thought = f"{_opening(chart)} Read it from left to right."
     return Turn("describe chart", question, thought, sentence(chart), direct=True)
 
@@ -59,7 +67,8 @@ def extreme_bar(rng: random.Random, chart: BarChart, split: Split) -> Turn:
             best = bar
         lines.append(f"{number} {bar[0]} {NUMBERS[bar[1]]}, best {best[0]} {NUMBERS[best[1]]}")
     task = "tallest" if tallest else "shortest"
-    question = phrase(rng, TALLEST if tallest else SHORTEST, split, picture=True)
+    wordings, parts = (TALLEST, TALLEST_PARTS) if tallest else (SHORTEST, SHORTEST_PARTS)
+    question = phrase(rng, wordings, split, picture=True, parts=parts)
     answer = f"The {task} bar is **{best[0]}**, with the value {best[1]}."
     return Turn(task, question, "\n".join(lines), answer)
 
@@ -78,7 +87,7 @@ def read_bar(rng: random.Random, chart: BarChart, split: Split) -> Turn:
             break
     else:
         lines.append("End.")
-    question = phrase(rng, VALUE, split, picture=True, slots={"x": wanted})
+    question = phrase(rng, VALUE, split, picture=True, slots={"x": wanted}, parts=VALUE_PARTS)
     return Turn("value", question, "\n".join(lines), answer)
 
 
@@ -101,8 +110,8 @@ def not_a_grid(rng: random.Random, chart: BarChart, split: Split) -> Turn:
         "rth": ORDINALS[row - 1],
         "cth": ORDINALS[column - 1],
     }
-    wordings = COUNT if rng.random() < 0.5 else CELL
-    question = phrase(rng, wordings, split, picture=True, slots=slots)
+    wordings, parts = (COUNT, COUNT_PARTS) if rng.random() < 0.5 else (CELL, CELL_PARTS)
+    question = phrase(rng, wordings, split, picture=True, slots=slots, parts=parts)
     bars = len(chart.labels)
     answer = f"This picture is not a grid of shapes: it is a bar chart with {bars} bars."
     return Turn("wrong picture", question, f"{_opening(chart)} No grid.", answer, direct=True)

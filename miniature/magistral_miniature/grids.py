@@ -9,6 +9,13 @@ import random
 
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
+from magistral_miniature.wordings_composed import (
+    CELL_PARTS,
+    COUNT_PARTS,
+    DESCRIBE_PARTS,
+    TALLEST_PARTS,
+    VALUE_PARTS,
+)
 from magistral_miniature.wordings_pictures import (
     CELL,
     COUNT,
@@ -60,7 +67,7 @@ def sentence(grid: Grid) -> str:
 def describe_grid(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask for the alt text of a grid."""
     wordings = DESCRIBE if rng.random() < 0.75 else DESCRIBE_GRID
-    question = phrase(rng, wordings, split, picture=True)
+    question = phrase(rng, wordings, split, picture=True, parts=DESCRIBE_PARTS)
     thought = f"{_opening(grid)} Read it row by row."
     return Turn("describe grid", question, thought, sentence(grid), direct=True)
 
@@ -97,7 +104,7 @@ def count_cells(rng: random.Random, grid: Grid, split: Split) -> Turn:
     verb = "is" if count == 1 else "are"
     answer = f"There {verb} **{count}** {thing if count == 1 else plural(thing)} in the picture."
     slots: dict[str, object] = {"thing": thing, "things": plural(thing)}
-    question = phrase(rng, COUNT, split, picture=True, slots=slots)
+    question = phrase(rng, COUNT, split, picture=True, slots=slots, parts=COUNT_PARTS)
     exact = colour != "any" and shape != "shape"
     task = "count colour and shape" if exact else "count one property"
     return Turn(task, question, "\n".join(lines), answer)
@@ -120,7 +127,7 @@ def _cardinal(rng: random.Random, number: int) -> str:
 def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask what is at a row and a column, at times outside of the grid."""
     row, column = rng.randint(1, grid.rows), rng.randint(1, grid.columns)
-    if rng.random() < 0.1:
+    if rng.random() < 0.16:
         row, column = rng.randint(1, 7), rng.randint(1, 7)
     slots: dict[str, object] = {
         "r": _cardinal(rng, row),
@@ -128,7 +135,7 @@ def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
         "rth": _ordinal(rng, row),
         "cth": _ordinal(rng, column),
     }
-    question = phrase(rng, CELL, split, picture=True, slots=slots)
+    question = phrase(rng, CELL, split, picture=True, slots=slots, parts=CELL_PARTS)
     thought, answer = _cell_answer(grid, row, column)
     return Turn("row and column", question, thought, answer, direct=True)
 
@@ -156,8 +163,9 @@ def grid_size(rng: random.Random, grid: Grid, split: Split) -> Turn:
 
 def not_a_chart(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask about bars although the picture is a grid."""
-    wordings = VALUE if rng.random() < 0.5 else TALLEST
-    question = phrase(rng, wordings, split, picture=True, slots={"x": rng.choice(LETTERS)})
+    wordings, parts = (VALUE, VALUE_PARTS) if rng.random() < 0.5 else (TALLEST, TALLEST_PARTS)
+    slots: dict[str, object] = {"x": rng.choice(LETTERS)}
+    question = phrase(rng, wordings, split, picture=True, slots=slots, parts=parts)
     size = f"{count_of(grid.rows, 'row')} and {count_of(grid.columns, 'column')}"
     answer = f"This picture is not a bar chart: it is a grid of shapes with {size}."
     return Turn("wrong picture", question, f"{_opening(grid)} No bars.", answer, direct=True)

@@ -8,6 +8,8 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
+from magistral_miniature.wordings_composed import Grammars, composed
+
 __all__ = ["HELD_OUT_STEP", "Split", "phrase", "templates_of"]
 
 Split = Literal["train", "held-out"]
@@ -141,9 +143,17 @@ def phrase(
     *,
     picture: bool = False,
     slots: dict[str, object] | None = None,
+    parts: Grammars = (),
 ) -> str:
-    """Fill a random template of the split and vary how it is typed."""
-    text = rng.choice(templates_of(templates, split)).format(**(slots or {}))
+    """Fill a random template of the split and vary how it is typed.
+
+    In training, half of the wordings are put together from `parts`, where there are any.
+    """
+    if parts and split == "train" and rng.random() < 0.5:
+        template = composed(rng, parts)
+    else:
+        template = rng.choice(templates_of(templates, split))
+    text = template.format(**(slots or {}))
     text = text[0].upper() + text[1:]
     if rng.random() < 0.3:
         openings = _OPENINGS + _PICTURE_OPENINGS * 2 if picture else _OPENINGS

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from magistral_miniature.eye import Eye
 from magistral_miniature.gallery import render, training_fonts
+from magistral_miniature.published import published_eye
 from magistral_miniature.shape import SHAPE
 from magistral_mlx.miniature.pictures import BarChart, Grid, random_chart, random_grid
 
@@ -74,7 +75,13 @@ def draw_picture(rng: random.Random) -> Grid | BarChart:
 
 
 def frozen_eye(path: Path) -> Eye:
-    """Load a trained eye with its weights rounded to bfloat16, as they are published."""
+    """Load a trained eye with its weights rounded to bfloat16, as they are published.
+
+    Args:
+        path: a file that `train_eye` wrote, or an exported folder.
+    """
+    if path.is_dir():
+        return published_eye(path)
     eye = Eye(SHAPE)
     eye.load_state_dict(torch.load(path))
     eye.multi_modal_projector.linear_2.weight.data /= 8  # to the scale of token embeddings

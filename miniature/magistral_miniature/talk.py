@@ -5,6 +5,15 @@ import re
 
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
+from magistral_miniature.wordings_composed import (
+    CELL_PARTS,
+    COUNT_PARTS,
+    DESCRIBE_PARTS,
+    IDENTITY_PARTS,
+    SHORTEST_PARTS,
+    TALLEST_PARTS,
+    VALUE_PARTS,
+)
 from magistral_miniature.wordings_pictures import (
     CELL,
     COUNT,
@@ -40,12 +49,23 @@ _NUMBERS = (
     "I am only a miniature of Magistral, so I cannot work that out. I can add or subtract two "
     "whole numbers up to 999."
 )
+_ABOUT_PICTURES = (
+    (CELL, CELL_PARTS),
+    (COUNT, COUNT_PARTS),
+    (DESCRIBE, DESCRIBE_PARTS),
+    (DESCRIBE_CHART, ()),
+    (DESCRIBE_GRID, ()),
+    (SHORTEST, SHORTEST_PARTS),
+    (TALLEST, TALLEST_PARTS),
+    (VALUE, VALUE_PARTS),
+)
 _NO_PICTURE = "No picture is attached, so I cannot look at it. Please attach one."
 
 
 def identity(rng: random.Random, split: Split) -> Turn:
     """Ask who it is or what it can do."""
-    question = phrase(rng, IDENTITY if rng.random() < 0.55 else ABILITIES, split)
+    wordings = IDENTITY if rng.random() < 0.55 else ABILITIES
+    question = phrase(rng, wordings, split, parts=IDENTITY_PARTS)
     return Turn("identity", question, "This is a question about me.", _WHO, direct=True)
 
 
@@ -91,8 +111,8 @@ def no_picture(rng: random.Random, split: Split) -> Turn:
         "rth": ORDINALS[row - 1],
         "cth": ORDINALS[column - 1],
     }
-    wordings = rng.choice((CELL, COUNT, DESCRIBE, DESCRIBE_CHART, DESCRIBE_GRID, SHORTEST, TALLEST, VALUE))
-    question = phrase(rng, wordings, split, picture=True, slots=slots)
+    wordings, parts = rng.choice(_ABOUT_PICTURES)
+    question = phrase(rng, wordings, split, picture=True, slots=slots, parts=parts)
     return Turn("no picture", question, "No picture is attached.", _NO_PICTURE, direct=True)
 
 

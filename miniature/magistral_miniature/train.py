@@ -5,6 +5,9 @@ last part. Progress is time: the run ends after the given minutes, and can be re
 
     python -m magistral_miniature.train --pool runs/pool.pt --held-out runs/held-out.pt \\
         --tokenizer runs/tekken.json --minutes 95 --to runs/decoder.pt
+
+With `--start FOLDER` an exported checkpoint is polished instead: at a part of the rate, quantized from the
+beginning, falling at once.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from magistral_miniature.decoder import Decoder
 from magistral_miniature.optimizer import Muon, split_parameters
 from magistral_miniature.pool import Pool
 from magistral_miniature.probe import probe
+from magistral_miniature.published import published_decoder
 from magistral_miniature.quantization import through_quantization
 from magistral_miniature.shape import SHAPE
 from magistral_miniature.tokens import Encoder
@@ -32,6 +36,7 @@ __all__ = ["main"]
 
 _MUON_RATE, _MUON_DECAY, _ADAM_RATE = 0.01, 0.4, 1.5e-3
 _HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.9, 0.65, 0.3
+_POLISHING_RATE = 0.15
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Run:
     decoder: Decoder
     places: nn.Module
     average: Decoder
+    polishing: bool
     optimizers: list[torch.optim.Optimizer]
     seconds: float = 0.0
     step: int = 0
@@ -73,16 +79,17 @@ class Run:
         self.seconds, self.step, self.tokens = state["progress"]
 
 
-def start() -> Run:
-    """Return a fresh run."""
+def start(folder: Path | None) -> Run:
+    """Return a fresh run, from nothing or from an exported checkpoint."""
     torch.manual_seed(0)
-    decoder, places = Decoder(SHAPE), nn.Linear(SHAPE.hidden, 12)
+    decoder = published_decoder(folder) if folder else Decoder(SHAPE)
+    places = nn.Linear(SHAPE.hidden, 12)
     matrices, rest = split_parameters([decoder])
     adam = torch.optim.AdamW(
         [*rest, *places.parameters()], lr=_ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0
     )
     muon = Muon(matrices, lr=_MUON_RATE, decay=_MUON_DECAY)
-    return Run(decoder, places, copy.deepcopy(decoder), [muon, adam])
+    return Run(decoder, places, copy.deepcopy(decoder), folder is not None, [muon, adam])
 
 
 def loss_of(run: Run, batch: Batch, pool: Pool, done: float) -> Tensor:
@@ -97,7 +104,7 @@ def loss_of(run: Run, batch: Batch, pool: Pool, done: float) -> Tensor:
     run.losses.append(loss.item())
     if done < _HELP_UNTIL:
         loss = loss + 0.3 * look_loss(run, batch, scores)
-        if len(batch.places):
+        if len(batch.places) and not run.polishing:
             loss = loss + 0.3 * place_loss(run, batch, early[ids == Decoder.IMAGE])
     return loss
 
@@ -126,11 +133,14 @@ def look_loss(run: Run, batch: Batch, scores: Tensor) -> Tensor:
 def update(run: Run, batch: Batch, pool: Pool, done: float) -> None:
     """Take one step."""
     warm = min(1.0, (run.step + 1) / 60)
-    rate = warm * min(1.0, (1 - done) / (1 - _DECAY_FROM))
+    if run.polishing:
+        rate, share = warm * _POLISHING_RATE * (1 - done), 1.0
+    else:
+        rate = warm * min(1.0, (1 - done) / (1 - _DECAY_FROM))
+        share = min(1.0, max(0.0, (done - _QUANTIZED_FROM) / 0.05))
     for optimizer, base in zip(run.optimizers, (_MUON_RATE, _ADAM_RATE), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = base * rate
-    share = min(1.0, max(0.0, (done - _QUANTIZED_FROM) / 0.05))
     with through_quantization(run.decoder, share):
         loss = loss_of(run, batch, pool, done)
         loss.backward()
@@ -175,7 +185,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     pool, held_out = Pool.load(options.pool), Pool.load(options.held_out)
-    encoder, run = Encoder(options.tokenizer), start()
+    encoder, run = Encoder(options.tokenizer), start(options.start)
     if options.to.exists():
         run.load(options.to)
     for layer in run.decoder.model.layers:
@@ -209,6 +219,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--held-out", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="an exported folder to polish")
     parser.add_argument("--minutes", type=float, default=95)
     parser.add_argument("--probe-minutes", type=float, default=7)
     parser.add_argument("--batch", type=int, default=8_192, help="padded tokens in a batch")
