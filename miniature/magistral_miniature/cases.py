@@ -41,6 +41,7 @@ _TEXT = {
 _GRID = {
     "describe grid": describe_grid,
     "row and column": read_cell,
+    "outside the grid": read_cell,
     "count colour and shape": count_cells,
     "count one property": count_cells,
     "grid size": grid_size,

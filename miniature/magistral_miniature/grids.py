@@ -137,7 +137,8 @@ def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
     }
     question = phrase(rng, CELL, split, picture=True, slots=slots, parts=CELL_PARTS)
     thought, answer = _cell_answer(grid, row, column)
-    return Turn("row and column", question, thought, answer, direct=True)
+    task = "row and column" if row <= grid.rows and column <= grid.columns else "outside the grid"
+    return Turn(task, question, thought, answer, direct=True)
 
 
 def _cell_answer(grid: Grid, row: int, column: int) -> tuple[str, str]:
