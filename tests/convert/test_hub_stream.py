@@ -265,7 +265,7 @@ def test_an_index_that_contradicts_the_headers_is_noticed_before_any_download(
 def test_the_preflight_counts_the_download_and_one_file(hub: Hub, tmp_path: Path) -> None:
     events: list[Progress] = []
     convert(REPOSITORY, tmp_path / "out", progress=events.append)
-    lines = [event.note for event in events if event.stage is Stage.PREFLIGHT]
+    lines = [event.note for event in events if event.stage is Stage.PREFLIGHT and event.note]
     assert [line.partition(":")[0] for line in lines] == ["Source", "Result", "Disk", "Memory", "Time"]
     assert "in 3 files, 45 tensors; 0.8 MB to fetch" in lines[0]
     assert "the result and one file of the source at a time" in lines[2]

@@ -31,7 +31,12 @@ from support.fake_runtime import MODEL
 
 def children() -> list[psutil.Process]:
     """The engines that this process started and that still run."""
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in psutil.Process().children() if _is_engine(child)]
+
+
+def _is_engine(child: psutil.Process) -> bool:
+    """Whether it is alive and an engine: other tests may have left helpers of their own."""
+    return child.status() != psutil.STATUS_ZOMBIE and "faulthandler" in child.cmdline()
 
 
 def runs(process: int) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 
+from engine.test_child import children
 from magistral_mlx.engine.child import ChildEngine
 from magistral_mlx.engine.local import LocalEngine
 from magistral_mlx.engine.protocol import (
@@ -75,7 +75,7 @@ async def test_a_life_in_a_child_process(child: ChildEngine, model: str) -> None
 
 
 async def killed_in_mid_thought(engine: ChildEngine) -> None:
-    (process,) = psutil.Process().children()
+    (process,) = children()
     events: list[EngineEvent] = []
     async for event in engine.ask(AskRequest("What is 4 + 3?")):
         events.append(event)

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The app needs a terminal for input and output",
-            "Use `magistral chat --plain` or `magistral ask PROMPT` in scripts and pipes.",
+            "Use `magistral chat --plain` or `magistral ask PROMPT` in pipes, or `magistral demo`.",
         )
     return _open(arguments)
 
