@@ -311,7 +311,7 @@ def test_running_out_of_memory_keeps_what_there_is(
     stream = model.stream("?")
     for event in stream:
         if isinstance(event, mm.AnswerText):
-            monkeypatch.setattr("magistral_mlx.generation.decoding.start_evaluating", out_of_memory)
+            monkeypatch.setattr("magistral_mlx.generation.speculation.start_evaluating", out_of_memory)
     reply = stream.reply()
     assert reply.ending is mm.Ending.OUT_OF_MEMORY
     assert reply.reasoning == THOUGHT

@@ -68,7 +68,7 @@ def verify_folder(
     expected = _expected(directory, manifest)
     total = sum(nbytes for nbytes, _ in expected.values())
     bad: list[BadFile] = []
-    if SEAL in manifest and manifest[SEAL] != _seal(manifest):
+    if manifest.get(SEAL) != _seal(manifest):
         bad.append(BadFile(MANIFEST_FILE, "is not what was written: it does not have its own SHA-256"))
     done = 0
     for name, (nbytes, digest) in sorted(expected.items()):

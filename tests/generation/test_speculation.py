@@ -1,7 +1,7 @@
 """Drafts change the number of passes and nothing else."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -120,6 +120,10 @@ class Record(list[int]):
     """What `decode_ahead` needs of a PromptCache."""
 
     layers: tuple[()] = ()
+
+    def extend(self, keys: Iterable[int], *, logits: mx.array | None = None) -> None:  # type: ignore[override]  # as PromptCache's
+        assert logits is not None
+        super().extend(keys)
 
 
 class Likeliest:

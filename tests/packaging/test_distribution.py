@@ -37,7 +37,7 @@ def _required(requirements: object) -> set[str]:
 @pytest.mark.parametrize("entry", _ENTRY_POINTS, ids=lambda entry: f"{entry.group}:{entry.name}")
 def test_every_entry_point_can_be_loaded(entry: metadata.EntryPoint) -> None:
     loaded = entry.load()
-    if entry.group == "magistral_mlx.commands":
+    if entry.group.endswith("commands"):
         assert isinstance(loaded.SUMMARY, str)
         assert callable(loaded.configure)
         assert callable(loaded.run)

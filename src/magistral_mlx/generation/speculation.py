@@ -106,10 +106,11 @@ def decode_ahead(
             began = pace.clock()
             steady = steady and not forced
             current = mx.array([forced.popleft()]) if forced else following
-            following = draws.at(model(current[None], cache=cache.layers)[:, -1, :], position + 1)
+            logits = model(current[None], cache=cache.layers)[:, -1, :]
+            following = draws.at(logits, position + 1)
             start_evaluating(following)
             token_id = cast("int", current.item())
-            cache.extend([token_id])
+            cache.extend([token_id], logits=logits)
             drafter.push(token_id)
             position += 1
             pace.single(pace.clock() - began if steady else None)
@@ -124,12 +125,12 @@ def decode_ahead(
             draft = draft[1:] if draft[0] == pending else []
             while draft := draft or (drafter.draft(pending, most=pace.length) if pace.speculates else []):
                 began = pace.clock()
-                drawn = _verified(model, cache, draws, [pending, *draft], position + 1)
+                drawn, seen = _verified(model, cache, draws, [pending, *draft], position + 1)
                 accepted = _agreement(draft, drawn)
                 trim_layers(cache.layers, len(cache) + 1 + accepted)
                 pace.several(pace.clock() - began, drafted=len(draft), accepted=accepted)
-                for token_id in (pending, *draft[:accepted]):
-                    cache.extend([token_id])
+                for place, token_id in enumerate((pending, *draft[:accepted])):
+                    cache.extend([token_id], logits=seen[place : place + 1])
                     drafter.push(token_id)
                     position += 1
                     forced.extend((yield token_id) or ())
@@ -146,10 +147,13 @@ def decode_ahead(
 
 def _verified(
     model: MagistralModel, cache: PromptCache, draws: Draws, token_ids: Sequence[int], position: int
-) -> list[int]:
-    """The model's own tokens after each of `token_ids`, the first of which is for `position`."""
+) -> tuple[list[int], mx.array]:
+    """The model's own tokens after each of `token_ids`, the first of which is for `position`.
+
+    With them the logits [tokens, vocab] that they were drawn from.
+    """
     logits = model(mx.array(list(token_ids))[None], cache=cache.layers)[0]
-    return cast("list[int]", draws.at(logits, position).tolist())
+    return cast("list[int]", draws.at(logits, position).tolist()), logits
 
 
 def _agreement(draft: Sequence[int], drawn: Sequence[int]) -> int:
