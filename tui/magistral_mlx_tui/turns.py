@@ -20,6 +20,10 @@ _ENDINGS = {
 }
 
 
+_SHORTEST_READING = 0.1
+"""Seconds; what was read faster came in one message, and its speed is not known."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked: the words as they were typed, and the pictures in their order."""
@@ -108,7 +112,7 @@ class Turn:
         now = self.clock()
         if self._reading_began is None:
             self._reading_began = (now, done)
-        elif now > self._reading_began[0]:
+        elif now > self._reading_began[0] + _SHORTEST_READING:
             began, cached = self._reading_began
             self.reading_speed = (done - cached) / (now - began)
 
