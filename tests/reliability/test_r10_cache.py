@@ -5,19 +5,8 @@ compares each reply with that of a model of the same weights that reads everythi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 from PIL import Image
 
 import magistral_mlx as mm
@@ -25,31 +14,9 @@ from magistral_mlx.prompt.chat import encode
 from magistral_mlx.prompt.messages import conversation_messages, system_messages
 from support.models import forget_caches, random_model, scripted
 from support.scripted import END_THINK, EOS, THINK, Script
+from support.warm_and_cold import GREEDY, read, run_conversations
 
 RED, BLUE = (Image.new("RGB", (84, 56), colour) for colour in ("red", "blue"))
-GREEDY: dict[str, Any] = {"temperature": 0}
-
-
-@dataclass
-class Reading:
-    """What a stream read, and its reply."""
-
-    cached: int
-    total: int
-    reply: mm.Reply
-
-
-def read(stream: mm.AnswerStream, *, stop_after: int | None = None) -> Reading:
-    first: mm.PrefillProgress | None = None
-    pieces = 0
-    for event in stream:
-        if first is None and isinstance(event, mm.PrefillProgress):
-            first = event
-        pieces += isinstance(event, mm.ReasoningText | mm.AnswerText)
-        if stop_after is not None and pieces >= stop_after:
-            stream.stop()
-    assert first is not None
-    return Reading(first.done, first.total, stream.reply())
 
 
 @pytest.fixture(scope="module")
@@ -170,98 +137,14 @@ def test_stopping_while_reading_keeps_the_work(tmp_path_factory: pytest.TempPath
         assert again.cached >= done < again.total
 
 
-@dataclass
-class Twin:
-    """A conversation that keeps its cache, and one that reads everything anew each time."""
-
-    warm: mm.Conversation
-    cold: mm.Conversation
-
-
-class Conversations(RuleBasedStateMachine):
-    """Greedy replies are the same warm and cold, whatever was done before."""
-
-    warm_model: mm.Magistral
-    cold_model: mm.Magistral
-
-    @initialize(system=st.sampled_from([None, "You are terse."]))
-    def begin(self, system: str | None) -> None:
-        self.twins = [
-            Twin(self.warm_model.conversation(system=system), self.cold_model.conversation(system=system))
-        ]
-
-    def same(self, warm: mm.AnswerStream, cold: mm.AnswerStream, *, stop_after: int | None = None) -> None:
-        forget_caches(self.cold_model)
-        one = read(warm, stop_after=stop_after)
-        two = read(cold)
-        assert two.cached == 0
-        if stop_after is None:
-            assert (one.reply.reasoning, one.reply.answer) == (two.reply.reasoning, two.reply.answer)
-
-    @rule(
-        data=st.data(),
-        text=st.sampled_from(["Hm?", "What is in it, exactly?"]),
-        images=st.sampled_from([(), (RED,), (BLUE,), (RED, BLUE)]),
-        thinking=st.booleans(),
-        limit=st.integers(1, 7),
-    )
-    def ask(
-        self, data: st.DataObject, text: str, images: tuple[Image.Image, ...], thinking: bool, limit: int
-    ) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        options: dict[str, Any] = {"images": images, "thinking": thinking, "max_tokens": limit, **GREEDY}
-        self.same(twin.warm.stream(text, **options), twin.cold.stream(text, **options))
-        assert twin.warm.turns == twin.cold.turns
-
-    @rule(data=st.data(), limit=st.integers(1, 7))
-    def again(self, data: st.DataObject, limit: int) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        if twin.warm.turns:
-            options: dict[str, Any] = {"max_tokens": limit, **GREEDY}
-            self.same(twin.warm.regenerate_stream(**options), twin.cold.regenerate_stream(**options))
-
-    @rule(data=st.data(), images=st.sampled_from([(), (RED,), (BLUE,)]))
-    def edit(self, data: st.DataObject, images: tuple[Image.Image, ...]) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        places = [at for at, turn in enumerate(twin.warm.turns) if isinstance(turn, mm.UserTurn)]
-        if places:
-            place = data.draw(st.sampled_from(places))
-            options: dict[str, Any] = {"images": images, "max_tokens": 4, **GREEDY}
-            self.same(
-                twin.warm.edit_stream(place, "Edited?", **options),
-                twin.cold.edit_stream(place, "Edited?", **options),
-            )
-
-    @rule(data=st.data(), limit=st.integers(1, 5))
-    def go_on(self, data: st.DataObject, limit: int) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        if twin.warm.turns and twin.warm._ending is not None and not twin.warm._ending.is_whole:
-            self.same(twin.warm.continue_stream(limit), twin.cold.continue_stream(limit))
-
-    @rule(data=st.data(), pieces=st.integers(0, 3))
-    def stop(self, data: st.DataObject, pieces: int) -> None:
-        """What was stopped is left behind by both: where it stopped is chance."""
-        twin = data.draw(st.sampled_from(self.twins))
-        branch = twin.warm.branch()
-        read(branch.stream("Stopped?", max_tokens=9, **GREEDY), stop_after=pieces)
-
-    @precondition(lambda self: len(self.twins) < 3)
-    @rule(data=st.data())
-    def branch(self, data: st.DataObject) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        self.twins.append(Twin(twin.warm.branch(), twin.cold.branch()))
-
-
 def test_warm_equals_cold_whatever_is_done(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("warm and cold")
     with random_model(folder / "warm", seed=4) as warm, random_model(folder / "cold", seed=4) as cold:
-        Conversations.warm_model, Conversations.cold_model = warm, cold
-        run_state_machine_as_test(
-            Conversations,
-            settings=settings(
-                max_examples=25,
-                stateful_step_count=12,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-            ),
+        run_conversations(
+            warm,
+            cold,
+            questions=("Hm?", "What is in it, exactly?"),
+            pictures=(RED, BLUE),
+            most_tokens=7,
+            examples=25,
         )
