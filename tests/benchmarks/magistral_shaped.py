@@ -4,7 +4,9 @@
 
 For benchmarks of conversion and loading: shapes, names, dtype (bf16), shards of 5 GB and index are those of
 mistralai/Magistral-Small-2509; the values are tiles of one random block (deviation 0.02; norms are 1), so
-that writing is as fast as the disk. The tokenizer is a small valid one.
+that writing is as fast as the disk. Each parameter begins at another place of the block, whose length has no
+divisor in common with any width: no two rows are equal, and none of one parameter meets its like in another.
+The tokenizer is a small valid one.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import json
 import math
 import re
 import sys
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -79,7 +82,7 @@ Tensors = dict[str, tuple[int, ...]]
 """Name -> shape, in the order of a file."""
 
 SHARD_BYTES = 5_000_000_000
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = (1 << 24) - 2
 _ONE_IN_BF16 = b"\x80\x3f"
 
 
@@ -164,14 +167,17 @@ def content_of(tensors: Tensors) -> Iterator[bytes | memoryview]:
     text = json.dumps(header).encode()
     yield len(text).to_bytes(8, "little") + text
     block = memoryview(_random_block())
-    for shape in tensors.values():
+    for name, shape in tensors.items():
         left = _nbytes(shape)
         if len(shape) == 1:
             yield _ONE_IN_BF16 * (left // 2)
             continue
+        start = zlib.crc32(name.encode()) % (_BLOCK_BYTES // 2) * 2
         while left:
-            yield block[: min(left, len(block))]
-            left -= min(left, len(block))
+            piece = block[start : start + left]
+            yield piece
+            left -= len(piece)
+            start = 0
 
 
 def size_of(tensors: Tensors) -> int:
