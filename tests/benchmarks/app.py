@@ -262,26 +262,27 @@ def stall(*, quick: bool) -> None:
 
 
 _START = """
-import os, sys, time
-sys.path[:0] = PATHS
-from support.fake_engine import ScriptedEngine
-from magistral_mlx_tui.app import MagistralApp
-from magistral_mlx_tui.settings import Settings
-def painted(app):
-    cpu = time.process_time()
-    wall = time.time() - BORN
-    heavy = {"mlx", "numpy", "PIL", "pygments"} & {name.partition(".")[0] for name in sys.modules}
-    app.exit(message=f"PAINTED {cpu:.3f} {wall:.3f} {len(heavy)}")
-MagistralApp.on_ready = painted
-MagistralApp(ScriptedEngine()).run()
+import sys, time
+import magistral_mlx_tui.command as command
+prepared = command._engine
+def prepare(arguments):
+    from magistral_mlx_tui.app import MagistralApp
+    def painted(app):
+        cpu = time.process_time()
+        wall = time.time() - BORN
+        heavy = {"mlx", "numpy", "PIL", "pygments"} & {name.partition(".")[0] for name in sys.modules}
+        app.exit(message=f"PAINTED {cpu:.3f} {wall:.3f} {len(heavy)}")
+    MagistralApp.on_ready = painted
+    return prepared(arguments)
+command._engine = prepare
+from magistral_mlx.commands.main import main
+sys.exit(main([]))
 """
 
 
 def _first_paint() -> tuple[float, float]:
-    """Seconds of CPU and of wall time from the start of Python until the first frame is on the screen."""
-    root = Path(__file__).resolve().parents[2]
-    paths = [str(root / folder) for folder in ("tests", "src", "tui")]
-    source = _START.replace("PATHS", repr(paths)).replace("BORN", repr(time.time()))
+    """Seconds of CPU and of wall time from the start of `magistral` until its first frame."""
+    source = _START.replace("BORN", repr(time.time()))
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "LINES": "50"}
     process = subprocess.Popen(

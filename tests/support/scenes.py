@@ -239,6 +239,8 @@ async def _settled(driven: Driven) -> str:
     async with asyncio.timeout(120):
         while True:
             await driven.pilot.pause(0.2)
+            driven.screen.draw_figures()
+            await driven.pilot.pause()
             now = _same_every_time(driven.app.export_screenshot(title="magistral"))
             if now == before:
                 return now

@@ -62,8 +62,15 @@ class Driven:
                 await self.pilot.pause(0.02)
 
     async def until_phase(self, phase: str) -> None:
-        """Wait until the header shows the word `phase`."""
-        await self.until(lambda: self.text_of("#header").rstrip().endswith(phase))
+        """Wait until the header shows the word `phase`, and the rest of the screen what belongs to it."""
+        await self.until(lambda: self.text_of("#header").rstrip().endswith(phase) and self._up_to_date)
+
+    @property
+    def _up_to_date(self) -> bool:
+        """Whether all that has happened is drawn; while text streams there is always more."""
+        turn = self.app.controller.turn
+        streaming = turn is not None and turn.running
+        return streaming or not self.screen._clock.waiting
 
 
 @asynccontextmanager

@@ -1,5 +1,7 @@
 """One table: keys, slash commands, palette and help."""
 
+from collections.abc import Callable
+
 import pytest
 
 from magistral_mlx_tui.commands import COMMANDS, bindings, parse_slash
@@ -56,22 +58,45 @@ class Timers:
         self.pending.append((delay, callback))
 
 
-@pytest.mark.parametrize(("cost", "delay"), [(0.001, SHORTEST), (0.02, 0.08), (1.0, LONGEST)])
+@pytest.mark.parametrize(("cost", "delay"), [(0.001, SHORTEST), (0.01, 0.09), (1.0, LONGEST)])
 def test_slow_frames_are_drawn_less_often(cost: float, delay: float) -> None:
-    timers, drawn = Timers(), list[float]()
+    timers, drawn, work = Timers(), list[float](), [0.0]
 
     def draw() -> None:
-        timers.now += cost
+        work[0] += cost / 2
         drawn.append(timers.now)
 
-    clock = FrameClock(draw, timers.set_timer, now=lambda: timers.now)
+    def compose(measure: Callable[[], None]) -> None:
+        work[0] += cost / 2
+        measure()
+
+    clock = FrameClock(draw, timers.set_timer, compose, now=lambda: timers.now, work=lambda: work[0])
     for _ in range(3):
         clock.request()
-    assert len(timers.pending) == 1
+    assert [delay for delay, _ in timers.pending] == [SHORTEST]
     callback = timers.pending.pop()[1]
     assert callable(callback)
     callback()
     assert len(drawn) == 1
     assert clock.delay == pytest.approx(delay)
+    timers.now += delay / 2
     clock.request()
-    assert len(timers.pending) == 1
+    assert timers.pending.pop()[0] == pytest.approx(max(SHORTEST, delay / 2))
+
+
+def test_after_a_quiet_time_a_frame_comes_soon() -> None:
+    timers, work = Timers(), [0.0]
+
+    def draw() -> None:
+        work[0] += 1
+
+    clock = FrameClock(
+        draw, timers.set_timer, lambda measure: measure(), now=lambda: timers.now, work=lambda: work[0]
+    )
+    clock.request()
+    callback = timers.pending.pop()[1]
+    assert callable(callback)
+    callback()
+    timers.now += 5
+    clock.request()
+    assert timers.pending.pop()[0] == SHORTEST

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.types import CSSPathType
@@ -16,6 +17,7 @@ from magistral_mlx_tui.conversion_job import ConversionJob
 from magistral_mlx_tui.last_words import last_words
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.settings import Settings, question_options, save_settings
+from magistral_mlx_tui.tenure import EVERY_SECONDS, Tenure
 from magistral_mlx_tui.themes import DARK, DEFAULTS, LIGHT, THEMES
 from magistral_mlx_tui.thumbnail import PictureMode
 
@@ -62,6 +64,7 @@ class MagistralApp(App[None]):
         self._complaints = complaints
         self._resume = resume
         self._last_words = ExitStack()
+        self._tenure = Tenure()
         self.controller = Controller(
             engine,
             model=self.settings.model,
@@ -88,7 +91,20 @@ class MagistralApp(App[None]):
             self.chat.say(self._complaints[0])
         self.chat.bring_back(self._resume)
         self._last_words.enter_context(last_words(self._leave))
+        self._tenure.start()
+        self.set_interval(EVERY_SECONDS, self._collect)
         self.call_after_refresh(self.controller.start)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys and clicks are signs of life."""
+        if isinstance(event, events.InputEvent):
+            self._tenure.touch()
+        await super().on_event(event)
+
+    def _collect(self) -> None:
+        if self.controller.turn is not None and self.controller.turn.running:
+            self._tenure.touch()
+        self._tenure.tick()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette holds the same commands as keys, slash commands and help."""
@@ -149,5 +165,6 @@ class MagistralApp(App[None]):
     async def on_unmount(self) -> None:
         """Whatever the reason for leaving, no engine stays behind."""
         self._last_words.close()
+        self._tenure.stop()
         self.job.stop()
         await self.controller.close()

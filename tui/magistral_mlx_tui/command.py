@@ -1,6 +1,7 @@
 """`magistral app` (and `magistral` alone): opens the terminal app, or with --plain talks line by line."""
 
 import argparse
+import gc
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -74,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> int:
+    # Nothing made before the first frame is garbage; the app switches its own way of collecting on then.
+    gc.disable()
     from magistral_mlx.places import log_directory
     from magistral_mlx_tui.app import MagistralApp
     from magistral_mlx_tui.quiet_stderr import quiet_stderr
@@ -89,8 +92,11 @@ def _open(arguments: argparse.Namespace) -> int:
         complaints=complaints,
         resume=arguments.resume,
     )
-    with quiet_stderr(log_directory() / "app.log"):
-        app.run(mouse=settings.mouse and not arguments.no_mouse)
+    try:
+        with quiet_stderr(log_directory() / "app.log"):
+            app.run(mouse=settings.mouse and not arguments.no_mouse)
+    finally:
+        gc.enable()
     return app.return_code or 0
 
 

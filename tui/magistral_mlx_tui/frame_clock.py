@@ -1,12 +1,12 @@
 """When to draw: at most 25 times a second, less often when drawing is slow, never when nothing changed."""
 
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, thread_time
 
 SHORTEST, LONGEST = 0.040, 0.250
 """Seconds between two frames."""
-_REST = 4
-"""A frame is followed by a rest of this many times its duration: drawing takes a fifth of a core at most."""
+_REST = 9
+"""A frame is followed by a rest of this many times what it took: drawing takes a tenth of a core at most."""
 
 
 class FrameClock:
@@ -15,35 +15,55 @@ class FrameClock:
     Args:
         draw: draws one frame.
         set_timer: calls a function once after some seconds, as Textual's `set_timer`.
+        after_refresh: calls a function when what `draw` changed is on the screen, as Textual's
+            `call_after_refresh`: composing the screen costs more than `draw` itself.
+        shortest: seconds between two frames.
         now: seconds that only grow.
+        work: seconds for which this thread has worked.
     """
 
     def __init__(
         self,
         draw: Callable[[], None],
         set_timer: Callable[[float, Callable[[], None]], object],
+        after_refresh: Callable[[Callable[[], None]], object],
         *,
+        shortest: float = SHORTEST,
         now: Callable[[], float] = perf_counter,
+        work: Callable[[], float] = thread_time,
     ) -> None:
         self._draw = draw
         self._set_timer = set_timer
+        self._after_refresh = after_refresh
+        self._shortest = shortest
         self._now = now
+        self._work = work
         self._waiting = False
-        self._delay = SHORTEST
+        self._drawn = -LONGEST
+        self._pause = shortest
 
     @property
     def delay(self) -> float:
-        """Seconds until a frame that is requested now."""
-        return self._delay
+        """Seconds until a frame that is requested now: after a quiet time it comes soon."""
+        return max(SHORTEST, self._drawn + self._pause - self._now())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame is due."""
+        return self._waiting
 
     def request(self) -> None:
         """Something changed."""
         if not self._waiting:
             self._waiting = True
-            self._set_timer(self._delay, self._tick)
+            self._set_timer(self.delay, self._tick)
 
     def _tick(self) -> None:
         self._waiting = False
-        started = self._now()
+        before = self._work()
         self._draw()
-        self._delay = min(LONGEST, max(SHORTEST, _REST * (self._now() - started)))
+        self._drawn = self._now()
+        self._after_refresh(lambda: self._rest(self._work() - before))
+
+    def _rest(self, cost: float) -> None:
+        self._pause = max(self._shortest, min(LONGEST, _REST * cost))

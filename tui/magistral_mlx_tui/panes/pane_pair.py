@@ -74,6 +74,7 @@ class PanePair(Vertical):
         )
         self._fold = Fold.SHOW
         self._switched_by_hand = False
+        self._seeking = False
 
     def compose(self) -> ComposeResult:
         """The folded thought, the panes, the find bar."""
@@ -103,13 +104,16 @@ class PanePair(Vertical):
             thinking = turn.running and phase in (Phase.READING, Phase.THINKING)
             self._reasoning.set_live(thinking)
             self._answer.set_live(turn.running and phase is Phase.ANSWERING)
-            for pane, count in zip(self.panes, (turn.reasoning_tokens, turn.answer_tokens), strict=True):
-                pane.set_status(format_tokens(count) if count else "")
             if self._fold is Fold.FOLD:
                 self.query_one(FoldedThought).show_thought(turn, thinking=thinking)
             if not self._switched_by_hand:
                 self.set_class(phase in (Phase.READING, Phase.THINKING), "-show-reasoning")
         return any(left)
+
+    def show_counts(self, turn: Turn) -> None:
+        """Show in the borders how long both have become."""
+        for pane, count in zip(self.panes, (turn.reasoning_tokens, turn.answer_tokens), strict=True):
+            pane.set_status(format_tokens(count) if count else "")
 
     def clear(self) -> None:
         """Begin anew with empty panes."""
@@ -252,9 +256,16 @@ class PanePair(Vertical):
     def _search(self, query: str) -> None:
         for pane in self.panes:
             pane.search(query)
-        if query and any(pane.hits.count for pane in self.panes):
-            self._go_to(self._nearest())
+        self._seeking = bool(query)
+        self._seek()
         self._show_count()
+
+    def _seek(self) -> None:
+        """To the nearest hit, once all is laid out: what is not laid out yet has no hits."""
+        if self._seeking and all(pane.settled for pane in self.panes):
+            self._seeking = False
+            if any(pane.hits.count for pane in self.panes):
+                self._go_to(self._nearest())
 
     @on(FindBar.Query)
     def _query_changed(self, event: FindBar.Query) -> None:
@@ -272,6 +283,10 @@ class PanePair(Vertical):
             pane.search("")
 
     @on(StreamPane.HitsChanged)
+    def _hits_changed(self) -> None:
+        self._seek()
+        self._show_count()
+
     def _show_count(self) -> None:
         counts = [pane.hits.count for pane in self.panes]
         self.query_one(FindBar).show_count(self._current, counts[0], counts[1])

@@ -78,6 +78,11 @@ class StreamPane(ScrollView, can_focus=True):
         return self._following
 
     @property
+    def settled(self) -> bool:
+        """Whether everything is laid out for the present width."""
+        return self._layout.settled
+
+    @property
     def source_shown(self) -> bool:
         """Whether everything is shown as the model wrote it."""
         return self._source_shown

@@ -35,6 +35,8 @@ from magistral_mlx_tui.widgets.welcome import Welcome
 
 NARROW, WIDE = 80, 120
 """Columns: below the first one pane is shown at a time, from the second on both stand side by side."""
+_FIGURES_SECONDS = 0.2
+"""Between two drawings of the figures while text streams: nobody reads faster, and they cost no less."""
 
 
 class ChatScreen(ConversationActions, LookingScreen):
@@ -50,7 +52,10 @@ class ChatScreen(ConversationActions, LookingScreen):
         self._picture_mode = picture_mode
         self.desk = PictureDesk(controller, self.say)
         self._message = ""
-        self._clock = FrameClock(self._draw, self.set_timer)
+        self._clock = FrameClock(self._draw, self.set_timer, self.call_after_refresh)
+        self._figures = FrameClock(
+            self.draw_figures, self.set_timer, self.call_after_refresh, shortest=_FIGURES_SECONDS
+        )
         self._arrangement = 0
         self._editing = False
         self._set_aside = ""
@@ -95,7 +100,6 @@ class ChatScreen(ConversationActions, LookingScreen):
             self.desk.pictures, controller.model, reading_speed=self.desk.reading_speed
         )
         self.query_one(StatusLine).show_state(controller, self._message, self.options)
-        self.query_one(Gauges).show(controller)
         self.set_class(bool(turns), "-talking")
         if controller.arrangement != self._arrangement:
             self._arrangement = controller.arrangement
@@ -105,6 +109,18 @@ class ChatScreen(ConversationActions, LookingScreen):
                 self._clock.request()
         else:
             self.query_one(Welcome).show_state(controller)
+        if turns and turns[-1].running:
+            self._figures.request()
+        else:
+            self.draw_figures()
+
+    def draw_figures(self) -> None:
+        """Gauges and counts; while text streams they follow it at some distance."""
+        if not self.is_attached:
+            return
+        self.query_one(Gauges).show(self.controller)
+        if self.controller.turns:
+            self.pair.show_counts(self.controller.turns[-1])
 
     def _draw_failure(self) -> None:
         panel, failure = self.query_one(FailurePanel), self.controller.failure

@@ -41,7 +41,9 @@ class Gauges(Horizontal):
         memory, speed, context = (
             self.query_one(f"#{name}", PlainStatic) for name in ("memory", "speed", "context")
         )
-        memory.border_title = Content(memory_title(progress.telemetry, memory.content_size.width - 4))
+        title = Content(memory_title(progress.telemetry, memory.content_size.width - 4))
+        if memory.border_title != title:  # setting it draws the gauge anew
+            memory.border_title = title
         memory.show_rows(memory_rows(progress, memory.content_size.width))
         turn = controller.turn
         speed.show_rows(
