@@ -216,5 +216,5 @@ def test_a_tool_call_that_is_no_json_does_not_spoil_the_conversation(tmp_path: P
         reply = chat.ask("Weather?")
         assert reply.tool_calls == (mm.ToolCall("weather", "{oops"),)
         assert reply.ending is mm.Ending.TOOL_CALLS
-        assert chat.turns[1] == mm.AssistantTurn("Tools", "Wait")
-        chat.ask("Again?")
+        assert chat.turns[1] == mm.AssistantTurn("Tools", "Wait", reply.tool_calls)
+        assert chat.ask("Again?").reasoning == "Tools"

@@ -14,7 +14,7 @@ from magistral_mlx.generation.events import Ending, Event, Reply
 from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, Turn, UserTurn
 from magistral_mlx.question import Answered, Question, user_turn
-from magistral_mlx.tools import MOST_STEPS, answer_with_tools
+from magistral_mlx.tools import MOST_STEPS, answer_with_tools, each_tool
 
 if TYPE_CHECKING:
     from magistral_mlx.generation.cache_store import CacheStore
@@ -48,6 +48,7 @@ class Conversation:
         self._turns: tuple[Turn, ...] = tuple(turns)
         self._options = CheckedOptions()  # those of the last question
         self._ending: Ending | None = None  # of the last reply; None: not known
+        self._unfinished: AssistantTurn | None = None  # the last reply, as `continue_` takes it up
         self._replies = 0
         self._owner = object()  # stands for this conversation in the store of KV caches
         self._running: PromptCache | None = None
@@ -96,6 +97,8 @@ class Conversation:
         **options: Unpack[AskOptions],
     ) -> Reply:
         """Asks, waits and gives the reply: as `Magistral.ask`, after everything said before."""
+        if run_tools:
+            options["tools"] = each_tool(options.get("tools", ()))  # asked for again at each step
         stream = self.stream(text, images=images, **options)
         if run_tools:
             return answer_with_tools(self, stream, options, max_steps=max_steps, on_event=on_event)
@@ -219,6 +222,7 @@ class Conversation:
             self._model, system=self._system, sees=self._sees, turns=self._turns, kv_bits=self._kv_bits
         )
         branch._options, branch._ending = self._options, self._ending
+        branch._unfinished = self._unfinished
         branch._context_used = self._context_used
         return branch
 
@@ -344,6 +348,7 @@ class Conversation:
         self._turns = (*turns(), answered.as_turn())
         self._options = options
         self._ending = answered.reply.ending
+        self._unfinished = answered.as_unfinished()
         self._replies += 1
         number = self._replies
 
@@ -362,7 +367,7 @@ class Conversation:
             raise UsageError(
                 f"The last reply cannot go on: it is {self._ending.value}", "Ask the next question."
             )
-        return last
+        return last if self._unfinished is None else self._unfinished
 
     def _last_question(self) -> int:
         questions = [index for index, turn in enumerate(self._turns) if isinstance(turn, UserTurn)]

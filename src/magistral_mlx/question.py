@@ -1,6 +1,5 @@
 """One question on its way to the model: composed, encoded and begun on the owner thread."""
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -9,8 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from magistral_mlx.ask_options import CheckedOptions
 from magistral_mlx.errors import ImageError, PromptError, UsageError
-from magistral_mlx.generation.events import Ending, Reply, ToolCall
-from magistral_mlx.prompt.chat import AssistantTurn, PreparedPrompt, Turn, UserTurn, compose, encode
+from magistral_mlx.generation.events import Ending, Reply
+from magistral_mlx.prompt.chat import (
+    AssistantTurn,
+    PreparedPrompt,
+    Turn,
+    UserTurn,
+    as_tool_name,
+    compose,
+    encode,
+)
 from magistral_mlx.prompt.images import load_image
 from magistral_mlx.prompt.splicing import closed, opening, reply_marks, reply_spans, splice
 
@@ -69,6 +76,8 @@ class Answered:
     token_ids: tuple[int, ...]
     """Everything of the reply as the model wrote it, what the prompt said of it already included; () if its
     text is to be encoded again."""
+    own_ids: tuple[int, ...]
+    """The same without the closing that a schema gave an answer for want of room."""
 
     @property
     def said(self) -> bool:
@@ -76,11 +85,15 @@ class Answered:
         return bool(self.reply.reasoning or self.reply.answer or self.reply.tool_calls)
 
     def as_turn(self) -> AssistantTurn:
-        """The reply as history; tool calls that the format can't express would spoil every later turn."""
+        """The reply as history: names of tools that the format can't express would spoil every later turn."""
         reply = self.reply
-        calls = tuple(call for call in reply.tool_calls if _is_json_object(call))
+        calls = tuple(replace(call, name=as_tool_name(call.name)) for call in reply.tool_calls)
         ids = self.token_ids if calls == reply.tool_calls else ()
         return AssistantTurn(reply.reasoning, reply.answer, calls, ids)
+
+    def as_unfinished(self) -> AssistantTurn:
+        """The reply as what `continue_` goes on with: a value that was closed goes on inside."""
+        return replace(self.as_turn(), token_ids=self.own_ids)
 
     def reply_that_goes_on(self, go_on: Callable[[int | None], Reply]) -> Reply:
         """The reply, with what its `continue_` does if it can go on."""
@@ -163,7 +176,10 @@ class Question:
             self.model().caches.give_back(cache, owner=self.owner)
         if reply is None or answering is None:
             return self.settle(None)
-        return self.settle(Answered(reply=reply, token_ids=_kept_ids(answering, reply)))
+        ids = _kept_ids(answering, reply)
+        closing = answering.closing_tokens
+        own = ids[: len(ids) - closing] if closing < len(ids) else ids
+        return self.settle(Answered(reply=reply, token_ids=ids, own_ids=own))
 
     def _prompt(self, loaded: "LoadedModel") -> tuple[PreparedPrompt, tuple[int, ...]]:
         """What is read, and what of the reply stands after it already."""
@@ -195,13 +211,6 @@ class Question:
             marks=loaded.tokenizer.thought_marks,
         )
         return encode(loaded.tokenizer, messages, tools=cast("Any", self.options.tools))
-
-
-def _is_json_object(call: ToolCall) -> bool:
-    try:
-        return isinstance(json.loads(call.arguments), dict)
-    except ValueError:
-        return False
 
 
 def _kept_ids(answering: "Answering", reply: Reply) -> tuple[int, ...]:

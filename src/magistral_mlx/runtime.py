@@ -305,7 +305,7 @@ class Magistral:
         def settle(answered: Answered | None) -> Reply | None:
             if answered is None:
                 return None
-            reply = answered.as_turn()
+            reply = answered.as_unfinished()
 
             def go_on(max_tokens: int | None) -> Reply:
                 return self._answer(turn, replace(options, max_tokens=max_tokens), system, reply).reply()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.generation.events import Ending, Event, Reply
-from magistral_mlx.prompt.chat import AssistantTurn, CalledTool, ToolTurn
+from magistral_mlx.prompt.chat import AssistantTurn, CalledTool, ToolTurn, is_tool_name
 
 if TYPE_CHECKING:
     from mistral_common.protocol.instruct.tool_calls import Tool
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     Described = Tool | Mapping[str, Any]
 
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""The names that mistral-common takes."""
 MOST_STEPS = 8
 """Rounds of tool calls unless the caller says otherwise."""
 _LONGEST_RESULT = 100_000
@@ -82,7 +80,7 @@ def tool_of(function: Callable[..., object]) -> PythonTool:
     from pydantic.errors import PydanticUserError
 
     name = getattr(function, "__name__", "")
-    if not _NAME.fullmatch(name):
+    if not is_tool_name(name):
         raise UsageError(f'"{name}" is no name for a tool', "Give a function with a plain name.")
     if inspect.iscoroutinefunction(function):
         raise UsageError(f"The tool {name} is a coroutine", "Give a plain function that calls it.")
@@ -116,7 +114,28 @@ def described(tools: "Iterable[Described | Callable[..., object]]") -> "tuple[De
     Raises:
         UsageError: as `tool_of`.
     """
-    return tuple(tool_of(tool).described() if _is_function(tool) else cast("Any", tool) for tool in tools)
+    return tuple(
+        tool_of(tool).described() if _is_function(tool) else cast("Any", tool) for tool in each_tool(tools)
+    )
+
+
+def each_tool(tools: object) -> "tuple[Described | Callable[..., object], ...]":
+    """The tools one by one; a single one without a list around it is taken as what is meant.
+
+    Raises:
+        UsageError: `tools` is neither a tool nor several.
+    """
+    if _is_function(tools) or isinstance(tools, Mapping):
+        return (cast("Any", tools),)
+    if not isinstance(tools, Iterable) or isinstance(tools, str):
+        raise UsageError(f"tools is of type {type(tools).__name__}", "Give a list of Python functions.")
+    each: tuple[Any, ...] = tuple(cast("Any", tools))
+    for tool in each:
+        if isinstance(tool, str) or (callable(tool) and not _is_function(tool)):
+            raise UsageError(
+                f"A tool is of type {type(tool).__name__}", "Give Python functions, or their descriptions."
+            )
+    return each
 
 
 def python_tools(tools: "Iterable[Described | Callable[..., object]]") -> dict[str, PythonTool]:
@@ -126,7 +145,7 @@ def python_tools(tools: "Iterable[Described | Callable[..., object]]") -> dict[s
         UsageError: as `tool_of`, or one that is no function, or two of one name.
     """
     found: dict[str, PythonTool] = {}
-    for tool in tools:
+    for tool in each_tool(tools):
         if not _is_function(tool):
             raise UsageError(
                 "Only Python functions can be run as tools", "Leave out run_tools, or the others."
@@ -170,7 +189,7 @@ def answer_with_tools(
             break
         answered = conversation.turns[-1]
         calls = answered.tool_calls if isinstance(answered, AssistantTurn) else ()
-        if not calls:  # none of them could be expressed in the format
+        if not calls:  # the mark of a call, and nothing after it
             break
         reply = conversation.answer_results(*run(tools, calls), **options).reply(on_event)
     return reply

@@ -204,6 +204,12 @@ class Answering:
             answer=self._splitter.answer_tokens,
         )
 
+    @property
+    def closing_tokens(self) -> int:
+        """Tokens at the end of the reply that closed its answer for want of room, as its schema demands."""
+        cut_at = None if self.guard is None else self.guard.cut_at
+        return 0 if cut_at is None else len(self.token_ids) - cut_at
+
     def events(self) -> Generator[Event, None, None]:
         """Everything, from the first progress to Finished.
 

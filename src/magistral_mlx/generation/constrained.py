@@ -66,8 +66,11 @@ class AnswerGuard:
         self._string = StringTracker()
         self._closer = Closer(tokenizer)
         self._begun = False
-        self._left = 0
-        self._cut = self._looped = False
+        self._left = self._pushed = 0
+        self._looped = False
+        self.cut_at: int | None = None
+        """How many tokens of the reply stand before the first one that was put in for want of room; None: the
+        model wrote all of them."""
         self.is_whole = False
         """The model ended its turn after a complete answer."""
         try:
@@ -124,6 +127,7 @@ class AnswerGuard:
             self._begun, self._ending, self._tried = True, ending or [], None
         self.is_whole = token_id == self._special.eos and self._begun and self._grammar.accepts
         self._left -= 1
+        self._pushed += 1
         self._tracker.push(token_id)
         self._may_think = self._may_think and not self.thinking
 
@@ -144,7 +148,8 @@ class AnswerGuard:
         token_id = cast("int", sampler(mx.where(mx.array(cast("mx.array", mask)), logits, -mx.inf)).item())
         if self._tokenizer.is_control(token_id) or self._ending_after(token_id) is not None:
             return token_id
-        self._cut = True
+        if self.cut_at is None:
+            self.cut_at = self._pushed
         return self._closing_token()
 
     def within_thought(self, logits: mx.array) -> mx.array:
@@ -162,7 +167,8 @@ class AnswerGuard:
             return None
         if ending is Ending.COMPLETE and self._looped:
             return Ending.LOOP
-        return Ending.CUT_IN_ANSWER if ending is Ending.COMPLETE and self._cut else ending
+        was_cut = ending is Ending.COMPLETE and self.cut_at is not None
+        return Ending.CUT_IN_ANSWER if was_cut else ending
 
     def _controls(self) -> Iterator[tuple[int, bool]]:
         yield self._special.eos, self._begun and self._grammar.accepts

@@ -5,6 +5,7 @@
 can use the turns without loading it.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
     """A chat message as mistral-common takes it: one of its classes, or a dict of the same keys."""
 
 
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""The names that mistral-common takes."""
+
+
+def is_tool_name(name: str) -> bool:
+    """Whether the format can express a tool of this name."""
+    return _TOOL_NAME.fullmatch(name) is not None
+
+
+def as_tool_name(name: str) -> str:
+    """What stands in the history for the name that a model wrote: the name itself if the format knows such
+    names, else one with hyphens, which no Python function has."""
+    return name if is_tool_name(name) else re.sub(r"[^a-zA-Z0-9_-]", "-", name)[:63] + "-"
+
+
 class CalledTool(Protocol):
     """A tool call of an earlier answer; `generation.events.ToolCall` is one."""
 
@@ -31,7 +47,7 @@ class CalledTool(Protocol):
     def name(self) -> str: ...
     @property
     def arguments(self) -> str:
-        """A JSON object as text."""
+        """A JSON object as text, if the model wrote one."""
         ...
 
 
