@@ -3,8 +3,11 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from magistral_mlx.errors import MagistralError
+from magistral_mlx_convert.progress import Progress
 from magistral_mlx_convert.publish_command import add_targets, check_targets, publish
 from magistral_mlx_convert.recipe_table import RECIPE_TABLE
 
@@ -74,13 +77,59 @@ def _recipes() -> str:
     return "\n".join(["recipes, with the size of Magistral Small in GB:", *rows, fit])
 
 
+def _converted(
+    arguments: argparse.Namespace, *, show: Callable[[Progress], None], say: Callable[[str], None]
+) -> Path:
+    from magistral_mlx_convert.conversion import convert
+
+    if _is_made_already(arguments):
+        say(f"{arguments.to} is whole, of the same source and recipe: only publishing is left")
+        return Path(arguments.to).expanduser().resolve()
+    return convert(
+        arguments.source,
+        arguments.to,
+        bits=arguments.bits,
+        group_size=arguments.group_size,
+        mode=arguments.mode,
+        recipe=arguments.recipe,
+        dtype=arguments.dtype,
+        vision_bits=arguments.vision_bits,
+        revision=arguments.revision,
+        tokenizer=arguments.tokenizer,
+        resume=arguments.resume,
+        keep_source=arguments.keep_source,
+        force=arguments.force,
+        report=arguments.report,
+        progress=show,
+    )
+
+
+def _is_made_already(arguments: argparse.Namespace) -> bool:
+    """Whether this very command made the target, and was stopped while it published."""
+    if arguments.upload is None and arguments.lmstudio is None:
+        return False
+    from magistral_mlx_convert.already import is_made_already
+    from magistral_mlx_convert.recipe import choose_recipe
+
+    recipe = choose_recipe(
+        arguments.recipe,
+        bits=arguments.bits,
+        group_size=arguments.group_size,
+        mode=arguments.mode,
+        dtype=arguments.dtype,
+        vision_bits=arguments.vision_bits,
+    )
+    target = Path(arguments.to).expanduser()
+    return is_made_already(
+        target, arguments.source, recipe, revision=arguments.revision, report=arguments.report
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Converts and prints the finished folder; 130 on Ctrl-C, which keeps what is done for the next run."""
     check_targets(arguments)
     # Imported here: `magistral --help` must not load MLX.
-    from magistral_mlx_convert.conversion import convert
     from magistral_mlx_convert.json_log import JsonLog
-    from magistral_mlx_convert.progress import Progress
     from magistral_mlx_convert.progress_line import ProgressLine
     from magistral_mlx_convert.report_files import report_summary
 
@@ -93,23 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
                 log.show(event)
 
         try:
-            folder = convert(
-                arguments.source,
-                arguments.to,
-                bits=arguments.bits,
-                group_size=arguments.group_size,
-                mode=arguments.mode,
-                recipe=arguments.recipe,
-                dtype=arguments.dtype,
-                vision_bits=arguments.vision_bits,
-                revision=arguments.revision,
-                tokenizer=arguments.tokenizer,
-                resume=arguments.resume,
-                keep_source=arguments.keep_source,
-                force=arguments.force,
-                report=arguments.report,
-                progress=show,
-            )
+            folder = _converted(arguments, show=show, say=line.say)
         except KeyboardInterrupt:
             after = "run the same command again to go on" if arguments.resume else "nothing was left behind"
             line.say(f"Stopped; {after}.")

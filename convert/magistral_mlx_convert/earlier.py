@@ -38,6 +38,9 @@ def earlier_work(
     if not workplace.model.exists():
         return nothing
     claimed = journal.load(workplace.partial)
+    if claimed is None and not (workplace.partial / JOURNAL_FILE).exists():
+        tell("An earlier run was stopped before its first weight was finished: nothing of it can be used")
+        return nothing
     if claimed is None:
         tell(f"An unfinished conversion without a readable journal ({JOURNAL_FILE}) is discarded")
         return nothing

@@ -14,7 +14,11 @@ from magistral_mlx_convert.plan import Shard
 from magistral_mlx_convert.shard_file import ShardFile, sync_folder
 
 MARK_BYTES = 64 << 20
-"""Progress is made durable at the first border between two parameters after so much output."""
+"""Progress is made durable at the first border between two parameters after so much output.
+
+A run's first parameter is made durable at once: however early a run is killed again and again, each that
+lives through one parameter leaves more than it found.
+"""
 
 _QUEUED = 4
 """Pieces that may wait for the disk; the rest of the pipeline waits then."""
@@ -128,7 +132,8 @@ class ShardWriter(Thread):
             self._units += 1
             self._taken += 1
             self._errors.update(item.errors)
-            if item.settle or self._file.position - self._durable_bytes >= MARK_BYTES:
+            due = self._taken == 1 or self._file.position - self._durable_bytes >= MARK_BYTES
+            if item.settle or due:
                 self._mark(self._file)
         else:
             self._close(item.shard, self._file)

@@ -9,11 +9,13 @@ parent/.NAME.lock              held while a run works; the system lets it go how
 
 import fcntl
 import os
+import shlex
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from magistral_mlx.checkpoint import MANIFEST_FILE
 from magistral_mlx.errors import ConversionError
 from magistral_mlx_convert.shard_file import sync_folder
 from magistral_mlx_convert.system import sync
@@ -111,7 +113,10 @@ def _locked(path: Path) -> int | None:
 
 def _refuse_existing(target: Path) -> None:
     if target.exists() or target.is_symlink():
-        raise ConversionError(f"{target} already exists", "Remove it, or choose another folder with --to.")
+        remedy = "Remove it, or choose another folder with --to."
+        if (target / MANIFEST_FILE).is_file():
+            remedy += f" To publish it as it is: magistral models publish {shlex.quote(str(target))}."
+        raise ConversionError(f"{target} already exists", remedy)
 
 
 def in_gb(nbytes: int) -> str:

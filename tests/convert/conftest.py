@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from support.hub_server import Hub, serving
+from support.hf_checkpoint import INDEX, change_json, read_raw, write_raw
+from support.hub_server import SHARDS, Hub, serving
 from support.random_checkpoint import write_source
 
 
@@ -26,3 +27,19 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
         )
         yield hub
+
+
+@pytest.fixture
+def sorted_shards(hub: Hub) -> None:
+    """Whole parts of the model in each file, in the order in which Transformers saves them, as on the hub."""
+    tensors = {name: tensor for file in SHARDS for name, tensor in read_raw(hub.folder / file).items()}
+    places = {name: SHARDS[_part_of(name)] for name in tensors}
+    for file in SHARDS:
+        write_raw(hub.folder / file, {name: tensors[name] for name in tensors if places[name] == file})
+    change_json(hub.folder / INDEX, lambda index: index.update(weight_map=places))
+
+
+def _part_of(name: str) -> int:
+    if name.startswith(("vision_tower.", "multi_modal_projector.", "language_model.model.embed_tokens.")):
+        return 0
+    return 1 if name.startswith("language_model.model.layers.0.") else 2

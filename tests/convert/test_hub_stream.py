@@ -11,25 +11,9 @@ from magistral_mlx.errors import CheckpointError, ConversionError, MagistralErro
 from magistral_mlx_convert import Progress, Stage, convert, plan, shard_writer, stream
 from magistral_mlx_convert.sources.hub_files import HubFiles
 from support.hf_checkpoint import INDEX, NAN, change_json, digests, read_raw, write_raw
-from support.hub_server import REPOSITORY, Hub
+from support.hub_server import REPOSITORY, SHARDS, Hub
 
-SHARDS = [f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
-
-
-@pytest.fixture(autouse=True)
-def sorted_shards(hub: Hub) -> None:
-    """Whole parts of the model in each file, in the order in which Transformers saves them, as on the hub."""
-    tensors = {name: tensor for file in SHARDS for name, tensor in read_raw(hub.folder / file).items()}
-    places = {name: SHARDS[part_of(name)] for name in tensors}
-    for file in SHARDS:
-        write_raw(hub.folder / file, {name: tensors[name] for name in tensors if places[name] == file})
-    change_json(hub.folder / INDEX, lambda index: index.update(weight_map=places))
-
-
-def part_of(name: str) -> int:
-    if name.startswith(("vision_tower.", "multi_modal_projector.", "language_model.model.embed_tokens.")):
-        return 0
-    return 1 if name.startswith("language_model.model.layers.0.") else 2
+pytestmark = pytest.mark.usefixtures("sorted_shards")
 
 
 @pytest.fixture

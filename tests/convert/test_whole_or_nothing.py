@@ -4,11 +4,9 @@ import errno
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +22,7 @@ from magistral_mlx_convert.shard_file import ShardFile
 from magistral_mlx_convert.sources.huggingface import HuggingFaceFolder
 from magistral_mlx_convert.workplace import open_workplace
 from support.hf_checkpoint import digests
-from support.killed_conversion import Job, run_and_kill
-from support.random_checkpoint import tiny_config, write_source
+from support.random_checkpoint import write_source
 
 SMALL = {"SHARD_BYTES": 60_000, "MARK_BYTES": 20_000, "CHUNK_BYTES": 8_000}
 """Bounds that make a tiny checkpoint a long job: several shards, marks inside them, many chunks."""
@@ -227,64 +224,6 @@ def plan_of(case: Case) -> plan.Plan:
     source = HuggingFaceFolder(case.source)
     config = parse_config(source.config)
     return plan.make_plan(config, map_tensors(config, source.tensors), choose_recipe())
-
-
-# Death: the process is killed at its nth step towards the disk.
-
-
-def job_of(case: Case) -> Job:
-    return Job(source=str(case.source), target=case.target, bounds=SMALL)
-
-
-def steps_of(job: Job, folder: Path) -> int:
-    """How many steps an undisturbed run takes."""
-    undisturbed = replace(job, target=folder / "counted")
-    assert run_and_kill(undisturbed, at=0, steps_file=folder / "steps") == 0
-    return int((folder / "steps").read_text())
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)  # ten seconds on a quiet machine; sixty processes on a busy one
-def test_fifty_kills_over_one_conversion_leave_the_bytes_of_an_undisturbed_one(
-    tmp_path: Path,
-) -> None:
-    config = tiny_config()
-    config["text_config"]["num_hidden_layers"] = 12  # so that there is work for fifty lives
-    source = write_source(tmp_path / "hf", config=config, shards=2)
-    (tmp_path / "work").mkdir()
-    case = Case(source, tmp_path / "work" / "out", digests(convert(source, tmp_path / "undisturbed")))
-    job, chance = job_of(case), random.Random(50)
-    steps = steps_of(job, tmp_path)
-    assert steps > 1000
-    deaths = 0
-    # On average a fiftieth of the way each, of which what follows the last mark is lost.
-    while deaths < 50:
-        code = run_and_kill(job, at=chance.randint(1, steps // 25), steps_file=tmp_path / "none")
-        assert code == -signal.SIGKILL, f"after {deaths} deaths"
-        assert not case.target.exists()
-        deaths += 1
-    notes = notes_of(case)
-    assert "Going on where an earlier run stopped" in notes
-    assert digests(case.target) == case.expected
-    assert case.leftovers() == ["out"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_killed_at_any_step_nothing_looks_whole_and_the_next_run_finishes(case: Case, tmp_path: Path) -> None:
-    job = job_of(case)
-    steps = steps_of(job, tmp_path)
-    # the last steps (small files, rename, clearing up) one by one, the long middle here and there
-    for fatal in [1, 2, 3, *range(30, steps - 24, steps // 4), *range(steps - 24, steps + 1, 2)]:
-        assert run_and_kill(job, at=fatal, steps_file=tmp_path / "none") == -signal.SIGKILL
-        if case.target.exists():
-            # only once the rename is done
-            assert fatal >= steps - 3
-        else:
-            convert(case.source, case.target)
-        assert digests(case.target) == case.expected, f"killed at step {fatal} of {steps}"
-        shutil.rmtree(case.target)
-        shutil.rmtree(case.partial, ignore_errors=True)
 
 
 # The disk.

@@ -5,18 +5,20 @@ and writes down every request.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from urllib.parse import unquote, urlsplit
+
+from support.loopback import Answering, listening
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "someone/Tiny-Magistral"
+SHARDS = [f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
+"""Of the repository of the tests' fixture `hub`."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +76,12 @@ def serving(folder: Path, *, contents: Mapping[str, Content] | None = None) -> I
     class Handler(_Handler):
         state = hub
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with listening(Handler) as hub.endpoint:
         yield hub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter, which knows its do_GET
     state: Hub
-
-    def log_message(self, *_: object) -> None:
-        """Silent."""
 
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
@@ -104,21 +94,22 @@ class _Handler(BaseHTTPRequestHandler):
         byte_range = self.headers.get("Range")
         self.state.requests.append(f"{self.command} {path}" + (f" {byte_range}" if byte_range else ""))
         if self.state.status is not None:
-            self._send(self.state.status, b"{}")
+            self.send_json({}, status=self.state.status)
         elif path == f"/api/models/{REPOSITORY}" or re.fullmatch(
             f"/api/models/{REPOSITORY}/revision/(main|v1|{COMMIT})", path
         ):
-            self._send(200, json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": []}).encode())
+            self.send_json({"id": REPOSITORY, "sha": COMMIT, "siblings": []})
         elif path.startswith(f"/api/models/{REPOSITORY}/revision/"):
-            self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
+            self._refuse("RevisionNotFound", "Invalid rev id")
         elif path.startswith(f"/api/models/{REPOSITORY}/tree/{COMMIT}"):
-            self._send(200, json.dumps(self._tree()).encode())
+            self.send_json(self._tree())
         elif match := re.fullmatch(f"/{REPOSITORY}/resolve/{COMMIT}/([^/]+)", path):
             self._send_file(match.group(1), with_body=with_body, byte_range=byte_range)
         else:
-            self._send(
-                404, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
-            )
+            self._refuse("RepoNotFound", "Repository not found")
+
+    def _refuse(self, code: str, message: str) -> None:
+        self.send_json({}, status=404, headers={"X-Error-Code": code, "X-Error-Message": message})
 
     def _tree(self) -> list[dict[str, object]]:
         files = [_entry(path) for path in sorted(self.state.folder.iterdir())]
@@ -127,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self, name: str, *, with_body: bool, byte_range: str | None) -> None:
         path = self.state.folder / name
         if name not in self.state.contents and not path.is_file():
-            self._send(404, b"{}", {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"})
+            self._refuse("EntryNotFound", "Entry not found")
             return
         content = self.state.contents.get(name) or Content.of(path)
         etag = content.sha256 if name.endswith(".safetensors") else _git_object(path)
@@ -138,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             start, end = int(first), min(int(last) + 1, content.size) if last else content.size
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{content.size}"
             status = 206
-        self._head(status, headers, length=end - start)
+        self.send_head(status, headers, length=end - start)
         if with_body:
             disturbed = name.endswith(".safetensors") and not _is_probe(byte_range)
             for piece in self._disturbed(content, start, end) if disturbed else content.pieces(start, end):
@@ -156,18 +147,6 @@ class _Handler(BaseHTTPRequestHandler):
             yield bytes([bytes(*content.pieces(end - 1, end))[0] ^ 1])
         else:
             yield from content.pieces(start, end)
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self._head(status, headers or {}, length=len(content))
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def _head(self, status: int, headers: dict[str, str], *, length: int) -> None:
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
 
 
 def _is_probe(byte_range: str | None) -> bool:

@@ -6,14 +6,15 @@ LFS), and keeps what it was given: nothing is visible in `files` before a commit
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
+
+from support.loopback import Answering, listening
 
 COMMIT = "fedcba9876543210fedcba9876543210fedcba98"
 
@@ -34,6 +35,15 @@ class UploadHub:
     refuse_after: int | None = None
     """So many large files are taken; the next ones get a 403."""
     forbidden: bool = False
+    requests: int = 0
+    at_request: Callable[[int], None] | None = None
+    """Called with the number of each request, from 1, when half of it is here."""
+
+    def arrived(self) -> None:
+        """Half of a request is here."""
+        self.requests += 1
+        if self.at_request is not None:
+            self.at_request(self.requests)
 
 
 @contextmanager
@@ -44,68 +54,67 @@ def taking_uploads() -> Iterator[UploadHub]:
     class Handler(_Handler):
         state = hub
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with listening(Handler) as hub.endpoint:
         yield hub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter, which knows its do_GET
     state: UploadHub
 
-    def log_message(self, *_: object) -> None:
-        """Silent."""
-
     def do_GET(self) -> None:
+        self.state.arrived()
         siblings = [{"rfilename": name} for name in self.state.files]
         tree = [{"type": "file", "path": name, "size": 1, "oid": "0"} for name in self.state.files]
-        self._json(tree if "/tree/" in self.path else {"id": "me/model", "sha": COMMIT, "siblings": siblings})
+        self.send_json(
+            tree if "/tree/" in self.path else {"id": "me/model", "sha": COMMIT, "siblings": siblings}
+        )
 
     def do_POST(self) -> None:
         body = self._body()
         path = urlsplit(self.path).path
         if self.state.forbidden:
-            self._json({"error": "no"}, status=403)
+            self.send_json({"error": "no"}, status=403)
         elif path == "/api/repos/create":
             self.state.private = json.loads(body).get("private", json.loads(body).get("visibility"))
-            self._json({"url": f"{self.state.endpoint}/me/model", "id": "me/model", "name": "me/model"})
+            self.send_json({"url": f"{self.state.endpoint}/me/model", "id": "me/model", "name": "me/model"})
         elif path == "/api/validate-yaml":
-            self._json({"errors": [], "warnings": []})
+            self.send_json({"errors": [], "warnings": []})
         elif "/preupload/" in path:
             asked = json.loads(body)["files"]
-            self._json({"files": [_answer(each["path"]) for each in asked]})
+            self.send_json({"files": [_answer(each["path"]) for each in asked]})
         elif path.endswith("/info/lfs/objects/batch"):
-            self._json(
+            self.send_json(
                 {"transfer": "basic", "objects": [self._action(o) for o in json.loads(body)["objects"]]}
             )
         elif "/commit/" in path:
             self._commit([json.loads(line) for line in body.splitlines()])
         else:
-            self._json({"error": f"unexpected {path}"}, status=404)
+            self.send_json({"error": f"unexpected {path}"}, status=404)
 
     def do_PUT(self) -> None:
         body = self._body()
-        if self.state.refuse_after is not None and len(self.state.sent) >= self.state.refuse_after:
-            self._json({"error": "enough"}, status=403)
-            return
         digest = sha256(body).hexdigest()
+        if self.state.at_request is not None and not self.path.endswith(digest):
+            self.close_connection = True  # whoever sent it is dead
+            return
+        if self.state.refuse_after is not None and len(self.state.sent) >= self.state.refuse_after:
+            self.send_json({"error": "enough"}, status=403)
+            return
         assert self.path.endswith(digest)
         self.state.objects[digest] = body
         self.state.sent.append(digest)
-        self._json({})
+        self.send_json({})
 
     def _body(self) -> bytes:
+        """The request's content; less, where the sender died."""
         if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            begun = self.rfile.read(length // 2)
+            self.state.arrived()
+            return begun + self.rfile.read(length - length // 2)
+        self.state.arrived()
         parts: list[bytes] = []
-        while size := int(self.rfile.readline(), 16):
+        while size := int(self.rfile.readline() or b"0", 16):
             parts.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()
@@ -127,15 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
                 del self.state.files[value["path"]]
         self.state.commits += 1
         url = f"{self.state.endpoint}/me/model/commit/{COMMIT}"
-        self._json({"success": True, "commitOid": COMMIT, "commitUrl": url})
-
-    def _json(self, value: object, *, status: int = 200) -> None:
-        content = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.send_json({"success": True, "commitOid": COMMIT, "commitUrl": url})
 
 
 def _answer(path: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """A conversion in a process of its own that kills itself with SIGKILL at its nth step towards the disk.
 
-Steps are writes, flushes, renames and removals. A write on which it dies is torn: half of it arrives.
+Steps are writes, flushes, renames and removals, and each layer of a report. A write on which it dies is torn:
+half of it arrives.
 Processes are forked from a server that has imported everything, so that many of them cost little; on a Mac,
 where forking after an import of Metal is not safe, they are started anew.
 """
@@ -10,13 +11,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants
 
 from magistral_mlx_convert import conversion, journal, plan, shard_file, shard_writer, stream, workplace
+from magistral_mlx_convert.comparison import calibration
+from magistral_mlx_convert.comparison.streamed_model import StreamedModel
 from magistral_mlx_convert.sources.growing_file import GrowingFile
 
 _PATIENCE = 240.0
@@ -24,9 +27,19 @@ _PATIENCE = 240.0
 # Not this module: the server knows only what is installed.
 _IMPORTED_ONCE = [
     "magistral_mlx_convert.conversion",
+    "magistral_mlx_convert.comparison.comparing",
     "magistral_mlx_convert.sources.hub",
     "magistral_mlx.telemetry",
 ]
+
+
+BOUNDS: Mapping[str, Any] = {
+    "SHARD_BYTES": plan,
+    "MARK_BYTES": shard_writer,
+    "CHUNK_BYTES": stream,
+    "LONGEST": calibration,
+}
+"""What may be bounded, and the module that has it."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +49,12 @@ class Job:
     source: str
     target: Path
     bounds: Mapping[str, int]
-    """SHARD_BYTES, MARK_BYTES and CHUNK_BYTES."""
+    """Of those in `BOUNDS`."""
     hub: tuple[str, Path] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of `convert`."""
+    only: str | None = None
+    """Only steps of this name count, such as `pass_layer` or `write_bytes`."""
 
 
 def run_and_kill(job: Job, *, at: int, steps_file: Path) -> int:
@@ -55,17 +72,17 @@ def run_and_kill(job: Job, *, at: int, steps_file: Path) -> int:
 
 
 def _convert(job: Job, at: int, steps_file: Path) -> None:
-    plan.SHARD_BYTES = job.bounds["SHARD_BYTES"]
-    shard_writer.MARK_BYTES = job.bounds["MARK_BYTES"]
-    stream.CHUNK_BYTES = job.bounds["CHUNK_BYTES"]
+    for name, value in job.bounds.items():
+        setattr(BOUNDS[name], name, value)
     if job.hub is not None:
-        _turn_to(*job.hub)
-    steps = _arm(at)
-    conversion.convert(job.source, job.target)
+        turn_to(*job.hub)
+    steps = _arm(at, only=job.only)
+    conversion.convert(job.source, job.target, **job.options)
     steps_file.write_text(str(steps()))
 
 
-def _turn_to(endpoint: str, cache: Path) -> None:
+def turn_to(endpoint: str, cache: Path) -> None:
+    """Turns the hub library of this process towards a stand-in."""
     constants.ENDPOINT = endpoint
     constants.HUGGINGFACE_CO_URL_TEMPLATE = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     constants.HF_HUB_CACHE = str(cache)
@@ -73,14 +90,15 @@ def _turn_to(endpoint: str, cache: Path) -> None:
     constants.DOWNLOAD_CHUNK_SIZE = 20_000
 
 
-def _arm(at: int) -> Callable[[], int]:
+def _arm(at: int, *, only: str | None) -> Callable[[], int]:
     """Wraps everything that reaches the disk; returns what counts the steps so far."""
     count = 0
 
-    def dies() -> bool:
+    def dies(name: str) -> bool:
         nonlocal count
-        count += 1
-        return count == at
+        counts = only in (None, name)
+        count += counts
+        return counts and count == at
 
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -89,7 +107,7 @@ def _arm(at: int) -> Callable[[], int]:
         original = getattr(owner, name)
 
         def step(*arguments: Any, **options: Any) -> Any:
-            if dies():
+            if dies(name):
                 die()
             return original(*arguments, **options)
 
@@ -99,7 +117,7 @@ def _arm(at: int) -> Callable[[], int]:
         original = getattr(owner, name)
 
         def step(self: Any, data: Any) -> Any:
-            if dies():
+            if dies(name):
                 original(self, memoryview(data)[: len(data) // 2])
                 die()
             return original(self, data)
@@ -109,6 +127,7 @@ def _arm(at: int) -> Callable[[], int]:
     torn(shard_file.ShardFile, "append")
     torn(GrowingFile, "write")
     torn(Path, "write_bytes")
+    before(StreamedModel, "pass_layer")
     before(shard_file.ShardFile, "sync")
     before(journal, "write_durably")
     before(shard_writer, "sync_folder")

@@ -6,7 +6,7 @@ show is told after them as an assistant would.
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -30,6 +30,10 @@ class Sample:
     token_ids: tuple[int, ...]
     scored_from: int
     images: tuple[PreparedImage, ...] = ()
+
+
+BATCH_TOKENS = 1024
+"""Tokens, filled-up ones included, that pass a layer at a time. Each batch reads the layer's weights anew."""
 
 
 _PICTURES: tuple[tuple[Grid | BarChart, str], ...] = (
@@ -66,6 +70,17 @@ def samples(tokenizer: Tokenizer, *, seeing: bool, texts: Mapping[str, str] | No
         for language, text in sorted((texts or calibration_texts()).items())
     ]
     return [*read, *(_picture_sample(tokenizer, *each) for each in _PICTURES)] if seeing else read
+
+
+def batches(read: Sequence[Sample]) -> list[list[Sample]]:
+    """The same in the same order, cut so that a batch has few tokens once all its samples are as long."""
+    cut: list[list[Sample]] = []
+    for sample in read:
+        longest = max(len(each.token_ids) for each in [sample, *(cut[-1] if cut else ())])
+        if not cut or (len(cut[-1]) + 1) * longest > BATCH_TOKENS:
+            cut.append([])
+        cut[-1].append(sample)
+    return cut
 
 
 def calibration_texts() -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from magistral_mlx.model_config import ModelConfig, parse_config
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.tokenizer import Tokenizer
-from magistral_mlx_convert.comparison.calibration import Sample, samples
+from magistral_mlx_convert.comparison.calibration import Sample, batches, samples
 from magistral_mlx_convert.comparison.divergence import Integers, diverge
 from magistral_mlx_convert.comparison.figures import Comparison, figures_of
 from magistral_mlx_convert.comparison.streamed_model import StreamedModel
@@ -68,18 +68,20 @@ def _compare(
 ) -> Comparison:
     layers = config.text.num_hidden_layers
     ours, theirs = StreamedModel(config, source), StreamedModel(config, result)
+    cut = batches(read)
     progress(0, layers + 2)
-    ours_states, theirs_states = ours.embed(read), theirs.embed(read)
+    ours_states, theirs_states = [ours.embed(batch) for batch in cut], [theirs.embed(batch) for batch in cut]
     differences: list[float] = []
     for index in range(layers):
         progress(index + 1, layers + 2)
-        ours_states, theirs_states = ours.layer(index, ours_states), theirs.layer(index, theirs_states)
-        differences.append(_difference(ours_states, theirs_states, read))
+        ours.pass_layer(index, ours_states)
+        theirs.pass_layer(index, theirs_states)
+        differences.append(_difference(ours_states, theirs_states, cut))
     progress(layers + 1, layers + 2)
-    places, targets, groups = _scored(read)
+    targets, groups = _scored(read)
     divergence = diverge(
-        ours.normalized(_picked(ours_states, places)),
-        theirs.normalized(_picked(theirs_states, places)),
+        _predicting(ours, ours_states, cut),
+        _predicting(theirs, theirs_states, cut),
         ours.head(),
         theirs.head(),
         targets,
@@ -93,30 +95,35 @@ def _compare(
     )
 
 
-def _scored(read: list[Sample]) -> tuple[mx.array, Integers, list[str]]:
-    """Of each compared prediction: [sample, place], the token that really follows, the group."""
-    places: list[tuple[int, int]] = []
-    targets: list[int] = []
-    groups: list[str] = []
-    for number, sample in enumerate(read):
-        for place in range(sample.scored_from, len(sample.token_ids)):
-            places.append((number, place - 1))
-            targets.append(sample.token_ids[place])
-            groups.append(sample.group)
-    return mx.array(places), np.array(targets, np.int64), groups
+def _scored(read: list[Sample]) -> tuple[Integers, list[str]]:
+    """Of each compared prediction: the token that really follows, the group."""
+    targets = [token for sample in read for token in sample.token_ids[sample.scored_from :]]
+    groups = [sample.group for sample in read for _ in sample.token_ids[sample.scored_from :]]
+    return np.array(targets, np.int64), groups
 
 
-def _picked(states: mx.array, places: mx.array) -> mx.array:
-    return states[places[:, 0], places[:, 1]]
+def _predicting(model: StreamedModel, states: list[mx.array], cut: list[list[Sample]]) -> mx.array:
+    """[predictions, hidden]: what the head reads for them. `states` is used up: there is no room for both."""
+    picked: list[mx.array] = []
+    for batch in cut:
+        of_batch = states.pop(0)
+        picked += [
+            model.normalized(of_batch[number, sample.scored_from - 1 : len(sample.token_ids) - 1])
+            for number, sample in enumerate(batch)
+        ]
+    joined = mx.concatenate(picked)
+    mx.eval(joined)
+    return joined
 
 
-def _difference(ours: mx.array, theirs: mx.array, read: list[Sample]) -> float:
+def _difference(ours: list[mx.array], theirs: list[mx.array], cut: list[list[Sample]]) -> float:
     """Root mean square of what differs, over that of the source; what fills samples up does not count."""
     noise, signal = 0.0, 0.0
-    for number, sample in enumerate(read):
-        a, b = ours[number, : len(sample.token_ids)], theirs[number, : len(sample.token_ids)]
-        noise += float(mx.sum(mx.square(a - b)))
-        signal += float(mx.sum(mx.square(a)))
+    for a_batch, b_batch, batch in zip(ours, theirs, cut, strict=True):
+        for number, sample in enumerate(batch):
+            a, b = a_batch[number, : len(sample.token_ids)], b_batch[number, : len(sample.token_ids)]
+            noise += float(mx.sum(mx.square(a - b)))
+            signal += float(mx.sum(mx.square(a)))
     return float(f"{(noise / signal) ** 0.5:.5g}") if signal else 0.0
 
 

@@ -6,7 +6,7 @@ The forward pass is the runtime's own (`magistral_mlx.model`); only what holds a
 # pyright: reportUnknownMemberType=false
 # Reason: mlx leaves *shape, *axes and *args of its array methods without types.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import mlx.core as mx
@@ -24,7 +24,7 @@ _HEAD = "language_model.lm_head.weight"
 
 
 class StreamedModel:
-    """Runs all samples through one layer after the other."""
+    """Runs batches of samples through one layer after the other."""
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
@@ -32,29 +32,33 @@ class StreamedModel:
         self._model = MagistralModel(config)
         _leave_weights_on_disk(self._model, weights)
 
-    def embed(self, samples: list[Sample]) -> mx.array:
+    def embed(self, batch: Sequence[Sample]) -> mx.array:
         """[samples, longest, hidden]: prompts with their pictures, filled up at the end.
 
         What is filled up does not matter: no position sees those after it.
         """
-        longest = max(len(sample.token_ids) for sample in samples)
+        longest = max(len(sample.token_ids) for sample in batch)
         rows: list[mx.array] = []
-        for sample in samples:
+        for sample in batch:
             features = [self._model.encode_image(mx.array(image.pixels)) for image in sample.images]
             states = self._model.embed_prompt(sample.token_ids, features)
             rows.append(mx.pad(states, [(0, longest - len(sample.token_ids)), (0, 0)]))
             mx.eval(rows[-1])
-        return mx.stack(rows)
+        stacked = mx.stack(rows)
+        mx.eval(stacked)
+        return stacked
 
-    def layer(self, index: int, states: mx.array) -> mx.array:
-        """The states after layer `index`."""
-        after = decode_layer(self._model.language_model, index, states)
-        mx.eval(after)
-        return after
+    def pass_layer(self, index: int, states: list[mx.array]) -> None:
+        """Puts the states after layer `index` in the place of those before it, batch by batch."""
+        for place, before in enumerate(states):
+            states[place] = decode_layer(self._model.language_model, index, before)
+            mx.eval(states[place])
 
     def normalized(self, states: mx.array) -> mx.array:
-        """What the head reads."""
-        return normalize(self._model.language_model, states)
+        """What the head reads, evaluated."""
+        normed = normalize(self._model.language_model, states)
+        mx.eval(normed)
+        return normed
 
     def head(self) -> Iterator[tuple[int, mx.array]]:
         """The head's rows: the first token id of each piece and its weights."""
@@ -77,27 +81,34 @@ class _Linear(nn.Module):
 
 
 class _GatedMLP(nn.Module):
-    """SwiGLU; the gate's and the up projection's outputs are never held whole beside each other."""
+    """SwiGLU; its inner activations stay in the pieces in which they arise."""
 
     def __init__(self, weights: Weights, path: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # mlx leaves it unannotated
         self._source, self._path = weights, path
-        self._down = _Linear(weights, f"{path}.down_proj.weight")
 
     def __call__(self, x: mx.array) -> mx.array:
         """[..., hidden] -> [..., hidden], evaluated."""
-        flat = x.reshape(-1, x.shape[-1])
+        inner = list(self._inner(x.reshape(-1, x.shape[-1])))
         parts: list[mx.array] = []
+        for _, rows in chunks(self._source, f"{self._path}.down_proj.weight"):
+            parts.append(
+                sum(
+                    (product(piece, rows[:, first : first + piece.shape[1]]) for first, piece in inner),
+                    start=mx.array(0.0),
+                )
+            )
+            mx.eval(parts[-1])
+        return mx.concatenate(parts, axis=-1).reshape(x.shape)
+
+    def _inner(self, flat: mx.array) -> Iterator[tuple[int, mx.array]]:
         gates = chunks(self._source, f"{self._path}.gate_proj.weight")
         ups = chunks(self._source, f"{self._path}.up_proj.weight")
-        for (_, gate), (_, up) in zip(gates, ups, strict=True):
+        for (first, gate), (_, up) in zip(gates, ups, strict=True):
             gated = product(flat, gate)
-            parts.append(gated * mx.sigmoid(gated) * product(flat, up))
-            mx.eval(parts[-1])
-        inner = mx.concatenate(parts, axis=-1)
-        mx.eval(inner)
-        parts.clear()
-        return self._down(inner).reshape(x.shape)
+            piece = gated * mx.sigmoid(gated) * product(flat, up)
+            mx.eval(piece)
+            yield first, piece
 
 
 class _Embedding(nn.Module):

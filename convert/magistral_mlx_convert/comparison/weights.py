@@ -16,8 +16,8 @@ from magistral_mlx_convert.kernel import Buffer
 from magistral_mlx_convert.mapping import WeightMap
 from magistral_mlx_convert.sources.source import Source, SourceTensor
 
-CHUNK_WEIGHTS = 16 << 20
-"""Weights that are read at a time: 64 MB in float32."""
+CHUNK_WEIGHTS = 4 << 20
+"""Weights that are read at a time: 16 MB in float32. Up to four such pieces are there at once."""
 
 
 class Weights(Protocol):
