@@ -84,6 +84,32 @@ def test_another_models_file_is_refused(chance: mm.Magistral, tmp_path: Path) ->
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("changed", "value", "told"),
+    [
+        ("cache_file.FORMAT", "0", "was written by another version"),
+        ("loaded_model.float_bytes_here", lambda: 2, "belongs to another model or kind of machine"),
+    ],
+)
+def test_a_file_of_other_software_is_refused(
+    chance: mm.Magistral, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, value: Any, told: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(f"magistral_mlx.generation.{changed}", value)
+        with mm.load(chance.path) as elsewhere:
+            chat = elsewhere.conversation()
+            chat.ask("One?", **GREEDY)
+            chat.save(tmp_path / "a")
+    chat = chance.conversation()
+    before = chat.ask("One?", **GREEDY)
+    for opening in (chance.load_conversation, chat.load_cache):
+        with pytest.raises(mm.CacheFileError, match=told) as refused:
+            opening(tmp_path / "a")
+        assert "\n" not in str(refused.value)
+        assert refused.value.remedy
+    assert chat.ask("Two?", **GREEDY).stats.cached_tokens >= before.stats.prompt_tokens
+
+
 def test_every_kind_of_damage_is_refused(chance: mm.Magistral, tmp_path: Path) -> None:
     chat = chance.conversation()
     chat.ask("One?", images=[RED], **GREEDY)

@@ -16,6 +16,7 @@ from magistral_mlx.engine.protocol import (
     EngineEvent,
     Failed,
     Prefill,
+    Progress,
     Ready,
     Reasoning,
     SavedTurn,
@@ -83,6 +84,41 @@ async def killed_in_mid_thought(engine: ChildEngine) -> None:
             process.kill()
     assert isinstance(events[-1], Failed)
     assert events[-1].engine_lost
+
+
+async def kv_bytes_of(engine: ChildEngine | LocalEngine, *, empty: bool = False) -> int:
+    """As the gauges show it, once they show some (or none)."""
+    async for event in engine.watch():
+        if isinstance(event, Progress) and event.kv_bytes is not None and (event.kv_bytes == 0) == empty:
+            return event.kv_bytes
+    raise AssertionError("the engine said nothing more")
+
+
+async def each_width_takes_its_bytes(engine: ChildEngine | LocalEngine) -> None:
+    """The same short question in each width, each in a conversation of its own."""
+    sizes: dict[int | None, int] = {}
+    for bits in (None, 8, 4):
+        async for _ in engine.ask(AskRequest("What is 4 + 3?", kv_bits=bits, max_tokens=8)):
+            pass
+        sizes[bits] = await kv_bytes_of(engine)
+        async for _ in engine.ask(AskRequest("And now?", max_tokens=8)):  # the conversation keeps its width
+            pass
+        assert await kv_bytes_of(engine) == sizes[bits]
+        await engine.new_conversation()
+        await kv_bytes_of(engine, empty=True)
+    plain = sizes[None]
+    # A byte, or half of one, for four; and a scale and a bias of four bytes each for every 32 numbers.
+    assert sizes == {None: plain, 8: plain * (8 + 2) // 32, 4: plain * (4 + 2) // 32}
+
+
+async def test_the_width_of_the_cache_reaches_the_runtime(local: LocalEngine) -> None:
+    await each_width_takes_its_bytes(local)
+
+
+@pytest.mark.slow
+async def test_the_width_of_the_cache_reaches_the_child(child: ChildEngine, model: str) -> None:
+    await start(child, model)
+    await each_width_takes_its_bytes(child)
 
 
 async def stopped_early(engine: ChildEngine | LocalEngine) -> Done:

@@ -70,6 +70,7 @@ class ScriptedRuntime:
     def __init__(self) -> None:
         self.turns = 0
         self.closed = False
+        self.kv_bytes: int | None = None
 
     def load(self, model: str | None, report: Report) -> EngineModel:
         report(Loading("Reading", 0, 2))
@@ -85,6 +86,7 @@ class ScriptedRuntime:
     def stream(self, request: AskRequest) -> EventStream:
         stream = ScriptedStream(request.text, self.turns)
         self.turns += 1
+        self.kv_bytes = 100 * (request.kv_bits or 16)
         return stream
 
     def continue_(self, max_tokens: int | None) -> EventStream:
@@ -93,7 +95,7 @@ class ScriptedRuntime:
         return ScriptedStream(f"say:more say:{max_tokens}", self.turns)
 
     def new_conversation(self) -> None:
-        self.turns = 0
+        self.turns = self.kv_bytes = 0
 
     def open_conversation(self, turns: Sequence[SavedTurn], system: str | None) -> None:
         if any(turn.images for turn in turns):

@@ -27,6 +27,13 @@ class MagistralRuntime:
         self._model: Magistral | None = None
         self._conversation: Conversation | None = None
 
+    @property
+    def kv_bytes(self) -> int | None:
+        """See EngineRuntime.kv_bytes."""
+        if self._model is None:
+            return None
+        return 0 if self._conversation is None else self._conversation.kv_bytes
+
     def load(self, model: str | None, report: Report) -> EngineModel:
         """See EngineRuntime.load."""
         from magistral_mlx import runtime  # late: it is what takes the time

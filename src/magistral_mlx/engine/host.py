@@ -51,8 +51,6 @@ IDLE_INTERVAL = 1.0
 STALL_SECONDS = 600.0
 """Seconds without an event after which a running answer counts as hung. The longest honest silence is one
 large picture or one prefill chunk on a slow machine; a GPU that hangs stays silent for ever."""
-KV_SHARES = {16: 1.0, 8: 17 / 32, 4: 9 / 32}
-"""What a token takes in a KV cache of that width, in groups of 64, against 16 bits."""
 
 Emit = Callable[[int, Message], None]
 Abandon = Callable[[Failed], None]
@@ -89,7 +87,8 @@ class Host:
         self._clock = clock
         self._abandon = abandon
         self._awake = awake
-        self._kv_share = 1.0
+        self._kv_bytes: int | None = None
+        self._kv_read_at = 0.0
         self._last_event = 0.0
         self._waits = False  # paused: nothing is expected
         self._gauges = Gauges(clock)
@@ -139,6 +138,7 @@ class Host:
             turn, command = self._commands.get()
             try:
                 self._carry_out(turn, command)
+                self._read_kv_bytes()
             except DeviceLostError as error:
                 self._give_up(turn, Failed(error.problem, error.remedy, engine_lost=True))
             except MagistralError as error:
@@ -159,7 +159,6 @@ class Host:
         if isinstance(command, Start):
             self._load(turn, command.model)
         elif isinstance(command, Ask):
-            self._kv_share = KV_SHARES[command.request.kv_bits or 16]
             self._answer(turn, lambda: self._runtime.stream(command.request))
         elif isinstance(command, Continue):
             self._answer(turn, lambda: self._runtime.continue_(command.max_tokens))
@@ -205,6 +204,8 @@ class Host:
             for event in stream:
                 self._note_event(waits=isinstance(event, events.Paused))
                 last = self._message(event, stream)
+                if self._clock() - self._kv_read_at >= BUSY_INTERVAL:
+                    self._read_kv_bytes()
                 if last is not None:
                     self._emit(turn, last)
         finally:
@@ -217,6 +218,10 @@ class Host:
 
     def _note_event(self, *, waits: bool = False) -> None:
         self._last_event, self._waits = self._clock(), waits
+
+    def _read_kv_bytes(self) -> None:
+        """Where the runtime rests, between two events; the thread of the gauges shows what was read."""
+        self._kv_bytes, self._kv_read_at = self._runtime.kv_bytes, self._clock()
 
     def _message(self, event: Event, stream: EventStream) -> Message | None:
         """What the face gets for `event`, with the gauges fed; tool calls come with the reply."""
@@ -252,7 +257,6 @@ class Host:
 
     def _progress(self) -> Progress:
         speeds = self._gauges.read()
-        per_token = self._model.kv_bytes_per_token if self._model else 0
         return Progress(
             telemetry=self._telemetry(),
             tokens_per_second=speeds.tokens_per_second,
@@ -260,7 +264,7 @@ class Host:
             time_to_first_token=speeds.time_to_first_token,
             context_used=speeds.context_used,
             context_length=self._model.context_length if self._model else None,
-            kv_bytes=int(speeds.context_used * per_token * self._kv_share) if per_token else None,
+            kv_bytes=self._kv_bytes,
             segments=speeds.segments,
         )
 

@@ -41,6 +41,12 @@ class EventStream(Protocol):
 class EngineRuntime(Protocol):
     """One model and one conversation. All calls come from one thread."""
 
+    @property
+    def kv_bytes(self) -> int | None:
+        """Memory of the conversation's KV cache, spare room included; None without a model. Never asked while
+        an event is waited for."""
+        ...
+
     def load(self, model: str | None, report: Report) -> EngineModel:
         """Load a model and open an empty conversation; tells `report` how far it is.
 

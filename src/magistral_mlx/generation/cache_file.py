@@ -120,7 +120,7 @@ def read_cache(path: Path, model: MagistralModel, *, identity: str) -> CacheFile
     if about.get("format") != FORMAT:
         raise CacheFileError(f"The cache file {path} was written by another version", _REMEDY)
     if about.get("model") != identity:
-        raise CacheFileError(f"The cache file {path} belongs to another model", _REMEDY)
+        raise CacheFileError(f"The cache file {path} belongs to another model or kind of machine", _REMEDY)
     try:
         expected = about.pop("sha256")
         if _digest(about, content) != expected:

@@ -56,8 +56,9 @@ class LoadedModel:
 
     @cached_property
     def identity(self) -> str:
-        """What tells this model from every other, for what is saved of it."""
-        return model_identity(self.checkpoint)
+        """What tells this model from every other, for what is saved of it: on a GPU it computes in another
+        dtype than on the CPU."""
+        return f"{model_identity(self.checkpoint)}-float{8 * float_bytes_here()}"
 
     @property
     def context_length(self) -> int:
