@@ -13,6 +13,7 @@ from magistral_mlx.sessions.drafts import load_draft
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.tree import ROOT
 from magistral_mlx_tui.screens.conversations import ConversationsScreen
+from magistral_mlx_tui.screens.export import ExportScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
 from support.fake_engine import Die, Pause, Stall, done
 from support.terminal_app import Driven, driven_app
@@ -175,7 +176,10 @@ async def test_conversations_are_renamed_deleted_brought_back_and_exported(
             lambda: bool(listed.option_count) and "Capitals" in str(listed.get_option_at_index(0).prompt)
         )
         await app.pilot.press("ctrl+e")
+        await app.until(lambda: isinstance(app.app.screen, ExportScreen))
+        await app.pilot.press("enter")
         await app.until(lambda: (tmp_path / "capitals.md").exists())
+        await app.until(lambda: app.app.screen is dialog)
         await app.pilot.press("escape")
         await app.until(lambda: app.app.screen is app.screen)
     assert Library().find("Capitals") == id_
@@ -199,8 +203,27 @@ async def test_this_conversation_is_named_and_exported(
         await said(app, "exists already")
         await app.type("/export sums.docx")
         await said(app, "which format")
+        await app.type("/export short.json without reasoning")
+        await app.until(lambda: (tmp_path / "short.json").exists())
+
+
+async def test_the_form_of_an_export_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with driven_app([Reasoning("my thought", 1), Answer("**12**", 1)]) as app:
+        await app.type("Sums")
+        await app.until_phase("ready")
+        for downs, name, thought in ((0, "sums.md", True), (1, "sums-2.md", False), (3, "sums.html", False)):
+            await app.type("/export")
+            await app.until(lambda: isinstance(app.app.screen, ExportScreen))
+            await app.pilot.press(*["down"] * downs, "enter")
+            await app.until(lambda name=name: (tmp_path / name).exists())  # type: ignore[misc] - bound now
+            await app.until(lambda: app.app.screen is app.screen)
+            assert ("my thought" in (tmp_path / name).read_text()) is thought
         await app.type("/export")
-        await app.until(lambda: (tmp_path / "sums.md").exists())
+        await app.until(lambda: isinstance(app.app.screen, ExportScreen))
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.screen)
+    assert len(list(tmp_path.glob("sums*"))) == 3
 
 
 async def test_code_and_formulas_are_copied_alone(monkeypatch: pytest.MonkeyPatch) -> None:

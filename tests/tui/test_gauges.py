@@ -139,8 +139,8 @@ def test_the_context_shows_its_parts() -> None:
     progress = Progress(context_used=800, context_length=1000, segments=segments)
     bar, figures, legend = gauges.context_rows(progress, None, 65)
     assert [(len(text), style) for text, style in bar] == [
-        (7, "$accent"),
-        (24, "$warning"),
+        (7, "$segment-system"),
+        (24, "$segment-pictures"),
         (15, "$secondary"),
         (3, "$primary"),
         (12, "$foreground 30%"),

@@ -32,7 +32,7 @@ def test_the_price_is_that_of_the_resized_picture() -> None:
     cost = picture_cost((4000, 2000), _SEEING, reading_speed=100.0)
     assert cost is not None
     assert (cost.width, cost.height, cost.tokens) == (1540, 784, 28 * 56)
-    assert cost.words == "seen as 1540×784, 1,568 tokens, 1.5 MB of memory, about 15.7 s to read"
+    assert cost.words == "1,568 tokens, seen as 1540×784, 1.5 MB of memory, about 15.7 s to read"
     assert picture_cost(None, _SEEING, reading_speed=None) is None
     assert picture_cost((10, 10), MODEL, reading_speed=None) is None
 
@@ -40,7 +40,7 @@ def test_the_price_is_that_of_the_resized_picture() -> None:
 async def test_the_row_of_a_picture_names_its_price_and_several_have_a_sum(tmp_path: Path) -> None:
     async with driven_app(engine=seeing_engine(), size=(160, 40)) as app:
         app.screen.attach(str(picture(tmp_path, "a.png")))
-        await app.until(lambda: "seen as 280×140, 55 tokens" in app.text_of("#attachments"))
+        await app.until(lambda: "55 tokens, seen as 280×140" in app.text_of("#attachments"))
         app.screen.attach(str(picture(tmp_path, "b.png")))
         await app.until(lambda: "2 pictures, 110 tokens" in app.text_of("#attachments"))
 
@@ -110,3 +110,14 @@ async def test_the_time_to_read_is_told_once_it_was_measured(tmp_path: Path) -> 
         app.screen.controller.turns[-1].reading_speed = 50.0
         app.screen.attach(str(picture(tmp_path, "a.png")))
         await app.until(lambda: "about 1.1 s to read" in app.text_of("#attachments"))
+
+
+async def test_a_home_of_nobody_is_no_picture_and_no_crash() -> None:
+    async with driven_app(engine=seeing_engine()) as app:
+        await app.type("/image ~nobody-of-this-name/a.png")
+        await app.until(lambda: "a.png" in app.text_of("#status"))
+        await app.pilot.press("ctrl+o")
+        await app.until(lambda: isinstance(app.app.screen, PicturePathScreen))
+        await app.pilot.press(*"~nobody", "slash", "a")
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.screen)

@@ -29,13 +29,14 @@ class Command:
     priority: bool = False
 
     @property
+    def slash_name(self) -> str:
+        """The slash command without its argument; empty where there is none."""
+        return f"/{self.name.replace('_', '-')}" if self.slash else ""
+
+    @property
     def usage(self) -> str:
         """The slash command as it is typed."""
-        return (
-            f"/{self.name.replace('_', '-')}{' ' + self.argument if self.argument else ''}"
-            if self.slash
-            else ""
-        )
+        return f"{self.slash_name} {self.argument}".strip()
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -160,9 +161,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "export",
         "Export",
-        "Write this conversation to a file that ends in .md, .html or .json.",
+        "Write this conversation as Markdown, HTML or JSON (by the end of the file's name), "
+        "with or “without reasoning”.",
         "Conversations",
-        argument="[FILE]",
+        argument="[FILE] [without reasoning]",
     ),
     Command("new", "New", "Begin a new conversation.", "Conversations", "ctrl+n", footer=True),
     Command(

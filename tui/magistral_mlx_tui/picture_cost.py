@@ -23,7 +23,7 @@ class PictureCost:
     @property
     def words(self) -> str:
         """All of it in one line."""
-        parts = [f"seen as {self.width}×{self.height}", f"{self.tokens:,} tokens"]
+        parts = [f"{self.tokens:,} tokens", f"seen as {self.width}×{self.height}"]
         if self.kv_bytes:
             parts.append(f"{format_bytes(self.kv_bytes)} of memory")
         if self.seconds is not None:

@@ -17,6 +17,9 @@ DARK = Theme(
     dark=True,
     variables={
         "quiet": "#8E8277",
+        "segment-system": "#7FB4C9",
+        "segment-pictures": "#8CCB7A",
+        "segment-history": "#8E8277",
         "border": "#3B332D",
         "border-blurred": "#3B332D",
         "footer-key-foreground": "#FF8205",
@@ -44,6 +47,9 @@ LIGHT = Theme(
     dark=False,
     variables={
         "quiet": "#7D7164",
+        "segment-system": "#2F6F8F",
+        "segment-pictures": "#2F7D32",
+        "segment-history": "#A39684",
         "border": "#D5C8B8",
         "border-blurred": "#D5C8B8",
         "footer-key-foreground": "#C24E00",
@@ -56,7 +62,12 @@ LIGHT = Theme(
     },
 )
 
-DEFAULTS: dict[str, str] = {"quiet": "ansi_bright_black"}
+DEFAULTS: dict[str, str] = {
+    "quiet": "ansi_bright_black",
+    "segment-system": "ansi_magenta",
+    "segment-pictures": "ansi_green",
+    "segment-history": "ansi_bright_black",
+}
 """Variables of our own, for themes that lack them. What is laid over a part of a line must be a colour by
 itself: Textual can't mix one that depends on what is below it."""
 

@@ -1,11 +1,9 @@
 """The slash commands in line mode; those of the registry that need a screen are told apart."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from magistral_mlx.errors import MagistralError, UsageError
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.export.formats import Format, export, free_name, write_export
 from magistral_mlx.sessions.export.words import day
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
@@ -18,10 +16,11 @@ from magistral_mlx_tui.arranging import (
 )
 from magistral_mlx_tui.commands import COMMANDS, Command
 from magistral_mlx_tui.controller import Controller
+from magistral_mlx_tui.exporting import export_as_typed
 from magistral_mlx_tui.phases import Phase
 from magistral_mlx_tui.pictures import Picture, keep_picture
 from magistral_mlx_tui.plain.transcript import Transcript
-from magistral_mlx_tui.text.paths import find_file
+from magistral_mlx_tui.text.paths import find_file, typed_path
 from magistral_mlx_tui.thinking import parse_thinking, thinking_words
 from magistral_mlx_tui.turns import Question
 
@@ -157,7 +156,7 @@ class Verbs:
         if model is not None and not model.vision:
             self._say(f"{sanitize_line(model.name)} takes no pictures")
             return
-        picture = keep_picture(find_file(typed) or Path(typed).expanduser())
+        picture = keep_picture(find_file(typed) or typed_path(typed))
         self.pictures.append(picture)
         self._say(f"attached: {picture.label}")
 
@@ -207,9 +206,8 @@ class Verbs:
         if not session.tree.turns:
             self._say("nothing to export yet")
             return
-        path = Path(file).expanduser() if file else free_name(session.tree, Format.MARKDOWN, Path.cwd())
-        write_export(export(session.tree, Format.of(path)), path)
-        self._say(f"written to {sanitize_line(str(path))}")
+        session.flush()
+        self._say(f"written to {sanitize_line(str(export_as_typed(session.tree, file)))}")
 
     def _help(self, _argument: str) -> None:
         self._say("A line is a question. A backslash at its end goes on in the next line.")

@@ -22,7 +22,7 @@ from magistral_mlx_tui.screens.conversation_actions import ConversationActions
 from magistral_mlx_tui.screens.help import HelpScreen
 from magistral_mlx_tui.screens.looking import LookingScreen
 from magistral_mlx_tui.screens.picture_path import PicturePathScreen
-from magistral_mlx_tui.text.paths import dropped_files, find_file
+from magistral_mlx_tui.text.paths import dropped_files, find_file, typed_path
 from magistral_mlx_tui.themes import THEMES, next_theme
 from magistral_mlx_tui.thumbnail import PictureMode
 from magistral_mlx_tui.turns import Question
@@ -220,7 +220,7 @@ class ChatScreen(ConversationActions, LookingScreen):
     def attach(self, typed: str) -> None:
         """Attach the picture that a typed path names."""
         found = find_file(typed)
-        self._attach_all([found or Path(typed.strip()).expanduser()])
+        self._attach_all([found or typed_path(typed)])
 
     def _attach_all(self, files: list[Path]) -> None:
         if refusal := self.desk.refusal():

@@ -1,6 +1,7 @@
 """What the chat screen can do with a conversation: steer the running answer, change, find, keep, copy."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -10,16 +11,17 @@ from textual.screen import Screen
 
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sessions.drafts import Draft
-from magistral_mlx.sessions.export.formats import Format, export, free_name, write_export
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.arranging import ask_again, new_conversation, open_conversation, switch_branch
 from magistral_mlx_tui.clipboard import copy_text
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.excerpts import code_blocks, formulas
+from magistral_mlx_tui.exporting import export_as_typed, export_freely
 from magistral_mlx_tui.phases import Phase
 from magistral_mlx_tui.pictures import kept_picture
 from magistral_mlx_tui.screens.conversations import ConversationsScreen
+from magistral_mlx_tui.screens.export import ExportChoice, ExportScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
 from magistral_mlx_tui.thinking import parse_thinking, thinking_words
 from magistral_mlx_tui.turns import Question
@@ -197,19 +199,28 @@ class ConversationActions(Screen[None]):
             self.host.push_screen(OneLineScreen("Title", words, value=title_of(session.tree)), take)
 
     def action_export(self, file: str = "") -> None:
-        """Write the conversation to a file; the name's ending chooses the format."""
+        """Write the conversation as typed, or ask for the format; the ending of a name chooses it too."""
         session = self.controller.keeper.session
         if not session.tree.turns:
             self.say("There is nothing to export yet.")
             return
         session.flush()
+        if file:
+            self._export(lambda: export_as_typed(session.tree, file))
+            return
+
+        def take(choice: ExportChoice | None) -> None:
+            if choice is not None:
+                folder, reasoning = Path.cwd(), choice.reasoning
+                self._export(lambda: export_freely(session.tree, choice.form, folder, reasoning=reasoning))
+
+        self.host.push_screen(ExportScreen(Path.cwd()), take)
+
+    def _export(self, write: Callable[[], Path]) -> None:
         try:
-            path = Path(file).expanduser() if file else free_name(session.tree, Format.MARKDOWN, Path.cwd())
-            write_export(export(session.tree, Format.of(path), reasoning=True), path)
+            self.say(f"Written to {write()}.")
         except MagistralError as error:
             self.say(str(error))
-        else:
-            self.say(f"Written to {path}.")
 
     # -- copying -----------------------------------------------------------------------------------------
 

@@ -15,11 +15,12 @@ from textual.widgets.option_list import Option
 
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.export.formats import Format, export, free_name, write_export
 from magistral_mlx.sessions.export.words import day
 from magistral_mlx.sessions.library import Library, Summary
 from magistral_mlx.sessions.search import Hit
 from magistral_mlx.sessions.session import Session
+from magistral_mlx_tui.exporting import export_freely
+from magistral_mlx_tui.screens.export import ExportChoice, ExportScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
@@ -197,14 +198,19 @@ class ConversationsScreen(ModalScreen[str | None]):
             self._library.rename(id_, title)
 
     def action_export(self) -> None:
-        """Write the chosen one to a Markdown file where the program was started."""
+        """Write the chosen one to a file where the program was started."""
         if not (chosen := self._chosen()):
             return
-        try:
-            tree = self._library.read(chosen[0])
-            path = free_name(tree, Format.MARKDOWN, Path.cwd())
-            write_export(export(tree, Format.MARKDOWN), path)
-        except MagistralError as error:
-            self._say(str(error))
-        else:
-            self._say(f"Written to {path}.")
+
+        def take(choice: ExportChoice | None) -> None:
+            if choice is None:
+                return
+            try:
+                tree = self._library.read(chosen[0])
+                path = export_freely(tree, choice.form, Path.cwd(), reasoning=choice.reasoning)
+            except MagistralError as error:
+                self._say(str(error))
+            else:
+                self._say(f"Written to {path}.")
+
+        self.app.push_screen(ExportScreen(Path.cwd()), take)  # pyright: ignore[reportUnknownMemberType] - Textual leaves the app's type open

@@ -30,10 +30,14 @@ class HelpScreen(ModalScreen[None]):
                 with Grid(classes="keys"):
                     for command in COMMANDS:
                         if command.group == group:
-                            yield PlainStatic(command.key_label or command.key, classes="key")
+                            yield PlainStatic(
+                                command.key_label or command.key or command.slash_name, classes="key"
+                            )
                             yield PlainStatic(command.help)
             yield PlainStatic("Typed commands", classes="group")
-            yield PlainStatic("  ".join(command.usage for command in COMMANDS if command.usage))
+            yield PlainStatic(
+                "   ".join(command.usage.replace(" ", "\u00a0") for command in COMMANDS if command.usage)
+            )
             yield PlainStatic("The real model", classes="group")
             yield PlainStatic(_REAL_MODEL)
 

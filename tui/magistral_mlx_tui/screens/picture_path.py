@@ -17,6 +17,7 @@ from textual.widgets import DirectoryTree, Input
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx_tui.pictures import keep_picture
+from magistral_mlx_tui.text.paths import typed_path
 from magistral_mlx_tui.thumbnail import PictureMode
 from magistral_mlx_tui.widgets.plain import PlainStatic
 from magistral_mlx_tui.widgets.preview import Preview
@@ -37,7 +38,7 @@ class PathSuggester(Suggester):
         head, slash, start = value.rpartition("/")
         if not start:
             return None
-        folder = Path(head + slash).expanduser() if slash else Path()
+        folder = typed_path(head + slash) if slash else Path()
         try:
             names = [
                 entry.name for entry, _number in zip(folder.iterdir(), range(_MOST_ENTRIES), strict=False)
@@ -50,6 +51,9 @@ class PathSuggester(Suggester):
 
 class PictureTree(DirectoryTree):
     """Folders and picture files; what is hidden or has a hostile name is left out."""
+
+    # One cell each everywhere; terminals do not agree on the width of Textual's.
+    ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "▣ "
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
         """See DirectoryTree."""

@@ -14,6 +14,7 @@ from textual.widgets import Input, Select
 
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx_tui.settings import Field, Settings, check, settings_file, shown_fields, with_text
+from magistral_mlx_tui.text.paths import shown_path
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
@@ -47,7 +48,8 @@ class SettingsScreen(ModalScreen[None]):
                     yield self._control(name, setting)
                     yield PlainStatic(setting.help, classes="hint")
             yield PlainStatic(
-                f"Keys of commands are changed in {settings_file()}, table [keys].", classes="hint"
+                f"Keys of commands are changed in {shown_path(settings_file())}, table [keys].",
+                classes="hint",
             )
 
     def _control(self, name: str, setting: Field) -> Input | Select[str] | Select[bool]:

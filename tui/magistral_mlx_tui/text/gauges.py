@@ -200,9 +200,9 @@ def _activity_row(activity: Activity | None, width: int) -> list[Piece]:
 
 
 _SEGMENTS: tuple[tuple[str, str], ...] = (
-    ("system", "$accent"),
-    ("pictures", "$warning"),
-    ("history", "$foreground 45%"),
+    ("system", "$segment-system"),
+    ("pictures", "$segment-pictures"),
+    ("history", "$segment-history"),
     ("reasoning", "$secondary"),
     ("answer", "$primary"),
 )

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from magistral_mlx.sanitize import sanitize_line
+
 _WORD = re.compile(
     r"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<bare>(?:[^\s'"\\]|\\.)+)""", re.DOTALL
 )
@@ -18,6 +20,23 @@ _LOOKS_LIKE_A_PATH = ("/", "~", "./", "../", "file://")
 _ODD_SPACES = re.compile("[ \u00a0\u202f]")
 LONGEST_PASTE = 20_000
 """Characters; a longer paste is text."""
+
+
+def typed_path(typed: str) -> Path:
+    """The path that `typed` spells, `~` and `~user` included; an unknown user's is left as it is typed."""
+    path = Path(typed.strip())
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
+
+
+def shown_path(path: Path) -> str:
+    """`path` as people write it: with `~` for their home, on one harmless line."""
+    try:
+        return sanitize_line(str(Path("~") / path.relative_to(Path.home())))
+    except (ValueError, RuntimeError):  # it lies elsewhere, or there is no home
+        return sanitize_line(str(path))
 
 
 def find_file(typed: str) -> Path | None:
@@ -78,8 +97,7 @@ def _unescaped(text: str) -> str:
 def _as_path(text: str) -> Path:
     if text.startswith("file://"):
         return Path(unquote(urlsplit(text.replace("#", "%23").replace("?", "%3F")).path))
-    path = Path(text)
-    return path.expanduser() if text == "~" or text.startswith("~/") else path
+    return typed_path(text)
 
 
 def _existing(path: Path) -> Path | None:

@@ -40,14 +40,15 @@ class StatusLine(PlainStatic):
         What people must not miss stands first: that the conversation cannot be saved, that thinking is off.
         """
         waiting = len(controller.queue)
-        queued = f"   {waiting} question{'s' if waiting > 1 else ''} waiting" if waiting else ""
         progress = [] if message else _progress(controller)
-        words = progress or [(message or _standing_words(controller), "$foreground 60%")]
+        words = progress or [(message or _standing_words(controller, self.size.width), "$foreground 60%")]
+        if waiting:
+            words = [(f"{waiting} question{'s' if waiting > 1 else ''} waiting  ", "bold $warning"), *words]
         if trouble := controller.keeper.trouble:
             words = [(f"▲ {sanitize_line(trouble)}  ", "bold $error"), *words]
         if label := thinking_label(options):
             words = [(f"{label}  ", "bold $secondary"), *words]
-        self.show(Content.assemble(*words, (queued, "$warning")), layout=False)
+        self.show(Content.assemble(*words), layout=False)
 
 
 def _progress(controller: Controller) -> list[tuple[str, str]]:
@@ -67,7 +68,7 @@ def _progress(controller: Controller) -> list[tuple[str, str]]:
     ]
 
 
-def _standing_words(controller: Controller) -> str:
+def _standing_words(controller: Controller, width: int) -> str:
     turn = controller.turn
     if controller.stopping:
         return "Stopping…"
@@ -80,11 +81,16 @@ def _standing_words(controller: Controller) -> str:
     if turn is None or turn.reply is None:
         return ""
     stats = turn.reply.stats
-    read = f"{stats.prompt_tokens:,} tokens read"
     cached = f" ({stats.cached_tokens:,} remembered)" if stats.cached_tokens else ""
-    wrote = f"{turn.reasoning_tokens + turn.answer_tokens:,} written"
-    first = f"first token after {format_seconds(stats.time_to_first_token)}"
-    return f"ctrl+y copies the answer   {read}{cached} · {wrote} · {first}"
+    words = "ctrl+y copies the answer"
+    for part in (
+        f"{stats.prompt_tokens:,} tokens read{cached}" if stats.prompt_tokens else "",
+        f"{turn.reasoning_tokens + turn.answer_tokens:,} written",
+        f"first token after {format_seconds(stats.time_to_first_token)}" if stats.time_to_first_token else "",
+    ):
+        longer = f"{words} · {part}"
+        words = longer if part and len(longer) <= width else words
+    return words
 
 
 class FailurePanel(PlainStatic, can_focus=True):

@@ -42,7 +42,8 @@ class Welcome(Vertical):
         yield PlainStatic(id="welcome-state")
         hints: list[str | tuple[str, str]] = []
         for name, words in _HINTS:
-            hints += [(name.rjust(_HINT_COLUMN), "bold $primary"), "  ", (words, "$foreground 60%"), "\n"]
+            hints += ["\n"] if hints else []
+            hints += [(name.rjust(_HINT_COLUMN), "bold $primary"), "  ", (words, "$foreground 60%")]
         yield PlainStatic(Content.assemble(*hints), id="hints")
         ways: list[str | tuple[str, str]] = [("Three ways to a model\n", "bold $secondary")]
         for number, words in enumerate(_WAYS, start=1):
