@@ -1,5 +1,6 @@
 """`fit:<GB>`: the folder is as large as it may be and no larger, and the bits stand where they help most."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from benchmarks.magistral_shaped import CONFIG
 from magistral_mlx.errors import ConversionError, UsageError
 from magistral_mlx.model_config import ModelConfig, Quantization, parse_config
 from magistral_mlx.parameters import parameter_shapes
-from magistral_mlx_convert import convert
+from magistral_mlx_convert import convert, plan, stream
 from magistral_mlx_convert.fitting import fitted
 from magistral_mlx_convert.mapping import Parameter, WeightMap, map_tensors, source_names
 from magistral_mlx_convert.plan import Plan, make_plan
 from magistral_mlx_convert.recipe import Recipe, choose_recipe
 from magistral_mlx_convert.sources.source import SourceTensor
 from support.hf_checkpoint import digests
+from support.hub_server import REPOSITORY, Hub
 from support.random_checkpoint import tiny_config, write_source
+from support.stopping import StopAt
 
 SMALL = 5000
 
@@ -110,7 +113,20 @@ def test_the_whole_folder_fits_and_both_peers_load_it(tmp_path: Path, options: d
     assert mx.array_equal(text_model(ids), vision_model.language_model(ids).logits)
 
 
-def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
-    source = write_source(tmp_path / "hf", shards=2)
-    one, two = (digests(convert(source, tmp_path / name, recipe="fit:0.0007")) for name in ("one", "two"))
-    assert one == two
+@pytest.mark.parametrize("from_hub", [False, True], ids=["folder", "hub"])
+def test_stopped_always_at_the_same_point_it_ends_with_the_same_bytes(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, from_hub: bool
+) -> None:
+    """Every run measures anew: were other bits chosen, what an earlier one did would be of no use."""
+    monkeypatch.setattr(plan, "SHARD_BYTES", 200_000)
+    monkeypatch.setattr(stream, "CHUNK_BYTES", 16_000)
+    source, target = REPOSITORY if from_hub else hub.folder, tmp_path / "out"
+    expected = digests(convert(source, tmp_path / "undisturbed", recipe="fit:0.0007"))
+    lives = 0
+    while not target.exists():
+        lives += 1
+        assert lives < 60
+        with suppress(KeyboardInterrupt):
+            convert(source, target, recipe="fit:0.0007", progress=StopAt(40))
+    assert lives > 3
+    assert digests(target) == expected

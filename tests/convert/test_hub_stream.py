@@ -1,17 +1,19 @@
 """A hub id is converted as its files arrive: little disk, every byte checked, resumed."""
 
+import errno
 import hashlib
+import random
 import shutil
 from pathlib import Path
-from threading import get_ident
 
 import pytest
 
 from magistral_mlx.errors import CheckpointError, ConversionError, MagistralError
-from magistral_mlx_convert import Progress, Stage, convert, plan, shard_writer, stream
+from magistral_mlx_convert import Progress, Stage, convert, journal, plan, shard_writer, stream
 from magistral_mlx_convert.sources.hub_files import HubFiles
 from support.hf_checkpoint import INDEX, NAN, change_json, digests, read_raw, write_raw
 from support.hub_server import REPOSITORY, SHARDS, Hub
+from support.stopping import StopAt
 
 pytestmark = pytest.mark.usefixtures("sorted_shards")
 
@@ -113,19 +115,6 @@ def test_what_the_cache_holds_is_used_and_left_there(
     assert cached.exists()
 
 
-class Stop:
-    """Ctrl-C at the `count`th event of the calling thread: the fetching one would only see an error."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.thread = get_ident()
-
-    def __call__(self, event: Progress) -> None:
-        self.count -= get_ident() == self.thread
-        if self.count == 0 and get_ident() == self.thread:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("keep", [False, True])
 def test_interrupted_again_and_again_no_file_is_fetched_twice_for_nothing(
     hub: Hub, tmp_path: Path, small_bounds: None, keep: bool
@@ -134,7 +123,7 @@ def test_interrupted_again_and_again_no_file_is_fetched_twice_for_nothing(
     interruptions = 0
     for count in range(8, 400, 8):
         try:
-            convert(REPOSITORY, tmp_path / "out", keep_source=keep, progress=Stop(count))
+            convert(REPOSITORY, tmp_path / "out", keep_source=keep, progress=StopAt(count))
             break
         except KeyboardInterrupt:
             interruptions += 1
@@ -166,7 +155,7 @@ def test_a_fetched_file_that_changes_between_two_runs_is_noticed(
 ) -> None:
     expected = of_weights(digests(convert(hub.folder, tmp_path / "expected")))
     with pytest.raises(KeyboardInterrupt):
-        convert(REPOSITORY, tmp_path / "out", progress=Stop(20))
+        convert(REPOSITORY, tmp_path / "out", progress=StopAt(20))
     waiting = [path for path in (tmp_path / ".out.partial" / "source").iterdir() if path.suffix != ".part"]
     assert waiting
     for path in waiting:
@@ -178,6 +167,43 @@ def test_a_fetched_file_that_changes_between_two_runs_is_noticed(
     notes = [event.note for event in events if "is not what the hub gave" in event.note]
     assert any(waiting[0].name in note for note in notes)
     assert of_weights(digests(folder)) == expected
+
+
+def test_any_changed_byte_of_an_unfinished_job_is_named_and_made_good(
+    hub: Hub, tmp_path: Path, small_bounds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = of_weights(digests(convert(hub.folder, tmp_path / "expected")))
+    save, partial = journal.save, tmp_path / ".out.partial"
+
+    def save_and_fail_behind_a_mark(folder: Path, progressed: journal.Progressed) -> None:
+        save(folder, progressed)
+        if len(progressed.finished) > 1 and progressed.mark is not None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(journal, "save", save_and_fail_behind_a_mark)
+        with pytest.raises(ConversionError, match="Input/output error"):
+            convert(REPOSITORY, tmp_path / "out")
+    shutil.copytree(partial, saved := tmp_path / "saved")
+    done = journal.load(saved)
+    assert done is not None
+    assert done.mark is not None
+    fetched = [path.name for path in (saved / "source").iterdir()]
+    assert fetched, "the file in use waits for its next tensor"
+    for place in ("journal.json", f"model/{done.mark.file}", *(f"source/{name}" for name in fetched)):
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(saved, partial)
+        content = bytearray((partial / place).read_bytes())
+        # In what the journal vouches for: what follows its mark is not kept anyway.
+        content[random.Random(place).randrange(min(len(content), done.mark.nbytes))] ^= 4
+        (partial / place).write_bytes(content)
+        events: list[Progress] = []
+        convert(REPOSITORY, tmp_path / "out", progress=events.append)
+        name = place.rpartition("/")[2].removesuffix(".part")
+        name = name.partition("-")[2] if place.startswith("source") else name
+        assert any(name in event.note for event in events), (place, [event.note for event in events])
+        assert of_weights(digests(tmp_path / "out")) == expected
+        shutil.rmtree(tmp_path / "out")
 
 
 def test_a_damaged_file_of_the_cache_is_named_and_left_alone(

@@ -1,7 +1,11 @@
 """Uploads, against a stand-in hub on loopback: whole or not at all, resumed, private, only our files."""
 
+import random
+import signal
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Event
 
 import pytest
 from huggingface_hub import constants
@@ -11,6 +15,7 @@ from magistral_mlx.errors import CheckpointError, NetworkError
 from magistral_mlx_convert import convert, plan
 from magistral_mlx_convert.hub_upload import upload_to_hub
 from support.hub_upload_server import UploadHub, taking_uploads
+from support.killed_command import start_command
 from support.random_checkpoint import write_source
 
 # The hub library hands a file to its HTTP client in a way that the client wants to give up.
@@ -120,6 +125,70 @@ def test_an_upload_that_fails_leaves_the_conversion(
     hub.forbidden = False
     assert main(["models", "publish", str(out), "--upload", "me/model"]) == 0
     assert hub.files == contents(out)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_at_seeded_requests_the_same_command_goes_on(
+    hub: UploadHub, folder: Path, tmp_path: Path
+) -> None:
+    written = contents(folder)
+    chance = random.Random(3)
+    for fatal in (1, chance.randint(2, 4), chance.randint(5, 7)):
+        victim = Victim(hub, fatal)
+        victim.started(
+            start_command(["models", "publish", str(folder), "--upload", "me/model"], hub.endpoint)
+        )
+        assert victim.exit_code() == -signal.SIGKILL
+        assert (hub.files, hub.commits) == ({}, 0), "nothing is visible before the one commit"
+    hub.at_request = None
+    assert main(["convert", str(tmp_path / "hf"), "--to", str(folder), "--upload", "me/model"]) == 0
+    assert hub.files == contents(folder) == written
+    assert len(hub.sent) == len(set(hub.sent)), "what arrived is not sent twice"
+
+
+class Victim:
+    """A process that is killed when half of its `fatal`th request is here."""
+
+    def __init__(self, hub: UploadHub, fatal: int) -> None:
+        self._fatal, self._known = fatal, Event()
+        hub.requests, hub.at_request = 0, self._look
+
+    def started(self, process: BaseProcess) -> None:
+        self._process = process
+        self._known.set()
+
+    def exit_code(self) -> int | None:
+        self._process.join(240)
+        return self._process.exitcode
+
+    def _look(self, number: int) -> None:
+        if number == self._fatal:
+            assert self._known.wait(60)
+            self._process.kill()
+            self._process.join(60)  # only then the request goes on
+
+
+@pytest.mark.parametrize(
+    ("options", "goes_on"),
+    [([], True), (["--bits", "8"], False), (["--dtype", "float16"], False), (["--report"], False)],
+)
+def test_only_the_same_conversion_is_published_without_converting(
+    hub: UploadHub,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    goes_on: bool,
+) -> None:
+    command = ["convert", str(tmp_path / "hf"), "--to", str(folder), *options]
+    assert main(command) == 1, "without a place to publish to, there is nothing left to do"
+    assert "magistral models publish" in capsys.readouterr().err
+    assert main([*command, "--upload", "me/model"]) == (0 if goes_on else 1)
+    said = capsys.readouterr().err
+    assert ("only publishing is left" in said) == goes_on
+    assert ("already exists" in said) != goes_on
+    assert hub.commits == int(goes_on)
 
 
 @pytest.mark.parametrize(
