@@ -80,7 +80,7 @@ class AnswerStream(Iterator[Event]):
     def __del__(self) -> None:
         if not self._over:
             self._steering.stop()
-            self._owner.post(self._leave)
+            self._owner.post(self.end_here)
 
     @property
     def begun(self) -> bool:
@@ -124,8 +124,18 @@ class AnswerStream(Iterator[Event]):
         """Leaves the reply where it is; the stream gives nothing more. May be called more than once."""
         self._steering.stop()
         if not self._over:
-            self._owner.call(self._leave)
+            self._owner.call(self.end_here)
         self._ready.clear()
+
+    def end_here(self) -> None:
+        """On the owner thread: ends a reply that nobody reads any more, or whose model is closed."""
+        if self._over:
+            return
+        if self._answering is None or self._events is None:
+            self._over = True
+            return
+        self._events.close()
+        self._end(self._answering.leave())
 
     def reply(self, on_event: Callable[[Event], None] | None = None) -> Reply:
         """Runs to the end, without a pause for whoever reads along, and gives the reply.
@@ -173,6 +183,7 @@ class AnswerStream(Iterator[Event]):
                 self._answering, self._cache = self._question.begin(
                     stopping=self._stopping, steering=self._steering, asked_at=self._asked_at
                 )
+                self._question.model().running.add(self)
                 self.segments = self._answering.segments
                 self._events = self._answering.events()
             event = next(self._events)
@@ -182,16 +193,6 @@ class AnswerStream(Iterator[Event]):
         if isinstance(event, Finished):
             return Finished(self._end(event.reply) or event.reply)
         return event
-
-    def _leave(self) -> None:
-        """On the owner thread: ends a reply that nobody reads any more."""
-        if self._over:
-            return
-        if self._answering is None or self._events is None:
-            self._over = True
-            return
-        self._events.close()
-        self._end(self._answering.leave())
 
     def _end(self, reply: Reply | None) -> Reply | None:
         self._over = True

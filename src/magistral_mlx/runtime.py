@@ -279,7 +279,10 @@ class Magistral:
         return owner_thread().call(work)
 
     def close(self) -> None:
-        """Frees weights and caches; whatever is asked afterwards raises UsageError. May be called again."""
+        """Frees weights and caches; whatever is asked afterwards raises UsageError. May be called again.
+
+        A reply that is still running ends where it is, as stopped.
+        """
         owner_thread().call(self._free)
 
     def __enter__(self) -> "Magistral":
@@ -343,6 +346,8 @@ class Magistral:
         import mlx.core as mx
 
         if self._loaded is not None:
+            for running in tuple(self._loaded.running):
+                running.end_here()
             self._loaded.caches.clear()
         self._loaded = None
         mx.clear_cache()

@@ -1,10 +1,11 @@
 """A checkpoint opened and loaded: everything that answering needs, in one value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 import mlx.core as mx
 
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from magistral_mlx.generation.draft_model import DraftModel
 
 
+class Running(Protocol):
+    """A reply in the making."""
+
+    def end_here(self) -> None:
+        """On the owner thread: ends it with what there is, and lets go of the model."""
+        ...
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """For the owner thread only, but for `checkpoint` and `tokenizer`, which never change."""
@@ -38,6 +47,8 @@ class LoadedModel:
     caches: CacheStore
     draft: "DraftModel | None" = None
     """A smaller model that drafts for this one."""
+    running: "WeakSet[Running]" = field(default_factory=lambda: WeakSet[Running]())
+    """Whatever would keep the weights if the model were closed now."""
 
     def kv_bytes_per_token(self, kv_bits: int) -> int:
         """Memory of one token in a KV cache of that width."""
