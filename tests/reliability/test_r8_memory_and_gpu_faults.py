@@ -19,9 +19,8 @@ import magistral_mlx as mm
 from magistral_mlx.generation import decoding
 from magistral_mlx.generation.evaluation import evaluate_layers
 from magistral_mlx.generation.loaded_model import LoadedModel, open_model
-from magistral_mlx.generation.prefill_step import PrefillStep
-from magistral_mlx.generation.prompt_cache import PromptCache
-from magistral_mlx.prompt.chat import PreparedPrompt
+from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
+from magistral_mlx.prompt.chat import PreparedPrompt, UserTurn, compose, encode
 from support.models import forget_caches, random_model, scripted
 from support.random_checkpoint import tiny_config, write_converted
 from support.scripted import END_THINK, EOS, THINK
@@ -32,6 +31,7 @@ WATCHDOG = METAL + "Impacting Interactivity (0000000e:kIOGPUCommandBufferCallbac
 NO_MEMORY = METAL + "Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)"
 REFUSED = METAL + "Ignored (00000004:kIOGPUCommandBufferCallbackErrorSubmissionsIgnored)"
 LONG = "What is 4 + 3? " * 60
+IMAGE = 10
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +178,9 @@ def test_a_defect_is_no_fault(words: mm.Magistral, monkeypatch: pytest.MonkeyPat
 # Peaks
 
 
-def wide_and_long(folder: Path) -> LoadedModel:
+def wide_and_long(folder: Path, *, vision: bool = False) -> LoadedModel:
     """Few heads, as the CPU's attention is slow, and Magistral's proportions of MLP and KV cache."""
-    config = tiny_config(vision=False)
+    config = tiny_config(vision=vision)
     config["text_config"] |= {
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
@@ -190,17 +190,19 @@ def wide_and_long(folder: Path) -> LoadedModel:
     return open_model(write_converted(folder, config=config, seed=2))
 
 
-def peak_of_reading(loaded: LoadedModel, tokens: int, *, kv_bits: int, step: PrefillStep) -> int:
-    """The highest memory beside weights and KV cache, in bytes."""
-    ids = tuple(100 + place % 1000 for place in range(tokens))
+def peak_of_reading(loaded: LoadedModel, prompt: PreparedPrompt, *, kv_bits: int = 16) -> int:
+    """The highest memory beside what stays: weights, KV cache and features of pictures; in bytes."""
+    keys = position_keys(prompt, image_id=IMAGE)
     cache = PromptCache(loaded.model, kv_bits=kv_bits)
-    reader = decoding.PromptReader(loaded.model, loaded.features, PreparedPrompt(ids), image_id=10)
+    reader = decoding.PromptReader(loaded.model, loaded.features, prompt, image_id=IMAGE)
     mx.clear_cache()
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    for _ in decoding.prefill(loaded.model, cache, reader, ids, step_at=step.at):
+    for _ in decoding.prefill(loaded.model, cache, reader, keys, step_at=loaded.prefill_step.at):
         pass
-    return mx.get_peak_memory() - before - cache.nbytes
+    features = mx.get_active_memory() - before - cache.nbytes
+    assert features >= 0
+    return mx.get_peak_memory() - before - cache.nbytes - features
 
 
 @pytest.mark.slow
@@ -208,8 +210,23 @@ def peak_of_reading(loaded: LoadedModel, tokens: int, *, kv_bits: int, step: Pre
 def test_peak_memory_is_flat_in_the_length_of_the_prompt(tmp_path: Path, kv_bits: int, tokens: int) -> None:
     """2,000 against 16,000 tokens, beside the KV cache itself: within 10 %."""
     loaded = wide_and_long(tmp_path / "long")
-    short, long = (
-        peak_of_reading(loaded, length, kv_bits=kv_bits, step=loaded.prefill_step)
-        for length in (2048, tokens)
-    )
+    prompts = [PreparedPrompt(tuple(100 + place % 1000 for place in range(n))) for n in (2048, tokens)]
+    short, long = (peak_of_reading(loaded, prompt, kv_bits=kv_bits) for prompt in prompts)
     assert long < short * 1.1
+
+
+@pytest.mark.slow
+def test_peak_memory_is_flat_in_the_number_of_pictures(tmp_path: Path) -> None:
+    """20 against 60 pictures of 100 features each, beside KV cache and features: one is encoded at a time."""
+    loaded = wide_and_long(tmp_path / "seeing", vision=True)
+    few, many = (peak_of_reading(loaded, pictures_prompt(loaded, count)) for count in (20, 60))
+    assert loaded.features.encoded == 80
+    assert many < few * 1.1
+
+
+def pictures_prompt(loaded: LoadedModel, count: int) -> PreparedPrompt:
+    """A question about so many different pictures, which no other prompt has."""
+    pictures = tuple(Image.new("RGB", (280, 280), (count, place, 0)) for place in range(count))
+    return encode(
+        loaded.tokenizer, compose([UserTurn("?", pictures)], system=None, system_prompt=None, thinking=False)
+    )
