@@ -37,6 +37,12 @@ def test_thought_and_answer_come_apart(model: mm.Magistral) -> None:
     assert reply.stats.answer_tokens > 0
 
 
+def test_in_a_shape_one_that_marks_thoughts_in_its_text_answers_at_once(model: mm.Magistral) -> None:
+    reply = model.ask("What is 4 + 3?", schema={"type": "string"}, max_tokens=60)
+    assert reply.parsed is not None
+    assert reply.reasoning == ("Four and three." if model.path.name == "1.1" else "")
+
+
 def test_it_does_not_see(model: mm.Magistral) -> None:
     assert not model.sees
     with pytest.raises(ImageError, match="cannot see"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, RootModel, field_validator
 
 import magistral_mlx as mm
 from magistral_mlx.generation.answer_schema import AnswerSchema
@@ -53,11 +53,32 @@ def test_what_fits_comes_as_the_model_wrote_it(model: mm.Magistral, temperature:
 
 
 def test_a_schema_is_a_dict_text_or_a_class(model: mm.Magistral) -> None:
-    schema = Person.model_json_schema()
+    schema = Person.model_json_schema() | {"additionalProperties": False}
     answers = [model.ask("Who?", schema=given, seed=1) for given in (schema, json.dumps(schema), Person)]
     assert len({reply.answer for reply in answers}) == 1
     assert answers[0].parsed == answers[1].parsed == json.loads(answers[0].answer)
     assert answers[2].parsed == Person.model_validate(answers[0].parsed)
+
+
+class Line(BaseModel, extra="allow"):
+    text: str
+
+
+class Page(BaseModel):
+    author: Person
+    lines: list[Line]
+
+
+class Names(RootModel[list[str]]):
+    pass
+
+
+def test_a_class_gets_no_properties_that_it_would_ignore() -> None:
+    page = json.loads(AnswerSchema.of(Page).text)
+    assert page["additionalProperties"] is False
+    assert page["$defs"]["Person"]["additionalProperties"] is False
+    assert page["$defs"]["Line"]["additionalProperties"] is True
+    assert json.loads(AnswerSchema.of(Names).text) == Names.model_json_schema()
 
 
 def test_rules_that_json_schema_can_not_express() -> None:

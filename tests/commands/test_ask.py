@@ -99,6 +99,12 @@ def test_every_flag_reaches_the_model(model: ScriptedModel, tmp_path: Path) -> N
     }
 
 
+def test_a_schema_may_stand_on_the_command_line(model: ScriptedModel) -> None:
+    assert _ask("hello", "--schema", ' {"type": "string"}') == 0
+    (_, options), *_ = model.questions
+    assert options["schema"] == AnswerSchema('{"type": "string"}')
+
+
 def test_the_question_can_come_on_stdin(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments in ([], ["-"]):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("What is é?\n".encode())))
@@ -123,6 +129,8 @@ def test_the_question_can_come_on_stdin(model: ScriptedModel, monkeypatch: pytes
         (["hello", "--schema", "no/such.json"], 2, "no/such.json cannot be read"),
         (["hello", "--schema", "/"], 2, "cannot be read"),
         (["hello", "--schema", __file__], 2, "no JSON"),
+        (["hello", "--schema", '{"type": "strin'], 2, "no JSON"),
+        (["hello", "--schema", "[]\0"], 2, "cannot be read"),
         (["  "], 1, "empty"),
         (["hello", "--image", "no/such.png"], 1, "no/such.png"),
     ],

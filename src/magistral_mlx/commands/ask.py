@@ -71,7 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="width of the KV cache: 16, 8 (half the memory) or 4 bits (default 16)",
     )
-    add("--schema", metavar="FILE", help="JSON schema that the answer must fulfil; the reasoning stays free")
+    add(
+        "--schema",
+        metavar="FILE",
+        help="JSON schema that the answer must fulfil, or the schema itself; the reasoning stays free",
+    )
     add("--hide-reasoning", action="store_true", help="do not stream the reasoning to stderr")
     add("--json", action="store_true", help="print one JSON object with reasoning, answer and figures")
 
@@ -84,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     question = _question(arguments.prompt)
     # Pictures are read before the model is loaded: a wrong path is told at once.
     images = _pictures(arguments.image)
-    schema = None if arguments.schema is None else _schema(Path(arguments.schema))
+    schema = None if arguments.schema is None else _schema(arguments.schema)
     model = load_model(arguments.model, console=console, wire=arguments.wire)
     if model.is_miniature and arguments.model is None:
         console.note(_MINIATURE_ANSWERS)
@@ -147,15 +151,20 @@ def _pictures(sources: list[str]) -> "list[Image.Image]":
     return [load_image(source) for source in sources]
 
 
-def _schema(path: Path) -> "AnswerSchema":
+def _schema(given: str) -> "AnswerSchema":
+    """The schema of a file, or the one that was written in its place."""
     from magistral_mlx.generation.answer_schema import AnswerSchema
 
-    shown = sanitize_line(str(path))
+    if given.lstrip().startswith("{"):
+        return AnswerSchema.of(given)
+    shown = sanitize_line(given)
     try:
-        return AnswerSchema.of(path.read_bytes())
-    except OSError as error:
+        return AnswerSchema.of(Path(given).read_bytes())
+    except (OSError, ValueError) as error:  # ValueError: no name for a file
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
-            f"{shown} cannot be read ({error.strerror})", "Name a file with a JSON schema."
+            f"{shown} cannot be read ({reason})",
+            "Name a file with a JSON schema, or write the schema itself.",
         ) from error
     except UsageError as error:
         raise UsageError(f"{shown}: {error.problem}", error.remedy) from error

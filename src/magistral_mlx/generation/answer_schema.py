@@ -71,10 +71,20 @@ def _pydantic_class(schema: object) -> "type[BaseModel] | None":
 
 
 def _schema_of(model: "type[BaseModel]") -> object:
+    """Without properties that the class would ignore: what isn't named isn't written."""
     from pydantic.errors import PydanticUserError
+    from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+    from pydantic_core.core_schema import ModelSchema
+
+    class Closed(GenerateJsonSchema):
+        def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+            made = super().model_schema(schema)
+            if "properties" in made:  # else it is a root model
+                made.setdefault("additionalProperties", False)
+            return made
 
     try:
-        return model.model_json_schema()
+        return model.model_json_schema(schema_generator=Closed)
     except PydanticUserError as error:
         raise UsageError(
             f"{model.__name__} has no JSON schema ({sanitize_line(str(error).splitlines()[0])[:120]})",
