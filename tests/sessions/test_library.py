@@ -179,8 +179,8 @@ def test_a_continued_turn_ends_again() -> None:
 def test_drafts_are_kept_and_go(library: Library) -> None:
     path = library.new().path
     assert load_draft(path) == Draft()
-    save_draft(path, Draft("half a ques\ud800", ("/p/1.png",)))
-    assert load_draft(path) == Draft("half a ques\ud800", ("/p/1.png",))
+    save_draft(path, Draft("half a ques\ud800", ("/p/1.png",), ("a.png",)))
+    assert load_draft(path) == Draft("half a ques\ud800", ("/p/1.png",), ("a.png",))
     path.with_suffix(".draft").write_bytes(b'{"text": 7, "pictures": [1')
     assert load_draft(path) == Draft()
     save_draft(path, Draft())

@@ -17,6 +17,7 @@ from PIL import Image
 from magistral_mlx.commands.console import Console
 from magistral_mlx.engine.protocol import Answer, Failed, Loading, Prefill, Reasoning
 from magistral_mlx.generation.events import Ending
+from magistral_mlx.sessions.drafts import load_draft
 from magistral_mlx.sessions.library import Library
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.plain.phrases import LONGEST, Phrases
@@ -137,6 +138,35 @@ async def test_a_running_thought_is_steered_by_lines() -> None:
     assert "\x1b" not in shown
 
 
+async def test_what_was_asked_before_quit_is_answered_in_a_pipe() -> None:
+    _shown, out, code = await talk(
+        "one\ntwo\n/quit\nnever asked\n", [Answer("1.", 1)], [Reasoning("hm", 1), Answer("2.", 1)]
+    )
+    assert out == "1.\n2.\n"
+    assert code == 0
+
+
+async def test_what_a_person_typed_and_left_is_told_next_time() -> None:
+    shown, _out, _code = await talk("one\ntwo\n/quit\n", [Stall()], interactive=True)
+    assert "not asked: two\n" in shown
+    shown, _out, _code = await talk("/quit\n", interactive=True, resume="last")
+    assert "typed before and not asked: two\n" in shown
+    shown, _out, _code = await talk("three\n", [Answer("3", 1)], interactive=True, resume="last")
+    assert "typed before and not asked: two\n" in shown
+    shown, _out, _code = await talk("/quit\n", interactive=True, resume="last")
+    assert "not asked" not in shown
+
+
+async def test_a_question_that_no_engine_took_is_told_next_time(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
+    loading = (Failed("No such model", "Install it.", engine_lost=True),)
+    lines = f"/image {tmp_path}/a.png\nq\n"
+    shown, _out, _code = await talk(lines, engine=ScriptedEngine(loading=loading), interactive=True)
+    assert "not asked: q\n" in shown
+    shown, _out, _code = await talk("/quit\n", interactive=True)
+    assert "typed before and not asked: q\nattached: a.png" in shown
+
+
 async def test_a_kept_conversation_goes_on() -> None:
     await talk("first\n/title Capitals\n", [Answer("one", 1)])
     engine = ScriptedEngine(turns=[[Answer("two", 1)]])
@@ -214,7 +244,7 @@ from magistral_mlx.engine.protocol import Reasoning
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.plain.talk import Talk
 async def main():
-    controller = Controller(ScriptedEngine(turns=[[Reasoning("Let me think. And", 3), Stall()]]))
+    controller = Controller(ScriptedEngine(turns=[[Reasoning("Let me think.\\nAnd", 3), Stall()]]))
     console = Console(sys.stdout, sys.stderr, {})
     return await Talk(controller, sys.stdin, console, interactive=INTERACTIVE).run()
 sys.exit(asyncio.run(main()))
@@ -248,9 +278,43 @@ def test_ctrl_c_stops_the_answer_and_leaves_with_130(interactive: bool) -> None:
         read_until(process, "thinking\n")
         os.kill(process.pid, signal.SIGINT)
         if interactive:
-            assert "Let me think. And\n" in read_until(process, "done: stopped")
+            assert "Let me think.\nAnd\n" in read_until(process, "done: stopped")
             read_until(process, "your question:")
             os.kill(process.pid, signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait() == 130
         assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_keeps_all_that_was_typed_and_produced(number: signal.Signals) -> None:
+    with program(interactive=True) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write("q\nnot yet asked\n")
+        process.stdin.flush()
+        read_until(process, "Let me think.\n")
+        if number is signal.SIGHUP:
+            process.stderr.close()  # the terminal is gone: nothing can be written any more
+        os.kill(process.pid, number)
+        assert process.wait() == 128 + number
+    library = Library()
+    assert library.read(library.find("last")).path[0].reasoning == "Let me think.\nAnd"
+    draft = load_draft(library.directory / f"{library.find('last')}.jsonl")
+    assert draft.text == "not yet asked"
+
+
+async def test_a_closed_pipe_ends_it_and_everything_is_kept() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    console = Console(Closed(), io.StringIO(), {})
+    controller = Controller(ScriptedEngine(turns=[[Reasoning("hm", 1), Answer("12.\n", 1), Stall()]]))
+    talking = Talk(controller, io.StringIO("q\nr\n"), console, interactive=True)
+    with pytest.raises(BrokenPipeError):
+        await asyncio.wait_for(talking.run(), 60)
+    library = Library()
+    kept = library.read(library.find("last"))
+    assert kept.path[0].answer == "12.\n"
+    assert load_draft(library.directory / f"{kept.id}.jsonl").text == "r"

@@ -137,7 +137,8 @@ class Keeper:
 
     def keep_draft(self, text: str, pictures: Sequence[Picture]) -> None:
         """What stands in the prompt now."""
-        self._draft = Draft(text, tuple(str(picture.kept) for picture in pictures))
+        names = tuple(picture.name for picture in pictures)
+        self._draft = Draft(text, tuple(str(picture.kept) for picture in pictures), names)
         if self._drafting is None:
             self._drafting = asyncio.get_running_loop().call_later(_DRAFT_SECONDS, self._save_draft)
 

@@ -3,12 +3,14 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from magistral_mlx.errors import ImageError
 from magistral_mlx.places import data_directory
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sessions.drafts import Draft
 from magistral_mlx_tui.picture_header import read_picture_header
 from magistral_mlx_tui.text.figures import format_bytes
 
@@ -62,14 +64,16 @@ def keep_picture(source: Path) -> Picture:
     return Picture(name, kept, header.format, header.size, len(data))
 
 
-def kept_picture(path: Path) -> Picture | None:
-    """The picture whose bytes are kept at `path`; None if they are gone or were never kept there."""
-    if path.parent != pictures_directory():
-        return None
-    try:
-        return keep_picture(path)
-    except ImageError:
-        return None
+def pictures_of(draft: Draft) -> list[Picture]:
+    """The pictures of a draft, but for those whose bytes are gone or were never kept by us."""
+    found: list[Picture] = []
+    for number, path in enumerate(map(Path, draft.pictures)):
+        if path.parent == pictures_directory():
+            with suppress(ImageError):
+                found.append(keep_picture(path))
+                if name := sanitize_line("".join(draft.names[number : number + 1])):
+                    found[-1] = replace(found[-1], name=name)
+    return found
 
 
 def _read(source: Path, name: str) -> bytes:
@@ -105,6 +109,7 @@ def _check(status: os.stat_result, name: str) -> None:
 def _write(kept: Path, data: bytes) -> None:
     """Put `data` at `kept` in one step, readable by this user only."""
     if kept.exists() and kept.stat().st_size == len(data):
+        os.utime(kept)  # used now: see sessions/forgetting.py
         return
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = kept.with_name(f"{kept.name}.{os.getpid()}.part")

@@ -17,10 +17,13 @@ _SUFFIX = ".draft"
 
 @dataclass(frozen=True)
 class Draft:
-    """The prompt's text and the paths of the kept bytes of the attached pictures."""
+    """What was typed, and the attached pictures."""
 
     text: str = ""
     pictures: tuple[str, ...] = ()
+    """The paths of their kept bytes."""
+    names: tuple[str, ...] = ()
+    """What the pictures were called, in the same order."""
 
 
 def save_draft(conversation: Path, draft: Draft) -> None:
@@ -35,7 +38,12 @@ def save_draft(conversation: Path, draft: Draft) -> None:
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    values = {"text": draft.text, "pictures": list(draft.pictures), "process": os.getpid()}
+    values = {
+        "text": draft.text,
+        "pictures": list(draft.pictures),
+        "names": list(draft.names),
+        "process": os.getpid(),
+    }
     try:
         part.write_bytes(json.dumps(values).encode())
         part.chmod(0o600)
@@ -47,13 +55,15 @@ def save_draft(conversation: Path, draft: Draft) -> None:
 def load_draft(conversation: Path) -> Draft:
     """The draft of `conversation`; an empty one if there is none, or it is damaged."""
     values = _read(conversation.with_suffix(_SUFFIX))
-    text, pictures = values.get("text"), values.get("pictures")
+    text = values.get("text")
     return Draft(
-        text if isinstance(text, str) else "",
-        tuple(each for each in cast("list[object]", pictures) if isinstance(each, str))
-        if isinstance(pictures, list)
-        else (),
+        text if isinstance(text, str) else "", _strings(values.get("pictures")), _strings(values.get("names"))
     )
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    listed = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(each for each in listed if isinstance(each, str))
 
 
 def take_orphan(directory: Path) -> Draft:

@@ -8,10 +8,12 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from magistral_mlx.commands.console import Console
+from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.commands import Command, parse_slash
 from magistral_mlx_tui.controller import Controller
+from magistral_mlx_tui.last_words import last_words
 from magistral_mlx_tui.phases import Phase
 from magistral_mlx_tui.plain.transcript import Transcript
 from magistral_mlx_tui.plain.verbs import AT_ONCE, Verbs
@@ -52,24 +54,38 @@ class Talk:
         self._verbs = Verbs(controller, self._transcript, options or Options())
         self._changed = asyncio.Event()
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self._interrupted = False
+        self._code: int | None = None
+        """What to leave with at once, if anything."""
+        self._broken: OSError | MagistralError | None = None
+        """Why nothing can be written any more."""
 
     async def run(self) -> int:
-        """Talk until the end; returns the exit code."""
+        """Talk until the end; returns the exit code.
+
+        Raises:
+            OSError, MagistralError: what is said can't be written any more; everything is kept.
+        """
         self._controller.on_change = self._on_change
         reader = threading.Thread(target=self._read, args=(asyncio.get_running_loop(),), daemon=True)
-        with _interrupts(self._interrupt):
+        with _interrupts(self._interrupt), last_words(self._leave):
             try:
                 if self._resume is not None:
                     self._verbs.resume(self._resume)
+                elif self._interactive:
+                    self._verbs.bring_back(self._controller.keeper.orphaned_draft())
                 self._controller.start()
                 self._on_change()
                 reader.start()
                 await self._talk()
+            except OSError as error:
+                self._broken = error
             finally:
+                self._keep_unasked()
                 await self._controller.close()
-        if self._interrupted:
-            return EXIT_INTERRUPTED
+        if self._code is not None:
+            return self._code
+        if self._broken is not None:
+            raise self._broken
         return EXIT_FAILED if self._transcript.failed and not self._interactive else 0
 
     async def _talk(self) -> None:
@@ -78,17 +94,21 @@ class Talk:
             if slash is None:
                 if text.strip():
                     self._controller.submit(self._verbs.question(text))
+                    self._controller.keeper.keep_draft("", ())
             elif slash[0] is None:
                 self._transcript.say(f"there is no command /{slash[2]}; /help names them all")
             else:
                 await self._obey(slash[0], slash[1])
         await self._settled()
-        for question in self._controller.withdraw():
-            self._transcript.say(f"not asked: {sanitize_line(question.text)}")
+        for line in self._keep_unasked():
+            self._transcript.say(f"not asked: {sanitize_line(line)}")
 
     async def _obey(self, command: Command, argument: str) -> None:
-        """Commands about what is running are obeyed at once, the others when nothing runs or waits."""
-        if command.name not in AT_ONCE:
+        """Commands about what is running are obeyed at once, the others when nothing runs or waits.
+
+        In a pipe nobody is impatient: what was asked before /quit is answered, as at the end of the lines.
+        """
+        if command.name not in AT_ONCE or (command.name == "quit" and not self._interactive):
             await self._settled()
         if not self._over():
             self._verbs.obey(command, argument)
@@ -131,18 +151,43 @@ class Talk:
         return resting and not controller.arranging and (lost or not controller.queue)
 
     def _over(self) -> bool:
-        return self._verbs.left or self._interrupted
+        return self._verbs.left or self._code is not None or self._broken is not None
 
     def _on_change(self) -> None:
-        self._transcript.report()
+        try:
+            self._transcript.report()
+        except (OSError, MagistralError) as error:  # a closed terminal or pipe, a full disk behind it
+            self._controller.on_change = self._changed.set
+            self._broken = error
         self._changed.set()
 
     def _interrupt(self) -> None:
         if self._interactive and self._controller.phase.busy and not self._controller.stopping:
             self._controller.stop()
             return
-        self._interrupted = True
+        self._code = EXIT_INTERRUPTED
         self._changed.set()
+
+    def _leave(self, code: int) -> None:
+        """The terminal is gone, or somebody ends the program politely: first of all everything is written."""
+        self._keep_unasked()
+        self._controller.keeper.save_now()
+        self._controller.on_change = self._changed.set  # nobody may be listening any more
+        with suppress(OSError):
+            self._transcript.say("leaving: everything is kept")
+        self._code = code
+        self._changed.set()
+
+    def _keep_unasked(self) -> list[str]:
+        """What was typed and will not be asked now; where a person typed it, it is brought back next time."""
+        questions = self._controller.withdraw()
+        unasked = [question.text for question in questions]
+        while self._interactive and not self._lines.empty():
+            unasked += [line for line in [self._lines.get_nowait()] if line]
+        pictures = [each for question in questions for each in question.pictures] + self._verbs.pictures
+        if self._interactive and (unasked or pictures):
+            self._controller.keeper.keep_draft("\n".join(unasked), pictures)
+        return unasked
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread: the loop must stay free while nothing is typed."""

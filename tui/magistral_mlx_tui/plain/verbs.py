@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from magistral_mlx.errors import MagistralError, UsageError
-from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sanitize import sanitize, sanitize_line
+from magistral_mlx.sessions.drafts import Draft
 from magistral_mlx.sessions.export.words import day
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
@@ -18,7 +19,7 @@ from magistral_mlx_tui.commands import COMMANDS, Command
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.exporting import export_as_typed
 from magistral_mlx_tui.phases import Phase
-from magistral_mlx_tui.pictures import Picture, keep_picture
+from magistral_mlx_tui.pictures import Picture, keep_picture, pictures_of
 from magistral_mlx_tui.plain.transcript import Transcript
 from magistral_mlx_tui.text.paths import find_file, typed_path
 from magistral_mlx_tui.thinking import parse_thinking, thinking_words
@@ -192,6 +193,17 @@ class Verbs:
         self._say(
             f"opened: {sanitize_line(title_of(library.read(id_)))}, {turns} turn{'s' if turns != 1 else ''}"
         )
+        self.bring_back(self._controller.keeper.draft_of(id_))
+
+    def bring_back(self, draft: Draft) -> None:
+        """Tell what was typed and not asked, and attach its pictures; it is kept until a question comes."""
+        if draft.text:
+            self._say(f"typed before and not asked: {sanitize(draft.text)}")
+        for picture in pictures_of(draft):
+            self.pictures.append(picture)
+            self._say(f"attached: {picture.label}")
+        if draft.text or self.pictures:
+            self._controller.keeper.keep_draft(draft.text, self.pictures)
 
     def _title(self, title: str) -> None:
         session = self._controller.keeper.session

@@ -19,7 +19,7 @@ from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.excerpts import code_blocks, formulas
 from magistral_mlx_tui.exporting import export_as_typed, export_freely
 from magistral_mlx_tui.phases import Phase
-from magistral_mlx_tui.pictures import kept_picture
+from magistral_mlx_tui.pictures import pictures_of
 from magistral_mlx_tui.screens.conversations import ConversationsScreen
 from magistral_mlx_tui.screens.export import ExportChoice, ExportScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
@@ -176,7 +176,7 @@ class ConversationActions(Screen[None]):
             self._show_draft(self.controller.keeper.draft_of(id))
 
     def _show_draft(self, draft: Draft) -> None:
-        pictures = tuple(each for path in draft.pictures if (each := kept_picture(Path(path))) is not None)
+        pictures = tuple(pictures_of(draft))
         if draft.text or pictures:
             self.put_back([Question(draft.text, pictures)])
             self.say("What you had typed is back.")
