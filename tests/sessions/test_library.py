@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from magistral_mlx.errors import SessionError
 from magistral_mlx.generation.events import Ending, Reply
 from magistral_mlx.sessions.drafts import Draft, load_draft, save_draft, take_orphan
-from magistral_mlx.sessions.library import TRASH_DAYS, Library
+from magistral_mlx.sessions.forgetting import TRASH_DAYS
+from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.records import Asked, Ended, Piece
 from magistral_mlx.sessions.search import find_words
 from magistral_mlx.sessions.tree import ROOT, Tree

@@ -7,22 +7,19 @@ size and time. docs/experiments.md has the measurement that decided it.
 import os
 import re
 import secrets
-import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from magistral_mlx.errors import SessionError
 from magistral_mlx.places import sessions_directory
+from magistral_mlx.sessions.forgetting import forget_old
 from magistral_mlx.sessions.journal import Journal
 from magistral_mlx.sessions.search import Hit, find_words
 from magistral_mlx.sessions.session import Session, read_tree
 from magistral_mlx.sessions.tree import Tree
 
 SUFFIX = ".jsonl"
-TRASH_DAYS = 30
-"""How long a deleted conversation can be brought back."""
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _LONGEST_TITLE = 70
 
@@ -143,7 +140,7 @@ class Library:
             path.replace(self.trash / path.name)
             os.utime(self.trash / path.name)
             (self.caches / f"{id}.kv").unlink(missing_ok=True)
-            _forget_old(_files(self.trash))
+            forget_old(_files(self.trash), folders=(self.directory, self.trash))
         except OSError as error:
             raise SessionError(f"{id} cannot be deleted ({error.strerror})", f"Check {path}.") from error
         finally:
@@ -232,9 +229,3 @@ def _changed_at(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _forget_old(paths: Iterable[Path]) -> None:
-    for path in paths:
-        if _changed_at(path) < time.time() - TRASH_DAYS * 86400:
-            path.unlink(missing_ok=True)
