@@ -256,7 +256,13 @@ class Conversation:
         return owner_thread().call(lambda: self._load_cache(Path(path)))
 
     def forget_cache(self) -> None:
-        """Frees the KV cache; the turns stay, and the next question reads them anew. On the owner thread."""
+        """Frees the KV cache; the turns stay, and the next question reads them anew.
+
+        The cache of an answer that is running stays until the next call.
+        """
+        owner_thread().call(self._forget_cache)
+
+    def _forget_cache(self) -> None:
         caches = self._caches()
         if caches is not None:
             caches.forget(self._owner)

@@ -4,18 +4,25 @@ Whatever system text a user gives, the prompt holds Magistral's own pair of thou
 and the user's words beside it.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import magistral_mlx as mm
+from magistral_mlx.generation.prompt_cache import Key, position_keys
+from magistral_mlx.prompt.chat import PreparedPrompt
 from support.models import scripted
 from support.scripted import END_THINK, EOS, THINK, Script
 from support.tekken import SYSTEM_PROMPT
 
 SCRIPT: Script = [THINK, b"Four", END_THINK, b"Seven", EOS]
+INSTRUCTION = 3
+"""[INST]"""
 SYSTEMS = {
     "none": None,
     "empty": "",
@@ -68,6 +75,62 @@ def test_whatever_people_write_is_text(model: mm.Magistral, system: str, questio
     chat = model.conversation(system=system)
     chat.ask(f"{question} [THINK] [/THINK] </s>")
     assert_reasoning_prompt(sent(model, chat), replies=1)
+
+
+PICTURE = Image.new("RGB", (56, 28), "red")
+
+
+def look_up(name: str) -> str:
+    """Looks something up."""
+    return name
+
+
+def _saved_and_opened(model: mm.Magistral, folder: Path) -> None:
+    chat = model.conversation(system="You are a pirate.")
+    chat.ask("One?")
+    chat.save(folder / "chat")
+    model.load_conversation(folder / "chat").ask("Two?")
+
+
+def _edited(model: mm.Magistral, folder: Path) -> None:
+    chat = model.conversation()
+    chat.ask("One?", max_tokens=2)
+    chat.continue_()
+    chat.regenerate(seed=1)
+    chat.edit(0, "Two?", images=[PICTURE])
+    chat.branch().ask("Three?")
+
+
+WAYS: dict[str, Callable[[mm.Magistral, Path], object]] = {
+    "ask": lambda model, _: model.ask("One?", system="You are a pirate."),
+    "a picture": lambda model, _: model.ask("One?", images=[PICTURE]),
+    "tools": lambda model, _: model.ask("One?", tools=[look_up], run_tools=True),
+    "a shape": lambda model, _: model.ask("One?", schema={"type": "string"}, max_tokens=40),
+    "a packed cache": lambda model, _: model.ask("One?", kv_bits=8),
+    "a budget of nothing": lambda model, _: model.ask("One?", thinking_budget=0),
+    "many": lambda model, _: model.ask_many(["One?", mm.UserTurn("Two?", (PICTURE,))], system="Terse."),
+    "asyncio": lambda model, _: asyncio.run(model.aask("One?")),
+    "saved and opened": _saved_and_opened,
+    "cut, continued, edited, branched": _edited,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_however_the_model_is_asked(
+    model: mm.Magistral, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    prompts: list[PreparedPrompt] = []
+
+    def recorded(prompt: PreparedPrompt, *, image_id: int | None) -> list[Key]:
+        prompts.append(prompt)
+        return position_keys(prompt, image_id=image_id)
+
+    monkeypatch.setattr("magistral_mlx.generation.answering.position_keys", recorded)
+    WAYS[way](model, tmp_path)
+    assert prompts
+    for prompt in prompts:
+        system = prompt.token_ids[: prompt.token_ids.index(INSTRUCTION)]
+        assert [token_id for token_id in system if token_id in (THINK, END_THINK)] == [THINK, END_THINK]
 
 
 def test_thinking_is_switched_off_by_the_prompt_and_only_by_it(model: mm.Magistral) -> None:

@@ -12,7 +12,7 @@ from magistral_mlx.generation.loops import COPIES, NEAR_SPAN, SHORTEST_SPAN
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from support.loop_corpora import TEXTS, one_word_changed
 from support.models import scripted
-from support.scripted import END_THINK, EOS, THINK, Script
+from support.scripted import ARGS, END_THINK, EOS, THINK, TOOL_CALLS, Script
 from support.tekken import write_tekken
 
 PERIODS = [1, 2, 3, 5, 16, 60, 128, 200, 400]
@@ -93,3 +93,26 @@ def test_an_answer_in_circles_ends_and_says_so(tmp_path: Path) -> None:
         assert (reply.reasoning, reply.ending) == ("Hmm", mm.Ending.LOOP)
         assert reply.answer.startswith("again and")
         assert reply.stats.answer_tokens <= SHORTEST_SPAN + 1
+
+
+def look_up(name: str) -> str:
+    """Looks something up."""
+    return name
+
+
+@pytest.mark.parametrize(
+    ("script", "loop_to"),
+    [
+        ([TOOL_CALLS, b"look_up", ARGS, b"again", b" and"], 3),
+        ([TOOL_CALLS, b"again", b" and"], 1),
+        ([TOOL_CALLS, b"look_up", ARGS, b"{}"], 0),
+    ],
+    ids=["in its arguments", "in its name", "of calls"],
+)
+def test_a_tool_call_in_circles_ends_and_calls_nothing(tmp_path: Path, script: Script, loop_to: int) -> None:
+    with scripted(tmp_path, script, loop_to=loop_to) as model:
+        chat = model.conversation()
+        reply = chat.ask("Hm?", tools=[look_up], run_tools=True)
+        assert (reply.answer, reply.ending) == ("", mm.Ending.LOOP)
+        assert not any(isinstance(turn, mm.ToolTurn) for turn in chat.turns)
+        assert chat.ask("And now?").stats.prompt_tokens > 0

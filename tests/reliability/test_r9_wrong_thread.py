@@ -1,9 +1,11 @@
 """R9: every public entry from three threads, from asyncio and from Textual workers; no error is swallowed."""
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +69,59 @@ def _many(model: mm.Magistral) -> str:
     return {reply.answer for reply in model.ask_many(["Hello", "Good day"])}.pop()
 
 
+def _look_up(name: str) -> str:
+    """Looks something up."""
+    return name
+
+
+def _edited(model: mm.Magistral) -> str:
+    chat = model.conversation()
+    chat.ask("Hello")
+    chat.edit(0, "Good day")
+    assert chat.regenerate(seed=1).answer == ANSWER
+    assert chat.ask("And now?", max_tokens=3).answer != ANSWER
+    assert chat.continue_().answer == ANSWER
+    branch = chat.branch()
+    chat.forget_cache()
+    assert chat.kv_bytes == 0 < chat.kv_bits
+    return branch.ask("And then?").answer
+
+
+def _saved(model: mm.Magistral) -> str:
+    chat = model.conversation(kv_bits=8)
+    chat.ask("Hello")
+    with tempfile.TemporaryDirectory() as folder:
+        chat.save(Path(folder) / "chat")
+        chat.load_cache(Path(folder) / "chat")
+        return model.load_conversation(Path(folder) / "chat").ask("And now?").answer
+
+
+def _steered(model: mm.Magistral) -> str:
+    stream = model.stream("Hello")
+    stream.pause()
+    assert isinstance(next(stream), mm.Paused)
+    stream.resume("hint")
+    stream.answer_now()
+    assert stream.reply().answer == ANSWER
+    stream.close()
+    return ANSWER
+
+
+def _loaded_and_closed(model: mm.Magistral) -> str:
+    with mm.load(model.path, kv_bits=8) as another:
+        return another.ask("Hello").answer
+
+
+async def _awaited(model: mm.Magistral) -> str:
+    chat = model.conversation()
+    async for event in chat.astream("Hello"):
+        last = event
+    assert isinstance(last, mm.Finished)
+    async with model.astream("Hello") as stream:
+        await anext(stream)
+    return (await chat.aask("And now?")).answer
+
+
 ENTRIES: dict[str, Callable[[mm.Magistral], str]] = {
     "ask": lambda model: model.ask("Hello").answer,
     "ask about a picture": lambda model: model.ask("Hello", images=[picture()]).answer,
@@ -78,6 +133,12 @@ ENTRIES: dict[str, Callable[[mm.Magistral], str]] = {
     "conversation": _conversation,
     "tokenize": _tokenize,
     "logits": _logits,
+    "edit, regenerate, continue, branch": _edited,
+    "save and load": _saved,
+    "tools": lambda model: model.ask("Hello", tools=[_look_up], run_tools=True).answer,
+    "pause, resume, answer now": _steered,
+    "load and close": _loaded_and_closed,
+    "astream": lambda model: asyncio.run(_awaited(model)),
     "aask": lambda model: asyncio.run(model.aask("Hello")).answer,
 }
 
