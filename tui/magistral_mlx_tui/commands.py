@@ -215,14 +215,10 @@ COMMANDS: tuple[Command, ...] = (
         argument="[WORDS]",
         priority=True,
     ),
-    Command("find_next", "Next hit", "To the next hit.", "Looking", "ctrl+g", slash=False, priority=True),
+    Command("find_next", "Next hit", "To the next hit.", "Looking", "ctrl+g", priority=True),
     Command("find_previous", "Previous hit", "To the hit before.", "Looking"),
-    Command(
-        "page_up", "Scroll back", "Scroll both panes back.", "Looking", "pageup", slash=False, priority=True
-    ),
-    Command(
-        "page_down", "Scroll on", "Scroll both panes on.", "Looking", "pagedown", slash=False, priority=True
-    ),
+    Command("page_up", "Scroll back", "Scroll both panes back.", "Looking", "pageup", priority=True),
+    Command("page_down", "Scroll on", "Scroll both panes on.", "Looking", "pagedown", priority=True),
     Command(
         "follow", "Follow", "Go to the end of both panes and follow it.", "Looking", "ctrl+end", priority=True
     ),

@@ -29,14 +29,14 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
-from magistral_mlx.errors import MagistralError
 from magistral_mlx.generation.events import Ending
-from magistral_mlx.sanitize import sanitize, sanitize_line
+from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.session import Session
 from magistral_mlx_tui.caches import Caches
+from magistral_mlx_tui.failures import Failure as Failure
+from magistral_mlx_tui.failures import defect
 from magistral_mlx_tui.keeping import Keeper
-from magistral_mlx_tui.phases import Failure as Failure
 from magistral_mlx_tui.phases import Phase as Phase
 from magistral_mlx_tui.requests import request_of
 from magistral_mlx_tui.tasks import Tasks
@@ -386,19 +386,14 @@ class Controller:
             self.speeds.append(progress.tokens_per_second)
 
     def _fail(self, event: Failed) -> None:
-        log = sanitize_line(event.log) if event.log else None
         self.prefill = None
-        self.failure = Failure(sanitize(event.problem), sanitize(event.remedy), log, event.engine_lost)
+        self.failure = Failure.of(event)
         self.phase = Phase.FAILED
         self.stopping = False
 
     def _defect(self, error: Exception) -> None:
         """Something in the background failed that should not: it is shown, the app lives on."""
-        if isinstance(error, MagistralError):
-            self._fail(Failed(error.problem, error.remedy))
-        else:
-            problem = f"The app made a mistake: {type(error).__name__}: {error}"
-            self._fail(Failed(problem, "Restart the engine."))
+        self._fail(defect(error))
         if self.turn is not None and self.turn.running:
             self.turn.fail()
         self.on_change()

@@ -160,6 +160,7 @@ class Keeper:
             self.draft_trouble = ""
         except OSError as error:
             self.draft_trouble = f"{error.strerror}: what you type cannot be saved"
+            self._drafting = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._save_draft)
         if self.draft_trouble != before:
             self._on_change()
 
@@ -168,9 +169,10 @@ class Keeper:
     def _leave(self) -> None:
         if self._drafting is not None:
             self._save_draft()
-        if self._flushing is not None:
-            self._flushing.cancel()
-            self._flushing = None
+        for timer in (self._drafting, self._flushing):
+            if timer is not None:
+                timer.cancel()
+        self._drafting = self._flushing = None
         self.session.close()
         self._draft = Draft()
 

@@ -1,6 +1,5 @@
-"""What a conversation is doing, in one word, and what can go wrong with it."""
+"""What a conversation is doing, in one word."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -20,13 +19,3 @@ class Phase(StrEnum):
     def busy(self) -> bool:
         """Whether an answer is being made."""
         return self in (Phase.READING, Phase.THINKING, Phase.ANSWERING, Phase.PAUSED)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What broke, what to do, and where to read more; harmless text."""
-
-    problem: str
-    remedy: str = ""
-    log: str | None = None
-    engine_lost: bool = False

@@ -60,6 +60,7 @@ class ModelsScreen(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Look for models, and keep looking at the conversion."""
+        self.query_one(OptionList).add_option(Option("  looking for models…", disabled=True))
         self.query_one(OptionList).focus()
         self.run_worker(self._fill(), group="models")
         self.set_interval(_REFRESH_SECONDS, self._show_job)
