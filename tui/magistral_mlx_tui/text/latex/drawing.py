@@ -74,7 +74,10 @@ def _row(parts: tuple[Node, ...], *, flat: bool) -> Box:
         box = draw(part, flat=flat)
         before = kinds[index - 1] if index else None
         after = kinds[index + 1] if index + 1 < len(parts) else None
-        if not box.tight and (_touches(before, right=False) or _touches(after, right=True)):
+        opened = (
+            isinstance(part, Root) and not part.degree
+        )  # 2√3 says it; ³√27 could lend its 3 to a neighbour
+        if not box.tight and ((_touches(before, right=False) and not opened) or _touches(after, right=True)):
             box = beside([Box(("(",)), box, Box((")",))])
         gap = _gap(before, kinds[index], parts, index)
         if not gap and index and max(len(box.rows), len(boxes[-1].rows)) > 1 and _parted(parts, kinds, index):
