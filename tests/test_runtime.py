@@ -382,6 +382,38 @@ def test_an_empty_question(model: mm.Magistral, text: str) -> None:
         model.ask(text)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda model: model.ask("Hm?", temprature=0), 'no option "temprature". Did you mean temperature?'),
+        (lambda model: model.ask_many(["Hm?"], xyzzy=3), 'no option "xyzzy". There are: thinking,'),
+        (lambda model: model.conversation().stream("Hm?", seeds=1), "Did you mean seed?"),
+        (lambda model: model.ask("Hm?", system=3), "system is of type int"),
+        (lambda model: model.ask_many(["Hm?"], system=3), "system is of type int"),
+        (lambda model: model.conversation(system=["x"]), "system is of type list"),
+        (lambda model: model.conversation(turns=[("user", "Hm?")]), "A turn is of type tuple"),
+        (lambda model: model.ask("Hm?", schema=int), "The schema is the class int"),
+        (lambda model: mm.load(3), "The model is of type int"),  # type: ignore[arg-type]  # as people write it
+    ],
+)
+def test_slips_of_the_pen_are_named(model: mm.Magistral, wrong: Callable[[Any], object], told: str) -> None:
+    with pytest.raises(mm.UsageError) as slip:
+        wrong(model)
+    assert told in str(slip.value)
+
+
+def test_a_single_question_of_many_needs_no_list(model: mm.Magistral) -> None:
+    expected = model.ask("Hm?", temperature=0).answer
+    for question in ("Hm?", mm.UserTurn("Hm?")):
+        assert [reply.answer for reply in model.ask_many(question, temperature=0)] == [expected]
+
+
+def test_a_model_says_what_it_is(make: Make) -> None:
+    with make([THINK, b"Hm", END_THINK, b"Yes", EOS]) as model:
+        assert repr(model) == f"<Magistral {model.name}, 4-bit affine, group 64>"
+    assert repr(model).endswith(", closed>")
+
+
 def test_a_question_that_is_no_text(model: mm.Magistral) -> None:
     with pytest.raises(mm.UsageError, match="NoneType"):
         model.ask(None)  # type: ignore[arg-type]

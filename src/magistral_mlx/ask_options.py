@@ -1,8 +1,9 @@
 """The options of a question: their names, types and defaults, checked before anything is computed."""
 
+import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from magistral_mlx.errors import UsageError
@@ -72,6 +73,21 @@ class CheckedOptions:
     logprobs: bool | int = False
     kv_bits: int | None = None
 
+    @classmethod
+    def of(cls, options: AskOptions) -> "CheckedOptions":
+        """The options that a caller gave.
+
+        Raises:
+            UsageError: also for a name that is no option.
+        """
+        check_names(options)
+        return cls(**options)
+
+    def changed(self, options: AskOptions) -> "CheckedOptions":
+        """The same but for what a caller gave; errors as those of `of`."""
+        check_names(options)
+        return replace(self, **options)
+
     def __post_init__(self) -> None:
         if not _is_number(self.temperature) or self.temperature < 0:
             raise UsageError(f"temperature is {self.temperature!r}", "Give a number, 0 or more.")
@@ -119,6 +135,22 @@ class CheckedOptions:
             speculation=self.speculation,
             logprobs=None if self.logprobs is False else int(self.logprobs) * (self.logprobs is not True),
         )
+
+
+def check_names(options: AskOptions) -> None:
+    """Raises UsageError for a name that is no option; says which one may be meant."""
+    known = [field.name for field in fields(CheckedOptions)]
+    for name in options:
+        if name not in known:
+            meant = difflib.get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {meant[0]}?" if meant else f"There are: {', '.join(known)}."
+            raise UsageError(f'There is no option "{name}"', remedy)
+
+
+def check_system(system: object) -> None:
+    """Raises UsageError unless it is a text or None."""
+    if system is not None and not isinstance(system, str):
+        raise UsageError(f"system is of type {type(system).__name__}", "Give a string, or None.")
 
 
 def check_kv_bits(kv_bits: object) -> None:

@@ -126,14 +126,14 @@ class Conversation:
         Raises:
             PromptError: on the first event: calls and results don't match.
         """
-        return self._answer(lambda: (*self._turns, *results), CheckedOptions(**options))
+        return self._answer(lambda: (*self._turns, *results), CheckedOptions.of(options))
 
     def stream(
         self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]
     ) -> AnswerStream:
         """Asks and gives the events of the reply as they come: as `Magistral.stream`."""
         turn = user_turn(text, images, sees=self._sees)
-        return self._answer(lambda: (*self._turns, turn), CheckedOptions(**options))
+        return self._answer(lambda: (*self._turns, turn), CheckedOptions.of(options))
 
     def continue_(self, max_tokens: int | None = None) -> Reply:
         """Goes on with the last reply, which was cut off, stopped or a loop; reads nothing again.
@@ -168,7 +168,7 @@ class Conversation:
     def regenerate_stream(self, **options: Unpack[AskOptions]) -> AnswerStream:
         """As `regenerate`, but gives the events of the reply as they come."""
         self._last_question()
-        again = replace(self._options, **options)
+        again = self._options.changed(options)
         return self._answer(lambda: self._turns[: self._last_question() + 1], again)
 
     def edit(
@@ -211,7 +211,7 @@ class Conversation:
                 f"Turn {turn_index!r} is no question of this conversation",
                 f"Give one of {', '.join(map(str, questions))}." if questions else "Ask one first.",
             )
-        return self._answer(lambda: (*self._turns[:turn_index], turn), CheckedOptions(**options))
+        return self._answer(lambda: (*self._turns[:turn_index], turn), CheckedOptions.of(options))
 
     def branch(self) -> "Conversation":
         """Another conversation with the same turns; both go on from here without knowing of each other.

@@ -14,7 +14,7 @@ from typing import Protocol
 import psutil
 
 from magistral_mlx.checkpoint import open_checkpoint
-from magistral_mlx.errors import CheckpointError, ConversionError
+from magistral_mlx.errors import CheckpointError, ConversionError, UsageError
 from magistral_mlx.places import data_directory, models_directory
 from magistral_mlx.sanitize import sanitize_line
 
@@ -98,6 +98,7 @@ def resolve(model: "str | os.PathLike[str] | None", *, progress: Progress | None
 
     Raises:
         CheckpointError: there is no such model.
+        UsageError: `model` is neither a name nor a path.
         ConversionError: the miniature cannot be converted or stored.
     """
     if model is None:
@@ -105,6 +106,8 @@ def resolve(model: "str | os.PathLike[str] | None", *, progress: Progress | None
         return best.path if best else miniature_folder(progress=progress)
     if model == MINIATURE:
         return miniature_folder(progress=progress)
+    if not isinstance(model, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise UsageError(f"The model is of type {type(model).__name__}", "Give a name or a path.")
     text = os.fspath(model)
     if isinstance(model, str) and Path(text).name == text and _looks_converted(models_directory() / text):
         return models_directory() / text

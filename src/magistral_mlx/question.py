@@ -12,6 +12,7 @@ from magistral_mlx.generation.events import Ending, Reply
 from magistral_mlx.prompt.chat import (
     AssistantTurn,
     PreparedPrompt,
+    ToolTurn,
     Turn,
     UserTurn,
     as_tool_name,
@@ -45,6 +46,22 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
     if not text.strip() and not pictures:
         raise PromptError("The question is empty", "Write a question.")
     return UserTurn(text, pictures)
+
+
+def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
+    """What was said before.
+
+    Raises:
+        UsageError: one of it is no turn.
+    """
+    checked = tuple(turns)
+    for turn in checked:
+        if not isinstance(turn, UserTurn | AssistantTurn | ToolTurn):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            raise UsageError(
+                f"A turn is of type {type(turn).__name__}",
+                "Give mm.UserTurn, mm.AssistantTurn and mm.ToolTurn, as Conversation.turns has them.",
+            )
+    return checked
 
 
 def read_pictures(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":

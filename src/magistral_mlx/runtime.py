@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from magistral_mlx import installed
 from magistral_mlx.answer_stream import AnswerStream
-from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits, check_whole
+from magistral_mlx.ask_options import AskOptions, CheckedOptions, check_kv_bits, check_system, check_whole
 from magistral_mlx.async_stream import AsyncAnswerStream
 from magistral_mlx.batch_questions import answer_many, check_batch
 from magistral_mlx.conversation import Conversation
@@ -22,7 +22,7 @@ from magistral_mlx.generation.events import Event, Reply
 from magistral_mlx.model_config import Quantization
 from magistral_mlx.owner_thread import owner_thread
 from magistral_mlx.prompt.chat import AssistantTurn, UserTurn, encode
-from magistral_mlx.question import Answered, Question, read_pictures, user_turn
+from magistral_mlx.question import Answered, Question, checked_turns, read_pictures, user_turn
 from magistral_mlx.tools import MOST_STEPS
 
 if TYPE_CHECKING:
@@ -106,6 +106,10 @@ class Magistral:
         self.quantization = _in_words(checkpoint.config.quantization)
         """Such as "4-bit affine, group 64"; None for unquantized weights."""
 
+    def __repr__(self) -> str:
+        about = [self.name, self.quantization or "unquantized", *([] if self._loaded else ["closed"])]
+        return f"<Magistral {', '.join(about)}>"
+
     def ask(
         self,
         text: str,
@@ -173,12 +177,13 @@ class Magistral:
         **options: Unpack[AskOptions],
     ) -> AnswerStream:
         """As `ask`, but gives the events of the reply as they come; the last one is `Finished`."""
+        check_system(system)
         turn = user_turn(text, images, sees=self.sees)
-        return self._answer(turn, CheckedOptions(**options), system)
+        return self._answer(turn, CheckedOptions.of(options), system)
 
     def ask_many(
         self,
-        questions: "Iterable[str | UserTurn]",
+        questions: "Iterable[str | UserTurn] | str | UserTurn",
         *,
         system: str | None = None,
         batch_size: int = 8,
@@ -207,8 +212,10 @@ class Magistral:
             MemoryLimitError: a prompt does not fit into memory.
             DeviceError: memory ran out meanwhile, or the GPU gave the work up; ask fewer at a time.
         """
-        turns = [self._turn_of(question) for question in questions]
-        checked = CheckedOptions(**options)
+        check_system(system)
+        each = [questions] if isinstance(questions, str | UserTurn) else questions
+        turns = [self._turn_of(question) for question in each]
+        checked = CheckedOptions.of(options)
         check_batch(checked, batch_size)
         asked = [self._question(turn, replace(checked, kv_bits=16), system, owner=object()) for turn in turns]
         stopping = threading.Event()
@@ -228,11 +235,16 @@ class Magistral:
             kv_bits: width of its KV cache; None: as the model was loaded with.
 
         Raises:
-            UsageError: kv_bits is impossible.
+            UsageError: kv_bits is impossible, or a turn or the system text is none.
         """
         check_kv_bits(kv_bits)
+        check_system(system)
         return Conversation(
-            self._require, system=system, sees=self.sees, turns=turns, kv_bits=kv_bits or self._kv_bits
+            self._require,
+            system=system,
+            sees=self.sees,
+            turns=checked_turns(turns),
+            kv_bits=kv_bits or self._kv_bits,
         )
 
     def load_conversation(self, path: "str | os.PathLike[str]") -> Conversation:

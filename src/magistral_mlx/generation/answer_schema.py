@@ -102,8 +102,9 @@ def _document(schema: object) -> object:
             raise UsageError(
                 f"The schema is no JSON ({sanitize_line(str(error))[:120]})", "Correct it, or give a dict."
             ) from error
+    kind = f"the class {schema.__name__}" if isinstance(schema, type) else f"of type {type(schema).__name__}"
     raise UsageError(
-        f"The schema is of type {type(schema).__name__}",
+        f"The schema is {kind}",
         "Give a JSON schema as a dict or as JSON text, or a pydantic model class.",
     )
 
