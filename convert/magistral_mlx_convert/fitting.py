@@ -1,14 +1,16 @@
 """The recipe `fit:<GB>`: bits per matrix, chosen by measured error, so that the whole folder fits a size.
 
-Every matrix of the text model gets 3 bits, and then the upgrade that lowers the summed relative error most
-per byte, until the size is full. Where a matrix' upgrades pay less than a later one, they are taken as one
-step (the lower convex hull of size and error), so that no choice has to be taken back.
+Every matrix of the text model gets 3 bits, and then the upgrade that lowers the summed error most per byte,
+until the size is full. Where a matrix' upgrades pay less than a later one, they are taken as one step (the
+lower convex hull of size and error), so that no choice has to be taken back.
 
-Each matrix counts alike, whatever its size: each adds its relative error once to what the next layer reads.
-So small ones (keys, values) get more bits, as hand-made mixtures give them.
+A matrix adds its relative squared error times its weights, embedding and head 16 times that: what the one
+writes every layer reads, and what the other gets wrong nothing after it can even out. A factor of 16 is worth
+two bits, as hand-made mixtures give them. docs/experiments.md has what other weights did to the predictions.
 """
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +31,9 @@ WIDTHS: tuple[Quantization, ...] = tuple(
     for bits in (3, 4, 5, 6, 8)
 )
 
+_ENDS = ("language_model.model.embed_tokens", "language_model.lm_head")
+_WEIGHT_OF_ENDS = 16
+
 Measure = Callable[[Parameter, Quantization], float]
 """Relative squared error of a parameter in a packing."""
 
@@ -43,6 +48,8 @@ def fitted_plan(plan: Plan, *, limit: int, source: Source, small_files: Callable
 
 @dataclass(frozen=True)
 class _Choice:
+    """`error`: what the matrix adds to the sum in that packing."""
+
     packing: Quantization
     nbytes: int
     error: float
@@ -99,10 +106,11 @@ def _choices(
     parameter: Parameter, config: ModelConfig, weights: WeightMap, recipe: Recipe, measure: Measure
 ) -> list[_Choice]:
     alone = replace(weights, parameters=(parameter,))
+    weight = math.prod(parameter.shape) * (_WEIGHT_OF_ENDS if parameter.path in _ENDS else 1)
     found: list[_Choice] = []
     for packing in WIDTHS:
         (unit,) = make_plan(config, alone, _with_table(recipe, {parameter.path: packing})).units
-        found.append(_Choice(packing, unit.output_bytes, measure(parameter, packing)))
+        found.append(_Choice(packing, unit.output_bytes, weight * measure(parameter, packing)))
     return found
 
 

@@ -21,7 +21,7 @@ RECIPE_TABLE: tuple[RecipeLine, ...] = (
     RecipeLine("4bit-g32", 15.6, "groups of 32: a tenth less error for 10 % more"),
     RecipeLine("mixed-4-6", 15.3, "4 bits; 6 for embedding, head and the most sensitive layers"),
     RecipeLine("mixed-4-8", 16.5, "the same with 8 bits"),
-    RecipeLine("3bit", 11.2, "for little memory; twice the error of 4bit"),
+    RecipeLine("3bit", 11.2, "twice the error of 4bit"),
     RecipeLine("5bit", 17.1, "half the error of 4bit"),
     RecipeLine("6bit", 20.0, "a quarter of the error of 4bit"),
     RecipeLine("8bit", 25.9, "a tenth of the error of 4bit"),

@@ -1,5 +1,6 @@
 """`fit:<GB>`: the folder is as large as it may be and no larger, and the bits stand where they help most."""
 
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ def weights_of(config: ModelConfig) -> WeightMap:
 
 
 def by_theory(parameter: Parameter, packing: Quantization) -> float:
-    """Every bit quarters the squared error; how large it is depends on the matrix."""
-    return (1 + len(parameter.name) % 7) * 4.0**-packing.bits
+    """Every bit quarters the squared error; how large it is depends a little on the matrix."""
+    return (1 + len(parameter.name) % 7 / 20) * 4.0**-packing.bits
 
 
 def fit(config: ModelConfig, limit: int, recipe: Recipe | None = None) -> tuple[Plan, dict[str, int]]:
@@ -73,9 +74,11 @@ def test_the_real_model_in_twelve_and_sixteen_gigabytes() -> None:
     for gigabytes in (12, 16):
         plan, bits = fit(config, gigabytes * 10**9)
         assert 0.99 * gigabytes * 10**9 < plan.output_bytes <= gigabytes * 10**9
-        keys = [wide for path, wide in bits.items() if path.endswith(("k_proj", "v_proj"))]
-        large = [wide for path, wide in bits.items() if path.endswith(("gate_proj", "up_proj"))]
-        assert min(keys) >= max(large), "small matrices are cheap to keep exact"
+        ends = {bits[f"language_model.{path}"] for path in ("model.embed_tokens", "lm_head")}
+        rest = [wide for path, wide in bits.items() if path.startswith("language_model.model.layers.")]
+        ((usual, count), *_) = Counter(rest).most_common(1)
+        assert count > len(rest) / 2
+        assert min(ends) > usual, "what every layer reads, and what nothing after it evens out"
 
 
 def test_what_can_not_be_reached_names_the_smallest_that_can() -> None:

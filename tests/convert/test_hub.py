@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 from magistral_mlx.errors import ConversionError, NetworkError
 from magistral_mlx_convert import Progress, Stage, convert
@@ -151,3 +151,27 @@ def test_the_environment_chooses_the_hub(hub: Hub, tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout == f"{tmp_path / 'out'}\n"
     assert hub.downloaded()
+
+
+# Xet.
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("installed", [False, True])
+def test_weights_in_a_xet_storage_that_does_not_answer_come_by_http(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, keep: bool
+) -> None:
+    expected = digests(convert(hub.folder, tmp_path / "local"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", not installed)
+    # The client of the storage would try for minutes, and is no part of what is tested.
+    asked: list[object] = []
+
+    def unreachable(**options: object) -> None:
+        asked.append(options)
+        raise RuntimeError("Task error: File reconstruction error: CAS Client Error")
+
+    monkeypatch.setattr(file_download, "xet_get", unreachable)
+    hub.xet = True
+    found = digests(convert(REPOSITORY, tmp_path / "out", keep_source=keep))
+    assert {name for name in found if found[name] != expected[name]} == {"README.md", "magistral-mlx.json"}
+    assert len(asked) == (installed and keep), "once, not for every file"

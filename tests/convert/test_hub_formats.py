@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from magistral_mlx.errors import CheckpointError, ConversionError
 from magistral_mlx_convert import convert
@@ -68,6 +69,21 @@ def test_a_gguf_repository_by_type(bare: Hub, original: Path, tmp_path: Path) ->
     assert bare.downloaded() == set(), "never twice"
 
 
+def test_a_folder_for_each_type_the_vision_part_above(bare: Hub, original: Path, tmp_path: Path) -> None:
+    write_ggufs(bare.folder, original)
+    for kind in ("BF16", "Q8_0"):
+        (bare.folder / kind).mkdir()
+        (bare.folder / f"Tiny-{kind}.gguf").rename(bare.folder / kind / f"Tiny-{kind}.gguf")
+    folder = convert(f"{REPOSITORY}:BF16", tmp_path / "out")
+    assert bare.downloaded() == {"Tiny-BF16.gguf", "mmproj-BF16.gguf"}
+    expected = digests(convert(original, tmp_path / "local"))[WEIGHTS]
+    assert digests(folder)[WEIGHTS] == expected
+    with pytest.MonkeyPatch.context() as offline:
+        offline.setattr(constants, "HF_HUB_OFFLINE", True)
+        for number, source in enumerate((REPOSITORY, f"{REPOSITORY}:bf16")):
+            assert digests(convert(source, tmp_path / f"offline-{number}"))[WEIGHTS] == expected
+
+
 def test_which_type_must_be_said(bare: Hub, original: Path, tmp_path: Path) -> None:
     write_ggufs(bare.folder, original)
     with pytest.raises(ConversionError, match=r"holds Tiny-BF16, Tiny-Q8_0\. Say which, such as someone"):
@@ -89,6 +105,17 @@ def test_which_type_must_be_said(bare: Hub, original: Path, tmp_path: Path) -> N
             ["a-BF16-00001-of-00002.gguf", "a-BF16-00002-of-00002.gguf", "a-Q8_0.gguf"],
             "BF16",
             ["a-BF16-00001-of-00002.gguf", "a-BF16-00002-of-00002.gguf"],
+        ),
+        (
+            [
+                "BF16/a-BF16-00001-of-00002.gguf",
+                "BF16/a-BF16-00002-of-00002.gguf",
+                "Q8_0/a-Q8_0.gguf",
+                "mmproj-BF16.gguf",
+                "BF16/mmproj-F16.gguf",
+            ],
+            "BF16",
+            ["BF16/a-BF16-00001-of-00002.gguf", "BF16/a-BF16-00002-of-00002.gguf", "BF16/mmproj-F16.gguf"],
         ),
     ],
 )

@@ -10,6 +10,7 @@ import requests
 from magistral_mlx.errors import ConversionError, MagistralError, NetworkError, UsageError
 from magistral_mlx_convert import convert
 from support.fake_kagglehub import HANDLE, Kaggle, UnauthenticatedError, install, status
+from support.gguf_checkpoint import write_eye, write_text
 from support.hf_checkpoint import digests, write_single_file_source
 from support.native_checkpoint import write_native
 from support.random_checkpoint import write_source
@@ -83,6 +84,22 @@ def test_mistrals_own_format_alone(kaggle: Kaggle, tmp_path: Path) -> None:
         "params.json",
         "tekken.json",
     ]
+
+
+def test_a_gguf_file_is_named_and_its_vision_part_found(kaggle: Kaggle, tmp_path: Path) -> None:
+    original = write_source(tmp_path / "hf")
+    kaggle.folder = tmp_path / "ggufs"
+    kaggle.folder.mkdir()
+    for kind in ("BF16", "Q8_0"):
+        write_text(kaggle.folder / f"Tiny-{kind}.gguf", original, kind=kind)
+    write_eye(kaggle.folder / "mmproj-F16.gguf", original, kind="F16")
+    folder = convert(f"kaggle:{HANDLE}/Tiny-BF16.gguf", tmp_path / "out")
+    assert kaggle.fetched == ["Tiny-BF16.gguf", "mmproj-F16.gguf"]
+    manifest = json.loads((folder / "magistral-mlx.json").read_text())
+    assert manifest["source"] == {"kind": "kaggle", "name": HANDLE, "revision": "1"}
+    assert json.loads((folder / "config.json").read_text())["vision_config"]
+    with pytest.raises(ConversionError, match=r"holds no Other\.gguf"):
+        convert(f"kaggle:{HANDLE}/1/Other.gguf", tmp_path / "other")
 
 
 @pytest.mark.parametrize(

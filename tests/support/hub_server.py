@@ -20,6 +20,8 @@ REPOSITORY = "someone/Tiny-Magistral"
 SHARDS = [f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
 """Of the repository of the tests' fixture `hub`."""
 
+_XET_TOKEN = {"X-Xet-Access-Token": "of a test", "X-Xet-Token-Expiration": "4102444800"}
+
 
 @dataclass(frozen=True)
 class Content:
@@ -53,6 +55,8 @@ class Hub:
     """So many downloads of weight files arrive with their last byte changed."""
     status: int | None = None
     """Every request is answered with this status instead."""
+    xet: bool = False
+    """Weight files are said to lie in a Xet storage, which hands out tokens but answers nothing else."""
 
     def downloaded(self) -> set[str]:
         """The names of the files whose content was sent, not only their start."""
@@ -101,9 +105,11 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
             self.send_json({"id": REPOSITORY, "sha": COMMIT, "siblings": []})
         elif path.startswith(f"/api/models/{REPOSITORY}/revision/"):
             self._refuse("RevisionNotFound", "Invalid rev id")
+        elif path.startswith(f"/api/models/{REPOSITORY}/xet-read-token/"):
+            self.send_json({}, headers=_XET_TOKEN | {"X-Xet-Cas-Url": "http://127.0.0.1:9"})
         elif path.startswith(f"/api/models/{REPOSITORY}/tree/{COMMIT}"):
             self.send_json(self._tree())
-        elif match := re.fullmatch(f"/{REPOSITORY}/resolve/{COMMIT}/([^/]+)", path):
+        elif match := re.fullmatch(f"/{REPOSITORY}/resolve/{COMMIT}/(.+)", path):
             self._send_file(match.group(1), with_body=with_body, byte_range=byte_range)
         else:
             self._refuse("RepoNotFound", "Repository not found")
@@ -112,7 +118,9 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
         self.send_json({}, status=404, headers={"X-Error-Code": code, "X-Error-Message": message})
 
     def _tree(self) -> list[dict[str, object]]:
-        files = [_entry(path) for path in sorted(self.state.folder.iterdir())]
+        folder = self.state.folder
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = [_entry(path, path.relative_to(folder).as_posix()) for path in paths]
         return files + [_large(name, content) for name, content in self.state.contents.items()]
 
     def _send_file(self, name: str, *, with_body: bool, byte_range: str | None) -> None:
@@ -123,6 +131,9 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
         content = self.state.contents.get(name) or Content.of(path)
         etag = content.sha256 if name.endswith(".safetensors") else _git_object(path)
         headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if self.state.xet and name.endswith(".safetensors"):
+            token = f"{self.state.endpoint}/api/models/{REPOSITORY}/xet-read-token/{COMMIT}"
+            headers |= {"X-Xet-Hash": "a" * 64, "X-Xet-Refresh-Route": token}
         status, start, end = 200, 0, content.size
         if byte_range:
             first, _, last = byte_range.removeprefix("bytes=").partition("-")
@@ -154,11 +165,11 @@ def _is_probe(byte_range: str | None) -> bool:
     return byte_range is not None and not byte_range.endswith("-")
 
 
-def _entry(path: Path) -> dict[str, object]:
+def _entry(path: Path, name: str) -> dict[str, object]:
     """As the hub lists a file: with its git object, large files with their SHA-256."""
     if path.suffix == ".safetensors":
-        return _large(path.name, Content.of(path))
-    return {"type": "file", "path": path.name, "size": path.stat().st_size, "oid": _git_object(path)}
+        return _large(name, Content.of(path))
+    return {"type": "file", "path": name, "size": path.stat().st_size, "oid": _git_object(path)}
 
 
 def _large(name: str, content: Content) -> dict[str, object]:

@@ -32,13 +32,18 @@ _AGAIN = "Download the file again."
 class GGUFSource:
     """A `Source` on a GGUF file, or on a folder that holds one, with its vision part beside it.
 
+    Args:
+        path: the text model's file, or the folder.
+        provenance: what to record; the file's name without it.
+        eye: the vision part's file, where it may lie elsewhere.
+
     Raises:
         ConversionError: the files are not those of a Magistral Small, or contradict each other.
         CheckpointError: a file is damaged.
     """
 
-    def __init__(self, path: Path, *, provenance: Provenance | None = None) -> None:
-        files = find_gguf_files(path)
+    def __init__(self, path: Path, *, provenance: Provenance | None = None, eye: Path | None = None) -> None:
+        files = find_gguf_files(path, eye=eye)
         self.provenance = provenance or Provenance(kind="gguf", name=files.name)
         headers = (*files.text, *((files.eye,) if files.eye else ()))
         # Not the headers themselves: their vocabulary takes 20 MB.

@@ -24,11 +24,12 @@ class GGUFFiles:
     eye: GGUFHeader | None
 
 
-def find_gguf_files(path: Path) -> GGUFFiles:
+def find_gguf_files(path: Path, *, eye: Path | None = None) -> GGUFFiles:
     """The model that a GGUF file or a folder of them holds.
 
     Args:
         path: the text model's file (of a split one, any part), or a folder with one text model.
+        eye: its vision part, where that may lie elsewhere.
 
     Raises:
         ConversionError: no text model or several, a part that is missing, or a vision part of another model.
@@ -39,7 +40,8 @@ def find_gguf_files(path: Path) -> GGUFFiles:
         {file: read_gguf_header(file) for file in sorted(folder.glob("*.gguf"))} if path.is_dir() else {}
     )
     if not path.is_dir():
-        headers = {path: read_gguf_header(path), **_vision_parts_beside(path)}
+        eyes_of = {eye: read_gguf_header(eye)} if eye else _vision_parts_beside(path)
+        headers = {path: read_gguf_header(path), **eyes_of}
         if is_vision_part(headers[path]):
             raise ConversionError(
                 f"{path} is the vision part of a model", "Name the text model's file, which lies beside it."

@@ -16,7 +16,7 @@ from magistral_mlx_convert.sources.gguf import GGUFSource
 from magistral_mlx_convert.sources.hub_client import RemoteFile
 from magistral_mlx_convert.sources.hub_errors import explained
 from magistral_mlx_convert.sources.hub_files import HubFiles
-from magistral_mlx_convert.sources.hub_gguf import chosen_files, fetch_gguf, holds_gguf
+from magistral_mlx_convert.sources.hub_gguf import chosen_files, fetch_gguf, holds_gguf, vision_part
 from magistral_mlx_convert.sources.native import NativeFolder
 from magistral_mlx_convert.sources.opening import open_local, open_safetensors
 from magistral_mlx_convert.sources.source import Provenance, Source
@@ -60,11 +60,11 @@ def open_hub(
         files: dict[str, RemoteFile] = {}
         if not hub_client.is_offline():
             files = hub_client.remote_files(repository, revision=commit)
-        elif not any((*folder.glob("consolidated*.safetensors"), *folder.glob("*.gguf"))):
+        elif not any((*folder.glob("consolidated*.safetensors"), *folder.rglob("*.gguf"))):
             folder = hub_client.download(repository, revision=commit, files=sorted(placed))
     provenance = Provenance(kind="huggingface-hub", name=repository, revision=commit)
     if hub_client.is_offline():
-        return open_local(_cached_gguf(folder, tag), provenance=provenance)
+        return _open_cached(folder, tag, provenance)
     arriving = partial(HubFiles, repository, commit=commit, files=files, scratch=scratch, keep=keep_source)
     if not tag and (indexed or placed.keys() <= files.keys()):
         return _open_shards(folder, placed, files, arriving, provenance)
@@ -75,8 +75,8 @@ def open_hub(
         weights = arriving(placed=held, index=native.INDEX_FILE)
         return NativeFolder(folder, provenance=provenance, files=weights)
     if holds_gguf(files):
-        path = fetch_gguf(repository, commit=commit, tag=tag or None, files=files, progress=progress)
-        return GGUFSource(path, provenance=provenance)
+        path, eye = fetch_gguf(repository, commit=commit, tag=tag or None, files=files, progress=progress)
+        return GGUFSource(path, provenance=provenance, eye=eye)
     raise ConversionError(
         f"{repository} holds no {huggingface.SINGLE_FILE}, no {native.SINGLE_FILE} and no GGUF file",
         "Take a repository with weights, such as mistralai/Magistral-Small-2509.",
@@ -105,9 +105,11 @@ def _open_shards(
     return open_safetensors(folder, provenance=provenance, files=weights)
 
 
-def _cached_gguf(folder: Path, tag: str) -> Path:
-    """What to open of a cached snapshot: the file of that type, else the folder."""
-    if not tag:
-        return folder
-    names = chosen_files([path.name for path in folder.glob("*.gguf")], tag, repository=folder.name)
-    return folder / names[0]
+def _open_cached(folder: Path, tag: str, provenance: Provenance) -> Source:
+    """What a cached snapshot holds; of GGUF files those of that type."""
+    ggufs = [path.relative_to(folder).as_posix() for path in folder.rglob("*.gguf")]
+    if not ggufs or (not tag and any(folder.glob("*.safetensors"))):
+        return open_local(folder, provenance=provenance)
+    names = chosen_files(ggufs, tag or None, repository=provenance.name)
+    eye = vision_part(names)
+    return GGUFSource(folder / names[0], provenance=provenance, eye=folder / eye if eye else None)

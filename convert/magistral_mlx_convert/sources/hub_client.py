@@ -28,12 +28,16 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status, http_backoff
+from huggingface_hub.utils._runtime import is_xet_available
 from tqdm import tqdm
 
 from magistral_mlx_convert.sources.checksums import Checksum
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it comes by a re-export
 """What the library's HTTP client raises: httpx or httpx2, by version; `errors` alone knows which."""
+
+_XET_FAILURES = (HTTPError, ConnectionError, TimeoutError, RuntimeError, ValueError)
+"""What hf_xet and the request for its token raise. A hub that is down raises the same again without Xet."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class RemoteFile:
 
 
 def remote_files(repository: str, *, revision: str) -> dict[str, RemoteFile]:
-    """The files at the top of a repository, by name."""
+    """The files of a repository by their path in it."""
     with _quiet():
-        entries = HfApi(endpoint=constants.ENDPOINT).list_repo_tree(repository, revision=revision)
+        api = HfApi(endpoint=constants.ENDPOINT)
+        entries = api.list_repo_tree(repository, revision=revision, recursive=True)
         return {
             entry.path: RemoteFile(
                 size=entry.size,
@@ -86,8 +91,12 @@ def cached(repository: str, *, revision: str, file: str) -> Path | None:
 def download_to_cache(
     repository: str, *, revision: str, file: str, progress: Callable[[int, int], None]
 ) -> Path:
-    """Fetches one file into the library's cache, continued where an earlier download stopped."""
-    with _quiet():
+    """Fetches one file into the library's cache, continued where an earlier download stopped.
+
+    By Xet where the hub offers it and hf_xet is installed; where that fails, once more by plain HTTP.
+    """
+
+    def get() -> Path:
         return Path(
             hf_hub_download(
                 repository,
@@ -97,6 +106,20 @@ def download_to_cache(
                 tqdm_class=_byte_counter(progress),
             )
         )
+
+    with _quiet():
+        if not is_xet_available():
+            return get()
+        try:
+            return get()
+        except _XET_FAILURES:
+            # For the files after this one too: hf_xet tries for a minute before it fails.
+            constants.HF_HUB_DISABLE_XET = True
+        try:
+            return get()
+        except BaseException:
+            constants.HF_HUB_DISABLE_XET = False  # it was not Xet
+            raise
 
 
 def fetch(repository: str, *, revision: str, file: str, size: int, into: BinaryIO) -> None:

@@ -7,7 +7,7 @@ spell it.
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from magistral_mlx.errors import CheckpointError, ConversionError
 from magistral_mlx_convert.progress import Progress, Stage
@@ -30,8 +30,10 @@ def holds_gguf(files: Mapping[str, RemoteFile]) -> bool:
 def chosen_files(names: Sequence[str], tag: str | None, *, repository: str) -> list[str]:
     """The files of the one model that is meant (several, where it comes in parts), and its vision part.
 
+    A repository may keep each type in a folder of its own; the vision part then often lies above them.
+
     Args:
-        names: the repository's files.
+        names: the repository's files, by their paths in it.
         tag: what the model's file name ends in, such as `Q8_0`; None where there is only one.
 
     Raises:
@@ -50,7 +52,14 @@ def chosen_files(names: Sequence[str], tag: str | None, *, repository: str) -> l
         raise ConversionError(
             f"{repository} holds {found}", f"Say which, such as {repository}:Q8_0 for the one that ends so."
         )
-    return models[meant[0]] + sorted(eyes, key=_rank)[:1]
+    parts = models[meant[0]]
+    folder = PurePosixPath(parts[0]).parent
+    return parts + sorted(eyes, key=lambda eye: (PurePosixPath(eye).parent != folder, *_rank(eye)))[:1]
+
+
+def vision_part(names: Sequence[str]) -> str | None:
+    """The vision part among the files that `chosen_files` chose."""
+    return names[-1] if "mmproj" in names[-1].lower() else None
 
 
 def fetch_gguf(
@@ -60,8 +69,8 @@ def fetch_gguf(
     tag: str | None,
     files: Mapping[str, RemoteFile],
     progress: Callable[[Progress], None],
-) -> Path:
-    """Fetches what the cache lacks of one model and gives the path of its text file.
+) -> tuple[Path, Path | None]:
+    """Fetches what the cache lacks of one model and gives the paths of its text file and its vision part.
 
     Raises:
         ConversionError: it is not clear which model is meant, or the disk is too full.
@@ -95,7 +104,7 @@ def fetch_gguf(
                     f"Delete {path.resolve()} and run the same command again.",
                 )
         paths.append(path)
-    return paths[0]
+    return paths[0], paths[-1] if vision_part(names) else None
 
 
 def _rank(name: str) -> tuple[int, str]:

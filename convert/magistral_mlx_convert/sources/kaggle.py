@@ -1,7 +1,8 @@
 """A Kaggle handle: only the files that are needed, into kagglehub's own cache, which keeps them.
 
-Handles have four or five parts, `owner/model/framework/variation[/version]`. kagglehub is an extra of this
-project; credentials are its own (`~/.kaggle/kaggle.json`, `KAGGLE_USERNAME` and `KAGGLE_KEY`).
+Handles have four or five parts, `owner/model/framework/variation[/version]`. Of a model in GGUF files the one
+that is meant follows (`/name.gguf`): kagglehub fetches a file by its name, and lists none. It is an extra of
+this project; credentials are its own (`~/.kaggle/kaggle.json`, `KAGGLE_USERNAME` and `KAGGLE_KEY`).
 """
 
 import re
@@ -17,7 +18,12 @@ PREFIX = "kaggle:"
 
 EXAMPLE = "kaggle:mistral-ai/magistral-small-2509/transformers/magistral-small-2509/1"
 
-_HANDLE = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*){3}(/[1-9]\d*)?")
+_HANDLE = re.compile(
+    r"(?P<model>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*){3}(/[1-9]\d*)?)(/(?P<gguf>[A-Za-z0-9][\w.-]*\.gguf))?"
+)
+
+_EYES = ("mmproj-BF16.gguf", "mmproj-F16.gguf", "mmproj-F32.gguf")
+"""What vision parts are usually called; the first that is there is taken."""
 
 _UNVERSIONED = 3
 """Slashes of a handle without version."""
@@ -26,7 +32,7 @@ _NATIVE_FILES = (native.PARAMS_FILE, "tekken.json", "SYSTEM_PROMPT.txt", "genera
 
 
 def download_kaggle(source: str, *, progress: Callable[[Progress], None]) -> tuple[Path, Provenance]:
-    """Fetches what kagglehub's cache lacks; gives the folder and what to record of it.
+    """Fetches what kagglehub's cache lacks; gives the folder, or the GGUF file, and what to record of it.
 
     Args:
         source: the handle behind `kaggle:`.
@@ -37,22 +43,26 @@ def download_kaggle(source: str, *, progress: Callable[[Progress], None]) -> tup
             read.
         NetworkError: Kaggle did not answer, or does not show the model.
     """
-    handle = source.removeprefix(PREFIX)
-    if not _HANDLE.fullmatch(handle):
+    named = _HANDLE.fullmatch(source.removeprefix(PREFIX))
+    if named is None:
         raise ConversionError(
             f"{source} is no Kaggle handle: it has owner/model/framework/variation, and may have a version",
             f"Give it as on the model's page, such as {EXAMPLE}.",
         )
+    handle: str = named["model"]
+    gguf: str | None = named["gguf"]
     model = _Model(handle, progress)
-    folder = _hugging_face_files(model) or _native_files(model)
-    if folder is None:
+    found = _gguf_file(model, gguf) if gguf else _hugging_face_files(model) or _native_files(model)
+    if found is None:
+        wanted = gguf or f"{huggingface.SINGLE_FILE}, no {huggingface.INDEX_FILE} and no {native.SINGLE_FILE}"
         raise ConversionError(
-            f"{handle} on Kaggle holds no {huggingface.SINGLE_FILE}, no {huggingface.INDEX_FILE} and no "
-            f"{native.SINGLE_FILE}, or there is no such model",
-            f"Look at the model's page; a handle that works looks like {EXAMPLE}.",
+            f"{handle} on Kaggle holds no {wanted}, or there is no such model",
+            f"Look at the model's page; a handle that works looks like {EXAMPLE}. "
+            "Of a model in GGUF files name one behind it: /name.gguf.",
         )
+    folder = found.parent if gguf else found
     version = folder.name if folder.name.isdecimal() else None
-    return folder, Provenance(kind="kaggle", name="/".join(handle.split("/")[:4]), revision=version)
+    return found, Provenance(kind="kaggle", name="/".join(handle.split("/")[:4]), revision=version)
 
 
 class _Model:
@@ -89,6 +99,13 @@ def _hugging_face_files(model: _Model) -> Path | None:
         file for file in huggingface.SMALL_FILES if file not in (config.name, huggingface.INDEX_FILE)
     )
     return folder
+
+
+def _gguf_file(model: _Model, file: str) -> Path | None:
+    path = model.fetch(file)
+    if path is not None:
+        next(filter(None, map(model.fetch, _EYES)), None)
+    return path
 
 
 def _native_files(model: _Model) -> Path | None:
