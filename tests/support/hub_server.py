@@ -56,7 +56,7 @@ class Hub:
     status: int | None = None
     """Every request is answered with this status instead."""
     xet: bool = False
-    """Weight files are said to lie in a Xet storage, which hands out tokens but answers nothing else."""
+    """Large files are said to lie in a Xet storage, which hands out tokens but answers nothing else."""
 
     def downloaded(self) -> set[str]:
         """The names of the files whose content was sent, not only their start."""
@@ -131,7 +131,7 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
         content = self.state.contents.get(name) or Content.of(path)
         etag = content.sha256 if name.endswith(".safetensors") else _git_object(path)
         headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        if self.state.xet and name.endswith(".safetensors"):
+        if self.state.xet and name.endswith((".safetensors", "tekken.json")):
             token = f"{self.state.endpoint}/api/models/{REPOSITORY}/xet-read-token/{COMMIT}"
             headers |= {"X-Xet-Hash": "a" * 64, "X-Xet-Refresh-Route": token}
         status, start, end = 200, 0, content.size

@@ -36,8 +36,8 @@ from magistral_mlx_convert.sources.checksums import Checksum
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it comes by a re-export
 """What the library's HTTP client raises: httpx or httpx2, by version; `errors` alone knows which."""
 
-_XET_FAILURES = (HTTPError, ConnectionError, TimeoutError, RuntimeError, ValueError)
-"""What hf_xet and the request for its token raise. A hub that is down raises the same again without Xet."""
+_XET_FAILURES = (RuntimeError, PermissionError, FileNotFoundError, errors.HfHubHTTPError)
+"""What hf_xet and the request for its token raise. A hub that says no says so again without Xet."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,7 @@ def cached(repository: str, *, revision: str, file: str) -> Path | None:
 def download_to_cache(
     repository: str, *, revision: str, file: str, progress: Callable[[int, int], None]
 ) -> Path:
-    """Fetches one file into the library's cache, continued where an earlier download stopped.
-
-    By Xet where the hub offers it and hf_xet is installed; where that fails, once more by plain HTTP.
-    """
+    """Fetches one file into the library's cache, continued where an earlier download stopped."""
 
     def get() -> Path:
         return Path(
@@ -108,18 +105,7 @@ def download_to_cache(
         )
 
     with _quiet():
-        if not is_xet_available():
-            return get()
-        try:
-            return get()
-        except _XET_FAILURES:
-            # For the files after this one too: hf_xet tries for a minute before it fails.
-            constants.HF_HUB_DISABLE_XET = True
-        try:
-            return get()
-        except BaseException:
-            constants.HF_HUB_DISABLE_XET = False  # it was not Xet
-            raise
+        return _or_by_http(get)
 
 
 def fetch(repository: str, *, revision: str, file: str, size: int, into: BinaryIO) -> None:
@@ -167,7 +153,8 @@ def download(
     Args:
         progress: called with bytes done and bytes in all.
     """
-    with _quiet():
+
+    def get() -> Path:
         return Path(
             snapshot_download(
                 repository,
@@ -176,6 +163,25 @@ def download(
                 tqdm_class=_byte_counter(progress or _ignore),
             )
         )
+
+    with _quiet():
+        return _or_by_http(get)
+
+
+def _or_by_http(get: Callable[[], Path]) -> Path:
+    """Downloads by Xet where the hub offers it and hf_xet is installed; where that fails, by plain HTTP."""
+    if not is_xet_available():
+        return get()
+    try:
+        return get()
+    except _XET_FAILURES:
+        # For all files after this one too: hf_xet tries for a minute before it fails.
+        constants.HF_HUB_DISABLE_XET = True
+    try:
+        return get()
+    except BaseException:
+        constants.HF_HUB_DISABLE_XET = False  # it was not Xet
+        raise
 
 
 @contextmanager
