@@ -167,6 +167,15 @@ async def test_a_question_that_no_engine_took_is_told_next_time(tmp_path: Path) 
     assert "typed before and not asked: q\nattached: a.png" in shown
 
 
+@pytest.mark.parametrize("lines", ["/pause\n/pause in tens\n", "/pause in tens\n"])
+async def test_a_hint_that_comes_before_the_pause_is_given_all_the_same(lines: str) -> None:
+    engine = ScriptedEngine(turns=[[Reasoning("hm.", 1), Pause(60), Answer("12", 1)]])
+    _shown, out, code = await talk(f"q\n{lines}", engine=engine)
+    assert engine.hints == ["\nin tens\n"]
+    assert out == "12\n"
+    assert code == 0
+
+
 async def test_a_kept_conversation_goes_on() -> None:
     await talk("first\n/title Capitals\n", [Answer("one", 1)])
     engine = ScriptedEngine(turns=[[Answer("two", 1)]])

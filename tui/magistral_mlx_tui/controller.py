@@ -94,6 +94,8 @@ class Controller:
         self._clock = clock
         self._in_step = True
         self._resumed_phase = Phase.READING
+        self._pausing = False
+        self._next_hint: str | None = None  # given before the engine has paused
         self._tasks = Tasks(self._defect)
         self._work: asyncio.Task[None] | None = None
 
@@ -143,13 +145,16 @@ class Controller:
         """Produce nothing more until `resume` or `stop`; returns whether there is something to pause."""
         can = self.phase.busy and self.phase is not Phase.PAUSED and not self.stopping
         if can:
+            self._pausing = True
             self._tasks.spawn(self._engine.pause)
         return can
 
     def resume(self, hint: str = "") -> bool:
-        """Go on after a pause, with a hint written into the thought; returns whether it was paused."""
+        """Go on after a pause that is or comes, with a hint for the thought; returns whether there is one."""
         paused = self.phase is Phase.PAUSED
-        if paused:
+        if self._pausing and self.phase.busy and not paused:
+            self._next_hint, paused = hint, True
+        elif paused:
             self.phase = self._resumed_phase
             self._tasks.spawn(lambda: self._engine.resume(hint or None))
             self.on_change()
@@ -321,6 +326,7 @@ class Controller:
 
     def _begin(self, phase: Phase) -> None:
         self.failure, self.prefill, self.stopping = None, None, False
+        self._pausing, self._next_hint = False, None
         self.phase = phase
         self.speeds.clear()
 
@@ -358,8 +364,10 @@ class Controller:
             case Progress():
                 self._measure(event)
             case Paused():
-                self._resumed_phase = self._doing()
-                self.phase = Phase.PAUSED
+                self._resumed_phase, self.phase = self._doing(), Phase.PAUSED
+                hint, self._pausing, self._next_hint = self._next_hint, False, None
+                if hint is not None:
+                    self.resume(hint)
             case Done():
                 turn.finish(event.reply)
                 self.keeper.end(turn, event.reply)

@@ -18,7 +18,6 @@ from magistral_mlx_tui.arranging import (
 from magistral_mlx_tui.commands import COMMANDS, Command
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.exporting import export_as_typed
-from magistral_mlx_tui.phases import Phase
 from magistral_mlx_tui.pictures import Picture, keep_picture, pictures_of
 from magistral_mlx_tui.plain.transcript import Transcript
 from magistral_mlx_tui.text.paths import find_file, typed_path
@@ -101,10 +100,13 @@ class Verbs:
             self._say("it is not thinking")
 
     def _pause(self, hint: str) -> None:
-        if self._controller.phase is Phase.PAUSED:
-            self._controller.resume(f"\n{hint}\n" if hint else "")
-        elif not self._controller.pause():
+        words = f"\n{hint}\n" if hint else ""
+        if self._controller.resume(words):
+            return
+        if not self._controller.pause():
             self._say("nothing is running")
+        elif hint:
+            self._controller.resume(words)
 
     def _restart(self, _argument: str) -> None:
         self._controller.restart()
