@@ -145,6 +145,7 @@ async def browsing(driven: Driven) -> None:
 async def _drawn(driven: Driven, dialog: Screen[object]) -> None:
     preview = dialog.query_one("#preview-text", Static)
     await driven.until(lambda: "▀" in str(preview.render()))
+    await driven.until(lambda: not any(each.group in ("look", "preview") for each in driven.app.workers))
 
 
 async def reading(driven: Driven) -> None:

@@ -24,6 +24,7 @@ class Preview(Vertical):
         super().__init__(id=id)
         self._mode = mode
         self._wanted: Path | None = None
+        self._words = ""
 
     def compose(self) -> ComposeResult:
         """Half blocks and words go into one plain widget."""
@@ -31,11 +32,16 @@ class Preview(Vertical):
 
     def show_picture(self, picture: Path | None, words: str) -> None:
         """Show the picture at `picture`, whose bytes lie there, with `words` under it."""
-        self._wanted = picture
+        self._wanted, self._words = picture, words
         if picture is None or self._mode is PictureMode.OFF:
             self.query_one(PlainStatic).show(words)
             return
         self.run_worker(self._draw(picture, words), group="preview", exclusive=True)
+
+    def on_resize(self) -> None:
+        """The picture is as large as its place."""
+        if self._wanted is not None:
+            self.show_picture(self._wanted, self._words)
 
     async def _draw(self, picture: Path, words: str) -> None:
         columns, rows = max(4, self.content_size.width), max(2, self.content_size.height - 2)
