@@ -20,7 +20,6 @@ _TEXT = re.compile(
 
 async def photograph(driven: Driven) -> str:
     """The picture, once no frame is due and nothing changes any more; no cursor blinks in it."""
-    driven.screen.prompt.cursor_blink = False
     for line in driven.app.screen.query(Input):
         line.cursor_blink = False
     before = ""

@@ -1,5 +1,6 @@
 """What people do until a screen of the app is there, as the pictures of it need it."""
 
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -196,6 +197,7 @@ async def exporting(driven: Driven) -> None:
 
 async def settings(driven: Driven) -> None:
     await back(driven)
+    driven.app.settings = replace(driven.app.settings, motion=True)  # as people find it
     await driven.pilot.press("f10")
     await _opened(driven, SettingsScreen)
 

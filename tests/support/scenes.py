@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+from magistral_mlx_tui.settings import Settings
 from magistral_mlx_tui.themes import THEMES
 from support import scene_plays as plays
 from support import scene_scripts as scripts
@@ -137,7 +138,11 @@ async def pictures(take: Take) -> dict[str, str]:
     """The take as SVGs by their file names, the same every time; to be made in `own_place`."""
     made: dict[str, str] = {}
     async with driven_app(
-        engine=take.scene.make_engine(), size=take.size, ready=take.scene.ready, clock=lambda: 12.5
+        engine=take.scene.make_engine(),
+        size=take.size,
+        ready=take.scene.ready,
+        settings=Settings(motion=False),  # a cursor that has blinked once may be drawn without it for ever
+        clock=lambda: 12.5,
     ) as driven:
         themes = list(THEMES)
         for act in take.scene.acts:
