@@ -19,6 +19,7 @@ import select
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from decode import generated
 
 from magistral_mlx.engine.child import ChildEngine
 from magistral_mlx.engine.protocol import (
@@ -51,6 +54,7 @@ SIZES = (500, 2_000, 20_000, 50_000)
 PER_FLUSH = 8
 """Tokens: 200 a second at 25 frames."""
 SCREEN = (160, 50)
+_SHARE_TOKENS = 400
 _WORDS = ("the", "sum", "of", "these", "parts", "is", "larger", "than", "any", "we", "check", "it", "again")
 
 
@@ -337,8 +341,8 @@ def memory(*, quick: bool) -> None:
         asyncio.run(_memory(kind))
 
 
-async def _load(engine: ChildEngine) -> None:
-    async for event in engine.start("miniature"):
+async def _load(engine: ChildEngine, folder: Path) -> None:
+    async for event in engine.start(str(folder)):
         match event:
             case Failed():
                 raise SystemExit(event.problem)
@@ -346,10 +350,9 @@ async def _load(engine: ChildEngine) -> None:
                 pass
 
 
-async def _speed(engine: ChildEngine, number: int) -> float:
+async def _speed(engine: ChildEngine, request: AskRequest) -> float:
     """Tokens per second of one answer, as the engine measured it."""
-    question = f"Count the letters of this: {number} " + "abc " * 20
-    async for event in engine.ask(AskRequest(question, temperature=1.0, seed=number, max_tokens=400)):
+    async for event in engine.ask(request):
         match event:
             case Done():
                 return event.reply.stats.decode_tokens_per_second or 0.0
@@ -360,36 +363,35 @@ async def _speed(engine: ChildEngine, number: int) -> float:
     return 0.0
 
 
-async def _share(repeats: int) -> None:
-    alone = ChildEngine()
-    await _load(alone)
-    await _speed(alone, 0)
-    quiet: list[float] = []
-    with_app: list[float] = []
-    engine = ChildEngine()
-
-    app = MagistralApp(engine, settings=Settings(model="miniature"))
+async def _share(folder: Path, repeats: int) -> None:
+    """The same questions in turns to an engine alone and to one behind the app, as long answers as can be."""
+    alone, engine = ChildEngine(), ChildEngine()
+    await _load(alone, folder)
+    ratios: list[float] = []
+    app = MagistralApp(engine, settings=Settings(model=str(folder), max_tokens=_SHARE_TOKENS, thinking=False))
     async with app.run_test(size=SCREEN) as pilot:
         driven = Driven(app, ScriptedEngine(), pilot)
         await driven.until_phase("ready")
-        for number in range(1, repeats + 1):
-            quiet.append(await _speed(alone, number))
-            await driven.type(f"Count the letters of this: {number} " + "abc " * 20)
-            await driven.until(lambda: app.controller.turn is not None and not app.controller.turn.running)
-            turn = app.controller.turn
-            if turn is not None and turn.reply is not None:
-                with_app.append(turn.reply.stats.decode_tokens_per_second or 0.0)
+        for number in range(repeats + 1):
+            request = AskRequest(f"Go on {number}", thinking=False, max_tokens=_SHARE_TOKENS)
+            quiet = await _speed(alone, request)
+            await driven.type(f"Go on {number}")
+            turns = app.controller.turns
+            await driven.until(lambda: len(turns) > number and not turns[-1].running)  # noqa: B023 - awaited here
+            reply = turns[-1].reply
+            if number and reply is not None:  # the first one warms up
+                ratios.append((reply.stats.decode_tokens_per_second or 0.0) / quiet)
+                print(f"  {quiet:6.1f} {quiet * ratios[-1]:6.1f} {reply.stats.answer_tokens}", flush=True)
     await alone.close()
-    ratio = statistics.median(with_app) / statistics.median(quiet)
-    print(
-        f"Tokens/s of the engine alone {statistics.median(quiet):.0f}, with the app "
-        f"{statistics.median(with_app):.0f}: {100 * (1 - ratio):.1f} % lost"
-    )
+    ratio = statistics.median(ratios)
+    print(f"Tokens/s with the app / of the engine alone: {ratio:.3f}, {100 * (1 - ratio):.1f} % lost")
 
 
 def share(*, quick: bool) -> None:
     """Bar: 2 %. On a machine of two busy cores both processes also compete for these."""
-    asyncio.run(_share(3 if quick else 12))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = generated(Path(scratch), hidden=512, layers=6)
+        asyncio.run(_share(folder, 4 if quick else 12))
 
 
 PARTS = {"flush": flush, "stall": stall, "start": start, "memory": memory, "share": share}
