@@ -9,6 +9,7 @@ from typing import cast
 
 from magistral_mlx.checkpoint import MANIFEST_FILE, read_json
 from magistral_mlx.errors import CheckpointError
+from magistral_mlx.places import typed_path
 from magistral_mlx_convert.recipe import Recipe
 from magistral_mlx_convert.sources.provenance import provenance_of
 
@@ -45,7 +46,7 @@ def is_made_already(folder: Path, source: str, recipe: Recipe, *, revision: str 
 
 def _name(source: str) -> str | None:
     """What a manifest calls a folder or a hub id; None where it tells less apart, as with GGUF."""
-    path = Path(source).expanduser()
+    path = typed_path(source)
     if path.is_dir():
         return provenance_of(path, kind="").name
     return source if _HUB_ID.fullmatch(source) else None

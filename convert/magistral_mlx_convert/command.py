@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from magistral_mlx.errors import MagistralError
+from magistral_mlx.places import typed_path
 from magistral_mlx_convert.progress import Progress
 from magistral_mlx_convert.publish_command import add_targets, check_targets, publish
 from magistral_mlx_convert.recipe_table import RECIPE_TABLE
@@ -84,7 +85,7 @@ def _converted(
 
     if _is_made_already(arguments):
         say(f"{arguments.to} is whole, of the same source and recipe: only publishing is left")
-        return Path(arguments.to).expanduser().resolve()
+        return typed_path(arguments.to).resolve()
     return convert(
         arguments.source,
         arguments.to,
@@ -119,7 +120,7 @@ def _is_made_already(arguments: argparse.Namespace) -> bool:
         dtype=arguments.dtype,
         vision_bits=arguments.vision_bits,
     )
-    target = Path(arguments.to).expanduser()
+    target = typed_path(arguments.to)
     return is_made_already(
         target, arguments.source, recipe, revision=arguments.revision, report=arguments.report
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.manifest import sealed
+from magistral_mlx.places import typed_path
 from magistral_mlx_convert import journal
 from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
 from magistral_mlx_convert.comparison.figures import Comparison
@@ -119,7 +120,7 @@ def convert(
         )
         opened = open_it(revision=revision)
         try:
-            pinned = None if Path(source).expanduser().exists() else opened.provenance.revision
+            pinned = None if typed_path(source).exists() else opened.provenance.revision
             reopen = partial(open_it, revision=pinned) if report else None
             job = _prepare(
                 opened,

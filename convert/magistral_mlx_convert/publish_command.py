@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from magistral_mlx.errors import UsageError
+from magistral_mlx.places import typed_path
 
 _TWO_PARTS = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.upload is None and arguments.lmstudio is None:
         raise UsageError("Nothing says where to publish", "Give --upload OWNER/NAME, --lmstudio, or both.")
     with ProgressLine(sys.stderr) as line:
-        publish(Path(arguments.folder).expanduser(), arguments, say=line.say)
+        publish(typed_path(arguments.folder), arguments, say=line.say)
     return 0
 
 

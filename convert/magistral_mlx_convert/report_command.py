@@ -3,7 +3,8 @@
 import argparse
 import json
 import sys
-from pathlib import Path
+
+from magistral_mlx.places import typed_path
 
 SUMMARY = "compare a converted folder with its source: weights and predictions"
 
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with ProgressLine(sys.stderr) as line:
         errors, comparison = report_on(
-            Path(arguments.folder).expanduser(),
+            typed_path(arguments.folder),
             arguments.source,
             revision=arguments.revision,
             progress=line.show,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from magistral_mlx.checkpoint import MANIFEST_FILE
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.places import typed_path
 from magistral_mlx_convert.shard_file import sync_folder
 from magistral_mlx_convert.system import sync
 
@@ -72,7 +73,7 @@ def open_workplace(target: Path) -> Generator[Workplace]:
     Raises:
         ConversionError: the target exists, another run works on it, or its parent can't be written.
     """
-    target = target.expanduser()
+    target = typed_path(target)
     target = target.parent.resolve() / target.name
     _refuse_existing(target)
     lock = target.parent / f".{target.name}.lock"

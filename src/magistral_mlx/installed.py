@@ -15,7 +15,7 @@ import psutil
 
 from magistral_mlx.checkpoint import open_checkpoint
 from magistral_mlx.errors import CheckpointError, ConversionError, UsageError
-from magistral_mlx.places import data_directory, models_directory
+from magistral_mlx.places import data_directory, models_directory, typed_path
 from magistral_mlx.sanitize import sanitize_line
 
 MINIATURE = "miniature"
@@ -111,8 +111,8 @@ def resolve(model: "str | os.PathLike[str] | None", *, progress: Progress | None
     text = os.fspath(model)
     if isinstance(model, str) and Path(text).name == text and _looks_converted(models_directory() / text):
         return models_directory() / text
-    if text and Path(text).expanduser().exists():
-        return Path(text).expanduser()
+    if text and typed_path(text).exists():
+        return typed_path(text)
     names = ", ".join([MINIATURE, *(each.name for each in installed_models())])
     raise CheckpointError(
         f'There is no folder and no installed model "{sanitize_line(text)}"',

@@ -6,14 +6,18 @@ from pathlib import Path
 import platformdirs
 
 
+def typed_path(typed: str | Path) -> Path:
+    """The path that people typed, `~` and `~user` included; an unknown user's stays as it is typed.
+
+    `Path.expanduser` raises a RuntimeError there, which nobody expects of a path.
+    """
+    return Path(os.path.expanduser(typed))  # noqa: PTH111 - see above
+
+
 def data_directory() -> Path:
     """The folder for everything the program keeps; `MAGISTRAL_MLX_HOME` overrides it."""
     override = os.environ.get("MAGISTRAL_MLX_HOME")
-    return (
-        Path(override).expanduser()
-        if override
-        else platformdirs.user_data_path("magistral-mlx", appauthor=False)
-    )
+    return typed_path(override) if override else platformdirs.user_data_path("magistral-mlx", appauthor=False)
 
 
 def models_directory() -> Path:

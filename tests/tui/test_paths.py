@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx_tui.text.paths import dropped_files, find_file, shown_path, typed_path
+from magistral_mlx_tui.text.paths import dropped_files, find_file, shown_path
 
 
 @pytest.fixture
@@ -103,8 +103,6 @@ def test_no_text_breaks_it(text: str) -> None:
 
 def test_an_unknown_users_home_is_a_path_like_any_other() -> None:
     assert find_file("~nobody-of-this-name/a.png") is None
-    assert typed_path(" ~nobody-of-this-name/a.png ") == Path("~nobody-of-this-name/a.png")
-    assert typed_path("~/a.png") == Path.home() / "a.png"
 
 
 def test_a_path_is_shown_as_people_write_it() -> None:

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from magistral_mlx.places import typed_path
 from magistral_mlx.sessions.export.formats import Format, export, free_name, write_export
 from magistral_mlx.sessions.tree import Tree
-from magistral_mlx_tui.text.paths import typed_path
 
 _WITHOUT = re.compile(r"(?:^|\s+)without reasoning$", re.IGNORECASE)
 
@@ -20,7 +20,7 @@ def export_as_typed(tree: Tree, typed: str) -> Path:
     """
     where = _WITHOUT.sub("", typed.strip())
     reasoning = where == typed.strip()
-    path = typed_path(where)
+    path = typed_path(where.strip())
     if not where or where.lower() in set(Format):
         return export_freely(tree, Format(where.lower() or Format.MARKDOWN), Path.cwd(), reasoning=reasoning)
     if path.is_dir():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.places import typed_path
 from magistral_mlx_convert.sources.source import Provenance
 
 _OLD_LM_STUDIO = Path(".cache") / "lm-studio"
@@ -66,7 +67,7 @@ def lm_studio_folders() -> list[Path]:
     homes = [home / ".lmstudio", home / _OLD_LM_STUDIO]
     pointer = home / ".lmstudio-home-pointer"
     if pointer.is_file():
-        homes.insert(0, Path(pointer.read_text("utf-8", "replace").strip()).expanduser())
+        homes.insert(0, typed_path(pointer.read_text("utf-8", "replace").strip()))
     folders: list[Path] = []
     for each in homes:
         folders += [chosen] if (chosen := _chosen_folder(each / "settings.json")) else []
@@ -80,7 +81,7 @@ def _chosen_folder(settings: Path) -> Path | None:
     except (OSError, ValueError, RecursionError):
         return None
     chosen = cast(dict[str, object], raw).get("downloadsFolder") if isinstance(raw, dict) else None
-    return Path(chosen).expanduser() if isinstance(chosen, str) and chosen else None
+    return typed_path(chosen) if isinstance(chosen, str) and chosen else None
 
 
 def _in_lm_studio(name: str | None) -> list[FoundModel]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from magistral_mlx.errors import ConversionError, UsageError
+from magistral_mlx.places import typed_path
 from magistral_mlx_convert.progress import Progress, Stage
 from magistral_mlx_convert.sources import huggingface, kaggle, native
 from magistral_mlx_convert.sources.found import find_model
@@ -47,7 +48,7 @@ def open_source(
             raise UsageError(f"{source} is a Kaggle handle, whose last part is the version", "Put it there.")
         found, provenance = kaggle.download_kaggle(source, progress=progress)
         return open_local(found, provenance=provenance)
-    folder = Path(source).expanduser()
+    folder = typed_path(source)
     if folder.exists():
         if revision is not None:
             raise UsageError(f"{folder} is a local folder, which has no revisions", "Leave --revision out.")

@@ -8,10 +8,10 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
 from magistral_mlx.commands.console import Console
 from magistral_mlx.errors import SessionError
+from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.export.formats import Format, export, write_export
 from magistral_mlx.sessions.export.words import day
@@ -106,7 +106,7 @@ def _show(arguments: argparse.Namespace, library: Library, console: Console) -> 
 
 
 def _export(arguments: argparse.Namespace, library: Library, console: Console) -> None:
-    target = Path(arguments.to).expanduser() if arguments.to else None
+    target = typed_path(arguments.to) if arguments.to else None
     by_name = Format.of(target) if target and not arguments.format else Format.MARKDOWN
     form = Format(arguments.format) if arguments.format else by_name
     text = export(library.read(library.find(arguments.name)), form, reasoning=not arguments.no_reasoning)

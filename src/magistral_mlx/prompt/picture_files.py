@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from magistral_mlx.errors import ImageError
+from magistral_mlx.places import typed_path
 from magistral_mlx.prompt.urls import decode_data_url, fetch_picture, file_url_path, scheme_of, shown_url
 from magistral_mlx.sanitize import sanitize_line
 
@@ -117,7 +117,7 @@ def _read_file(path: str) -> bytes:
     if not path:
         raise ImageError("The path of a picture is empty", "Give the path of a picture.")
     try:
-        file = Path(path).expanduser()
+        file = typed_path(path)
         kind = file.stat()
         if stat.S_ISDIR(kind.st_mode):
             raise ImageError(f"{name} is a folder", "Give the path of one picture in it.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from magistral_mlx.errors import MagistralError, UsageError
+from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize, sanitize_line
 from magistral_mlx.sessions.drafts import Draft
 from magistral_mlx.sessions.export.words import day
@@ -20,7 +21,7 @@ from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.exporting import export_as_typed
 from magistral_mlx_tui.pictures import Picture, keep_picture, pictures_of
 from magistral_mlx_tui.plain.transcript import Transcript
-from magistral_mlx_tui.text.paths import find_file, typed_path
+from magistral_mlx_tui.text.paths import find_file
 from magistral_mlx_tui.thinking import parse_thinking, thinking_words
 from magistral_mlx_tui.turns import Question
 
@@ -159,7 +160,7 @@ class Verbs:
         if model is not None and not model.vision:
             self._say(f"{sanitize_line(model.name)} takes no pictures")
             return
-        picture = keep_picture(find_file(typed) or typed_path(typed))
+        picture = keep_picture(find_file(typed) or typed_path(typed.strip()))
         self.pictures.append(picture)
         self._say(f"attached: {picture.label}")
 

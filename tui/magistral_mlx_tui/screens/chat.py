@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Footer
 
+from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.arranging import edit_last
@@ -22,7 +23,7 @@ from magistral_mlx_tui.screens.conversation_actions import ConversationActions
 from magistral_mlx_tui.screens.help import HelpScreen
 from magistral_mlx_tui.screens.looking import LookingScreen
 from magistral_mlx_tui.screens.picture_path import PicturePathScreen
-from magistral_mlx_tui.text.paths import dropped_files, find_file, typed_path
+from magistral_mlx_tui.text.paths import dropped_files, find_file
 from magistral_mlx_tui.themes import THEMES, next_theme
 from magistral_mlx_tui.thumbnail import PictureMode
 from magistral_mlx_tui.turns import Question
@@ -220,7 +221,7 @@ class ChatScreen(ConversationActions, LookingScreen):
     def attach(self, typed: str) -> None:
         """Attach the picture that a typed path names."""
         found = find_file(typed)
-        self._attach_all([found or typed_path(typed)])
+        self._attach_all([found or typed_path(typed.strip())])
 
     def _attach_all(self, files: list[Path]) -> None:
         if refusal := self.desk.refusal():

@@ -15,9 +15,9 @@ from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input
 
 from magistral_mlx.errors import MagistralError
+from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx_tui.pictures import keep_picture
-from magistral_mlx_tui.text.paths import typed_path
 from magistral_mlx_tui.thumbnail import PictureMode
 from magistral_mlx_tui.widgets.plain import PlainStatic
 from magistral_mlx_tui.widgets.preview import Preview
@@ -38,7 +38,7 @@ class PathSuggester(Suggester):
         head, slash, start = value.rpartition("/")
         if not start:
             return None
-        folder = typed_path(head + slash) if slash else Path()
+        folder = typed_path((head + slash).strip()) if slash else Path()
         try:
             names = [
                 entry.name for entry, _number in zip(folder.iterdir(), range(_MOST_ENTRIES), strict=False)

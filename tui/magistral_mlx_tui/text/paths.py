@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
 
 _WORD = re.compile(
@@ -20,15 +21,6 @@ _LOOKS_LIKE_A_PATH = ("/", "~", "./", "../", "file://")
 _ODD_SPACES = re.compile("[ \u00a0\u202f]")
 LONGEST_PASTE = 20_000
 """Characters; a longer paste is text."""
-
-
-def typed_path(typed: str) -> Path:
-    """The path that `typed` spells, `~` and `~user` included; an unknown user's is left as it is typed."""
-    path = Path(typed.strip())
-    try:
-        return path.expanduser()
-    except RuntimeError:  # there is no such user
-        return path
 
 
 def shown_path(path: Path) -> str:
@@ -97,7 +89,7 @@ def _unescaped(text: str) -> str:
 def _as_path(text: str) -> Path:
     if text.startswith("file://"):
         return Path(unquote(urlsplit(text.replace("#", "%23").replace("?", "%3F")).path))
-    return typed_path(text)
+    return typed_path(text.strip())
 
 
 def _existing(path: Path) -> Path | None:
