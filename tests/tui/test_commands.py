@@ -1,7 +1,5 @@
 """One table: keys, slash commands, palette and help."""
 
-from collections.abc import Callable
-
 import pytest
 
 from magistral_mlx_tui.commands import COMMANDS, bindings, parse_slash
@@ -58,45 +56,44 @@ class Timers:
         self.pending.append((delay, callback))
 
 
+class Clocked:
+    """A frame clock whose frames cost `cost` seconds of work, half of it after `draw`."""
+
+    def __init__(self, cost: float) -> None:
+        self.timers, self.frames, self._cost, self._work = Timers(), 0, cost, 0.0
+        self.clock = FrameClock(
+            self._draw, self.timers.set_timer, now=lambda: self.timers.now, work=lambda: self._work
+        )
+
+    def _draw(self) -> None:
+        self.frames += 1
+        self._work += self._cost / 2
+
+    def frame(self) -> float:
+        """Ask for a frame several times and let it come; returns the seconds until it came."""
+        for _ in range(3):
+            self.clock.request()
+        assert len(self.timers.pending) == 1
+        delay, callback = self.timers.pending.pop()
+        self.timers.now += delay
+        assert callable(callback)
+        callback()
+        self._work += self._cost / 2
+        return delay
+
+
 @pytest.mark.parametrize(("cost", "delay"), [(0.001, SHORTEST), (0.01, 0.09), (1.0, LONGEST)])
 def test_slow_frames_are_drawn_less_often(cost: float, delay: float) -> None:
-    timers, drawn, work = Timers(), list[float](), [0.0]
-
-    def draw() -> None:
-        work[0] += cost / 2
-        drawn.append(timers.now)
-
-    def compose(measure: Callable[[], None]) -> None:
-        work[0] += cost / 2
-        measure()
-
-    clock = FrameClock(draw, timers.set_timer, compose, now=lambda: timers.now, work=lambda: work[0])
-    for _ in range(3):
-        clock.request()
-    assert [delay for delay, _ in timers.pending] == [SHORTEST]
-    callback = timers.pending.pop()[1]
-    assert callable(callback)
-    callback()
-    assert len(drawn) == 1
-    assert clock.delay == pytest.approx(delay)
-    timers.now += delay / 2
-    clock.request()
-    assert timers.pending.pop()[0] == pytest.approx(max(SHORTEST, delay / 2))
+    clocked = Clocked(cost)
+    assert clocked.frame() == SHORTEST
+    clocked.frame()
+    assert clocked.frame() == pytest.approx(delay)
+    assert clocked.frames == 3
 
 
 def test_after_a_quiet_time_a_frame_comes_soon() -> None:
-    timers, work = Timers(), [0.0]
-
-    def draw() -> None:
-        work[0] += 1
-
-    clock = FrameClock(
-        draw, timers.set_timer, lambda measure: measure(), now=lambda: timers.now, work=lambda: work[0]
-    )
-    clock.request()
-    callback = timers.pending.pop()[1]
-    assert callable(callback)
-    callback()
-    timers.now += 5
-    clock.request()
-    assert timers.pending.pop()[0] == SHORTEST
+    clocked = Clocked(1.0)
+    for _ in range(3):
+        clocked.frame()
+    clocked.timers.now += 5
+    assert clocked.frame() == SHORTEST

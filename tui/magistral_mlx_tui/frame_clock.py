@@ -6,7 +6,7 @@ from time import perf_counter, thread_time
 SHORTEST, LONGEST = 0.040, 0.250
 """Seconds between two frames."""
 _REST = 9
-"""A frame is followed by a rest of this many times what it took: drawing takes a tenth of a core at most."""
+"""Frames are this many times as far apart as what was done since the last one took: a tenth of a core."""
 
 
 class FrameClock:
@@ -15,18 +15,16 @@ class FrameClock:
     Args:
         draw: draws one frame.
         set_timer: calls a function once after some seconds, as Textual's `set_timer`.
-        after_refresh: calls a function when what `draw` changed is on the screen, as Textual's
-            `call_after_refresh`: composing the screen costs more than `draw` itself.
         shortest: seconds between two frames.
         now: seconds that only grow.
-        work: seconds for which this thread has worked.
+        work: seconds for which this thread has worked: Textual composes the screen some time after `draw`,
+            and that takes twice as long.
     """
 
     def __init__(
         self,
         draw: Callable[[], None],
         set_timer: Callable[[float, Callable[[], None]], object],
-        after_refresh: Callable[[Callable[[], None]], object],
         *,
         shortest: float = SHORTEST,
         now: Callable[[], float] = perf_counter,
@@ -34,12 +32,12 @@ class FrameClock:
     ) -> None:
         self._draw = draw
         self._set_timer = set_timer
-        self._after_refresh = after_refresh
         self._shortest = shortest
         self._now = now
         self._work = work
         self._waiting = False
         self._drawn = -LONGEST
+        self._worked = work()
         self._pause = shortest
 
     @property
@@ -60,10 +58,7 @@ class FrameClock:
 
     def _tick(self) -> None:
         self._waiting = False
-        before = self._work()
+        before, self._worked = self._worked, self._work()
+        self._pause = max(self._shortest, min(LONGEST, _REST * (self._worked - before)))
         self._draw()
         self._drawn = self._now()
-        self._after_refresh(lambda: self._rest(self._work() - before))
-
-    def _rest(self, cost: float) -> None:
-        self._pause = max(self._shortest, min(LONGEST, _REST * cost))

@@ -36,7 +36,7 @@ from magistral_mlx_tui.widgets.welcome import Welcome
 
 NARROW, WIDE = 80, 120
 """Columns: below the first one pane is shown at a time, from the second on both stand side by side."""
-_FIGURES_SECONDS = 0.2
+_FIGURES_SECONDS = 0.4
 """Between two drawings of the figures while text streams: nobody reads faster, and they cost no less."""
 
 
@@ -53,10 +53,8 @@ class ChatScreen(ConversationActions, LookingScreen):
         self._picture_mode = picture_mode
         self.desk = PictureDesk(controller, self.say)
         self._message = ""
-        self._clock = FrameClock(self._draw, self.set_timer, self.call_after_refresh)
-        self._figures = FrameClock(
-            self.draw_figures, self.set_timer, self.call_after_refresh, shortest=_FIGURES_SECONDS
-        )
+        self._clock = FrameClock(self._draw, self.set_timer)
+        self._figures = FrameClock(self.draw_figures, self.set_timer, shortest=_FIGURES_SECONDS)
         self._arrangement = 0
         self._editing = False
         self._set_aside = ""
