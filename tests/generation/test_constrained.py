@@ -183,7 +183,7 @@ def test_endings_that_are_none_of_its_business(tokenizer: Tokenizer) -> None:
         ("{", "no JSON"),
         ("[1]", "no JSON object"),
         (7, "type int"),
-        (int, "type type"),
+        (int, "class int"),
     ],
 )
 def test_what_can_not_be_followed_is_refused_by_name(schema: object, named: str) -> None:
