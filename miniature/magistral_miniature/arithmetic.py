@@ -15,13 +15,14 @@ from magistral_miniature.wordings_composed import (
     LEFT_OVER_PARTS,
     SUBTRACTION_PARTS,
 )
+from magistral_miniature.wordings_more_than import MORE_THAN_PARTS
 from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
 from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STORIES
 
 __all__ = ["add_thought", "arithmetic", "is_held_out", "subtract_thought"]
 
 _TOGETHER = ADDITION_PARTS + TOGETHER_STORIES
-_LEFT_OVER = LEFT_OVER_PARTS + LEFT_OVER_STORIES
+_LEFT_OVER = LEFT_OVER_PARTS + LEFT_OVER_STORIES + MORE_THAN_PARTS
 _PLACES = ("Ones", "Tens", "Hundreds")
 
 
@@ -55,7 +56,7 @@ def arithmetic(rng: random.Random, split: Split) -> Turn:
         thought = subtract_thought(left, right, signed=False)
         answer = f"The difference between {left} and {right} is **{abs(left - right)}**"
         return Turn("difference", question, thought, answer)
-    more_than = kind < 0.34 and left >= right
+    more_than = kind < 0.42 and left >= right
     wordings, parts = (MORE_THAN, _LEFT_OVER) if more_than else (SUBTRACTION, SUBTRACTION_PARTS)
     question = phrase(rng, wordings, split, slots={"a": left, "b": right}, parts=parts)
     answer = f"{left} - {right} = **{left - right}**"

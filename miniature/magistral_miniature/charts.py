@@ -6,7 +6,6 @@ from magistral_miniature.grids import CANNOT_READ
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
 from magistral_miniature.wordings_composed import (
-    CELL_PARTS,
     COUNT_PARTS,
     DESCRIBE_PARTS,
     SHORTEST_PARTS,
@@ -24,6 +23,7 @@ from magistral_miniature.wordings_pictures import (
     TALLEST,
     VALUE,
 )
+from magistral_miniature.wordings_places import CELL_PARTS
 from magistral_miniature.words import NUMBERS, ORDINALS, listed, plural
 from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES, BarChart
 

@@ -125,7 +125,7 @@ _Task = TypeVar("_Task")
 GRID_TASKS: Mapping[_Grids, float] = {
     describe_grid: 20,
     count_cells: 52,
-    read_cell: 13,
+    read_cell: 26,
     grid_size: 1.5,
     not_a_chart: 1.5,
     grid_other: 0.4,

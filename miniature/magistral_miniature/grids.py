@@ -9,13 +9,7 @@ import random
 
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
-from magistral_miniature.wordings_composed import (
-    CELL_PARTS,
-    COUNT_PARTS,
-    DESCRIBE_PARTS,
-    TALLEST_PARTS,
-    VALUE_PARTS,
-)
+from magistral_miniature.wordings_composed import COUNT_PARTS, DESCRIBE_PARTS, TALLEST_PARTS, VALUE_PARTS
 from magistral_miniature.wordings_pictures import (
     CELL,
     COUNT,
@@ -26,6 +20,7 @@ from magistral_miniature.wordings_pictures import (
     TALLEST,
     VALUE,
 )
+from magistral_miniature.wordings_places import CELL_PARTS
 from magistral_miniature.words import ORDINALS, article, count_of, listed, plural
 from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES, Cell, Grid
 

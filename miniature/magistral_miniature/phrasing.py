@@ -1,16 +1,18 @@
 """From templates to questions as people type them, with a share of wordings held out.
 
 Every seventh template of a list, and some openings, are never used in training; evaluation uses
-nothing else.
+nothing else, but not those that the grammars make all the same, and `wordings_fresh` besides.
 """
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
-from magistral_miniature.wordings_composed import Grammars, composed
+from magistral_miniature.wordings_composed import Grammars, composed, makes
+from magistral_miniature.wordings_fresh import FRESH
 
-__all__ = ["HELD_OUT_STEP", "Split", "phrase", "templates_of"]
+__all__ = ["HELD_OUT_STEP", "Split", "evaluated", "phrase", "templates_of"]
 
 Split = Literal["train", "held-out"]
 HELD_OUT_STEP = 7
@@ -136,9 +138,16 @@ def templates_of(templates: Sequence[str], split: Split) -> list[str]:
     return held if split == "held-out" else [t for t in templates if t not in held]
 
 
+@lru_cache
+def evaluated(templates: tuple[str, ...], parts: Grammars = ()) -> tuple[str, ...]:
+    """Return the templates for evaluation: training has never drawn one or put one together."""
+    held = templates_of(templates, "held-out")
+    return (*(template for template in held if not makes(parts, template)), *FRESH.get(templates, ()))
+
+
 def phrase(
     rng: random.Random,
-    templates: Sequence[str],
+    templates: tuple[str, ...],
     split: Split,
     *,
     picture: bool = False,
@@ -149,7 +158,9 @@ def phrase(
 
     In training, half of the wordings are put together from `parts`, where there are any.
     """
-    if parts and split == "train" and rng.random() < 0.5:
+    if split == "held-out":
+        template = rng.choice(evaluated(templates, parts))
+    elif parts and rng.random() < 0.5:
         template = composed(rng, parts)
     else:
         template = rng.choice(templates_of(templates, split))

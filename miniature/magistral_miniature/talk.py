@@ -6,7 +6,6 @@ import re
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
 from magistral_miniature.wordings_composed import (
-    CELL_PARTS,
     COUNT_PARTS,
     DESCRIBE_PARTS,
     IDENTITY_PARTS,
@@ -24,6 +23,7 @@ from magistral_miniature.wordings_pictures import (
     TALLEST,
     VALUE,
 )
+from magistral_miniature.wordings_places import CELL_PARTS
 from magistral_miniature.wordings_talk import (
     ABILITIES,
     BYES,
@@ -122,6 +122,6 @@ def unknown(rng: random.Random, split: Split) -> Turn:
     def fill(match: re.Match[str]) -> str:
         return rng.choice(SLOTS[match.group(1)])
 
-    wordings = [re.sub(r"\{(\w+)\}", fill, template) for template in GENERAL]
+    wordings = tuple(re.sub(r"\{(\w+)\}", fill, template) for template in GENERAL)
     question = phrase(rng, wordings, split)
     return Turn("unknown", question, "I have not learned anything about this.", _UNKNOWN, direct=True)

@@ -8,18 +8,21 @@ import random
 
 __all__ = [
     "ADDITION_PARTS",
-    "CELL_PARTS",
+    "ASK",
     "COUNT_PARTS",
     "DESCRIBE_PARTS",
     "DIFFERENCE_PARTS",
+    "END",
     "IDENTITY_PARTS",
     "LEFT_OVER_PARTS",
     "SHORTEST_PARTS",
     "SUBTRACTION_PARTS",
     "TALLEST_PARTS",
+    "TELL",
     "VALUE_PARTS",
     "Grammars",
     "composed",
+    "makes",
 ]
 
 Grammars = tuple[tuple[tuple[str, ...], ...], ...]
@@ -30,21 +33,34 @@ def composed(rng: random.Random, grammars: Grammars) -> str:
     return "".join(rng.choice(part) for part in rng.choice(grammars))
 
 
+def makes(grammars: Grammars, wording: str) -> bool:
+    """Tell whether a grammar puts `wording` together, whatever its first letter and its last mark."""
+    first, bare = wording[0].lower() + wording[1:], wording.rstrip("?.")
+    forms = {wording, first, bare, first.rstrip("?."), *(f"{bare}{mark}" for mark in "?.")}
+    return any(_fits(grammar, form) for grammar in grammars for form in forms)
+
+
+def _fits(parts: tuple[tuple[str, ...], ...], text: str) -> bool:
+    if not parts:
+        return not text
+    return any(text.startswith(part) and _fits(parts[1:], text.removeprefix(part)) for part in set(parts[0]))
+
+
 _PICTURE = (
     *("picture", "image", "picture", "image", "attached picture", "attached image", "picture above"),
     *("image I sent", "picture I sent you", "given image", "drawing", "file", "graphic", "figure"),
 )
 _THIS = ("the ", "this ", "the ", "this ", "my ")
-_ASK = (
+ASK = (
     *("", "", "", "", "Please ", "Can you ", "Could you ", "Could you please ", "Would you ", "Now "),
     *("I want you to ", "I'd like you to ", "I would like you to ", "You should ", "Try to ", "Kindly "),
 )
-_TELL = (
+TELL = (
     *("Tell me ", "Can you tell me ", "Could you tell me ", "Please tell me ", "I'd like to know "),
     *("I want to know ", "Let me know ", "Say ", "Can you say ", "Do you know ", "Please say "),
     *("I wonder ", "Could you say ", "Show me ", "Find out ", "Check ", "Work out ", "Figure out "),
 )
-_END = ("", "", ".", ".", "?", " please", ", please.", " for me.", " now.")
+END = ("", "", ".", ".", "?", " please", ", please.", " for me.", " now.")
 _IN_IT = (
     *("", "", "", " in the picture", " in this picture", " in the image", " in this image", " here"),
     *(" in the grid", " in this grid", " in it", " on the picture", " in the drawing", " in total"),
@@ -63,7 +79,7 @@ _ALT_TEXT = (
 )
 DESCRIBE_PARTS: Grammars = (
     (
-        _ASK,
+        ASK,
         (
             *("describe ", "describe ", "describe ", "explain ", "summarize ", "summarise ", "caption "),
             *("put into words ", "characterize ", "sum up ", "outline ", "read out ", "interpret "),
@@ -71,16 +87,16 @@ DESCRIBE_PARTS: Grammars = (
         _THIS,
         _PICTURE,
         _SENTENCE,
-        _END,
+        END,
     ),
     (
-        _ASK,
+        ASK,
         ("write ", "give me ", "give ", "make ", "create ", "produce ", "generate ", "provide ", "compose "),
         _ALT_TEXT,
         (" for ", " of ", " about ", " that describes ", " describing "),
         _THIS,
         _PICTURE,
-        _END,
+        END,
     ),
     (
         ("What ", "What exactly ", "So what ", "And what "),
@@ -125,7 +141,7 @@ DESCRIBE_PARTS: Grammars = (
         ("?", ".", "", ", in one sentence.", " in one sentence.", " please."),
     ),
     (
-        _TELL,
+        TELL,
         ("what ",),
         (
             *("is in ", "you see in ", "you can see in ", "is shown in ", "there is in ", "is visible in "),
@@ -133,7 +149,7 @@ DESCRIBE_PARTS: Grammars = (
         ),
         _THIS,
         _PICTURE,
-        _END,
+        END,
     ),
     (
         (
@@ -149,7 +165,7 @@ DESCRIBE_PARTS: Grammars = (
         ("", "", " for ", " of "),
         _THIS,
         _PICTURE,
-        _END,
+        END,
     ),
 )
 
@@ -164,7 +180,7 @@ _THINGS = (
 )
 ADDITION_PARTS: Grammars = (
     (
-        _ASK,
+        ASK,
         (
             "add ",
             "add up ",
@@ -176,12 +192,12 @@ ADDITION_PARTS: Grammars = (
             "put together ",
         ),
         _ADD_TWO,
-        _END,
+        END,
     ),
-    (_ASK, ("add {a} to {b}", "add {b} to {a}", "add {a} to {b}", "add {a} onto {b}"), _END),
+    (ASK, ("add {a} to {b}", "add {b} to {a}", "add {a} to {b}", "add {a} onto {b}"), END),
     (
         (
-            *_TELL,
+            *TELL,
             "What's ",
             "What is ",
             "Calculate ",
@@ -271,16 +287,16 @@ ADDITION_PARTS: Grammars = (
 )
 SUBTRACTION_PARTS: Grammars = (
     (
-        _ASK,
+        ASK,
         (
             *("subtract {b} from {a}", "take {b} from {a}", "take {b} away from {a}", "deduct {b} from {a}"),
             *("remove {b} from {a}", "reduce {a} by {b}", "decrease {a} by {b}", "lower {a} by {b}"),
         ),
-        _END,
+        END,
     ),
     (
         (
-            *_TELL,
+            *TELL,
             "What's ",
             "What is ",
             "Calculate ",
@@ -411,21 +427,21 @@ COUNT_PARTS: Grammars = (
         ("?", "", "?"),
     ),
     (
-        _ASK,
+        ASK,
         ("count ", "count ", "count all ", "count up ", "tally ", "find and count ", "total "),
         ("the {things}", "{things}", "all the {things}", "every {thing}", "the number of {things}"),
         _IN_IT,
-        _END,
+        END,
     ),
     (
-        _TELL,
+        TELL,
         (
             *("how many {things} there are", "how many {things} you see", "how many {things} are there"),
             *("the number of {things}", "how many {things} you can see", "how many {things} are shown"),
             *("how many {things} it has", "the count of {things}", "how many {things} you count"),
         ),
         _IN_IT,
-        _END,
+        END,
     ),
     (
         (*("What is ", "What's ", "Give me ", "Find ", "Determine ", "Report ", "State ", "Provide "),),
@@ -437,100 +453,6 @@ COUNT_PARTS: Grammars = (
         ),
         _IN_IT,
         ("?", ".", "", "?"),
-    ),
-)
-
-_PLACE = (
-    *("row {r}, column {c}", "row {r}, column {c}", "row {r} and column {c}", "row {r} column {c}"),
-    *("column {c} of row {r}", "column {c}, row {r}", "the {cth} column of the {rth} row"),
-    *("the {rth} row and the {cth} column", "the {rth} row, {cth} column", "the cell in row {r}, column {c}"),
-    *("the cell at row {r}, column {c}", "the cell at row {r} and column {c}", "the {cth} cell of row {r}"),
-    *(
-        "position row {r}, column {c}",
-        "row number {r}, column number {c}",
-        "the place at row {r}, column {c}",
-    ),
-    *(
-        "the cell in column {c} of row {r}",
-        "the cell (row {r}, column {c})",
-        "the field in row {r}, column {c}",
-    ),
-)
-_AT = (
-    "at ",
-    "in ",
-    "at ",
-    "in ",
-    "located at ",
-    "placed at ",
-    "found at ",
-    "found in ",
-    "there in ",
-    "there at ",
-)
-_OBJECT = (
-    *(
-        "",
-        "",
-        "shape ",
-        "thing ",
-        "object ",
-        "figure ",
-        "symbol ",
-        "item ",
-        "coloured shape ",
-        "colored shape ",
-    ),
-    *("kind of shape ", "colour and shape ", "shape and colour ", "shape and color ", "sort of thing "),
-)
-CELL_PARTS: Grammars = (
-    (
-        ("What ", "Which "),
-        _OBJECT,
-        ("is ", "is ", "do you see ", "can you see ", "do you find "),
-        _AT,
-        _PLACE,
-        ("?", "", "?"),
-    ),
-    (
-        ("What's ", "What is ", "What stands ", "What sits ", "What lies ", "What can be seen "),
-        _AT,
-        _PLACE,
-        ("?", ""),
-    ),
-    (
-        ("What does ", "What do you see in ", "What can be found in "),
-        _PLACE,
-        (" hold?", " contain?", " show?", "?", ""),
-    ),
-    (_TELL, ("what is ", "what's ", "which shape is ", "what you see ", "what shape is "), _AT, _PLACE, _END),
-    (
-        _ASK,
-        ("identify ", "name ", "describe ", "read ", "read out ", "look at ", "give me "),
-        (
-            "the shape at ",
-            "the shape in ",
-            "what is at ",
-            "the object at ",
-            "",
-            "the thing in ",
-            "the item at ",
-        ),
-        _PLACE,
-        _END,
-    ),
-    (
-        ("At ", "In ", "Look at ", "Now look at ", "Take "),
-        _PLACE,
-        (": what is it?", ", what do you see?", ". What is there?", ", what is there?", ": what is there?"),
-    ),
-    (_PLACE, ("?", ": what is it?", ", what is there?", ": what does it hold?", ": which shape?")),
-    (
-        ("What is the ",),
-        ("shape ", "colour and shape ", "object ", "thing ", "shape and colour "),
-        _AT,
-        _PLACE,
-        ("?", ""),
     ),
 )
 
@@ -617,7 +539,7 @@ def _extreme(adjectives: tuple[str, ...], most: tuple[str, ...], name: tuple[str
             ("?", ".", ""),
         ),
         (
-            _TELL,
+            TELL,
             (
                 "which bar is ",
                 "which bar is the ",
@@ -628,16 +550,16 @@ def _extreme(adjectives: tuple[str, ...], most: tuple[str, ...], name: tuple[str
             adjectives,
             (" bar", " one", ""),
             _CHART,
-            _END,
+            END,
         ),
         (
-            _ASK,
+            ASK,
             ("find ", "name ", "identify ", "pick ", "choose ", "determine ", "show me ", "tell me "),
             ("the ",),
             adjectives,
             (" bar",),
             _CHART,
-            _END,
+            END,
         ),
         (
             ("Which letter ", "Which label ", "What letter "),
@@ -727,7 +649,7 @@ VALUE_PARTS: Grammars = (
         ("?", "", "?"),
     ),
     (
-        _TELL,
+        TELL,
         (
             "the value of ",
             "how high is ",
@@ -738,15 +660,15 @@ VALUE_PARTS: Grammars = (
         ),
         _BAR,
         _CHART,
-        _END,
+        END,
     ),
     (
-        _ASK,
+        ASK,
         ("read ", "read off ", "look up ", "find ", "give me "),
         ("the value of ", "", "the height of ", "what is shown by "),
         _BAR,
         _CHART,
-        _END,
+        END,
     ),
     (
         ("What is bar {x}'s ", "What's bar {x}'s ", "Tell me bar {x}'s ", "Bar {x}'s ", "What is {x}'s "),
@@ -784,7 +706,7 @@ IDENTITY_PARTS: Grammars = (
         ("?", ""),
     ),
     (
-        _ASK,
+        ASK,
         (
             "introduce yourself",
             "describe yourself",
@@ -795,7 +717,7 @@ IDENTITY_PARTS: Grammars = (
             "tell me about you",
             "tell me something about yourself",
         ),
-        _END,
+        END,
     ),
     (
         ("What ", "What all ", "What else "),

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from magistral_miniature import charts, grids, talk
+from magistral_miniature import charts, grids, talk, wordings_composed
 from magistral_miniature.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
 from magistral_miniature.conversations import (
     OUT_OF_ROOM,
@@ -16,14 +16,29 @@ from magistral_miniature.conversations import (
     converse,
     render,
 )
-from magistral_miniature.phrasing import HELD_OUT_STEP, templates_of
+from magistral_miniature.phrasing import HELD_OUT_STEP, evaluated, templates_of
 from magistral_miniature.turns import NEEDS_THINKING, Turn
+from magistral_miniature.wordings_composed import Grammars, composed, makes
+from magistral_miniature.wordings_fresh import FRESH
+from magistral_miniature.wordings_more_than import MORE_THAN_PARTS
 from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
 from magistral_miniature.wordings_pictures import CELL, COUNT, DESCRIBE, SHORTEST, TALLEST, VALUE
+from magistral_miniature.wordings_places import CELL_PARTS
+from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STORIES
+from magistral_miniature.wordings_talk import ABILITIES, IDENTITY
 from magistral_mlx.miniature.pictures import BarChart, Cell, Grid, random_chart, random_grid
 
 RED_CIRCLE, BLUE_STAR = Cell("red", "circle"), Cell("blue", "star")
 GRID = Grid(((RED_CIRCLE, None, BLUE_STAR), (RED_CIRCLE, RED_CIRCLE, None)))
+_GRAMMARS: Grammars = (
+    *(
+        grammar
+        for name in wordings_composed.__all__
+        if name.endswith("_PARTS")
+        for grammar in getattr(wordings_composed, name)
+    ),
+    *(*CELL_PARTS, *MORE_THAN_PARTS, *TOGETHER_STORIES, *LEFT_OVER_STORIES),
+)
 CHART = BarChart(("D", "B", "C"), (4, 9, 2))
 
 
@@ -127,6 +142,25 @@ def test_there_are_many_wordings_and_some_are_held_out(templates: tuple[str, ...
 def test_small_wording_lists_have_held_out_wordings_too() -> None:
     for templates in (DIFFERENCE, MORE_THAN):
         assert templates_of(templates, "held-out")
+
+
+@pytest.mark.parametrize("templates", FRESH)
+def test_what_evaluation_asks_was_never_drawn_in_training(templates: tuple[str, ...]) -> None:
+    lists = [IDENTITY, ABILITIES, ADDITION, SUBTRACTION, MORE_THAN, DIFFERENCE, CELL, COUNT, DESCRIBE]
+    lists += [TALLEST, SHORTEST, VALUE]
+    drawn = {one.lower().rstrip("?.") for other in lists for one in templates_of(other, "train")}
+    for wording in evaluated(templates, _GRAMMARS):
+        assert wording.lower().rstrip("?.") not in drawn
+        assert not makes(_GRAMMARS, wording)
+
+
+def test_a_wording_is_known_to_be_put_together() -> None:
+    rng = random.Random(8)
+    for _ in range(300):
+        wording = composed(rng, _GRAMMARS)
+        assert makes(_GRAMMARS, wording)
+        assert makes(_GRAMMARS, wording[0].upper() + wording[1:])
+    assert not makes(_GRAMMARS, "What is the meaning of life?")
 
 
 def test_operand_pairs_are_split() -> None:
