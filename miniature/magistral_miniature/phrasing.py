@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
+from magistral_miniature.fillers import among_other_words
 from magistral_miniature.wordings_composed import Grammars, composed, makes
 from magistral_miniature.wordings_fresh import FRESH
 
@@ -164,6 +165,8 @@ def phrase(
         template = composed(rng, parts)
     else:
         template = rng.choice(templates_of(templates, split))
+    if split == "train" and rng.random() < (0.25 if "{a}" in template else 0.08):
+        template = among_other_words(rng, template)
     text = template.format(**(slots or {}))
     text = text[0].upper() + text[1:]
     if rng.random() < 0.3:

@@ -1,4 +1,10 @@
-"""Score a decoder on held-out cases: the share of answers that are right to the letter."""
+"""Score a decoder on held-out cases: the share of right answers.
+
+An answer is right if it is the expected one to the letter; for sums and differences, where a wording does not
+say which number is named first, if its result is.
+"""
+
+import re
 
 import torch
 from torch import Tensor
@@ -9,7 +15,17 @@ from magistral_miniature.generate import greedy
 from magistral_miniature.pool import Pool
 from magistral_miniature.tokens import CONTROL, Encoder
 
-__all__ = ["answer_of", "probe"]
+__all__ = ["answer_of", "is_right", "probe"]
+_EITHER_WAY = ("add", "difference")
+_RESULT = re.compile(r"\*\*(-?\d+)\*\*")
+
+
+def is_right(answer: str, held: Case) -> bool:
+    """Whether an answer counts."""
+    wanted = held.turn.answer
+    if held.turn.task in _EITHER_WAY:
+        return bool(found := _RESULT.findall(answer)) and found == _RESULT.findall(wanted)
+    return answer == wanted
 
 
 def answer_of(ids: list[int], encoder: Encoder) -> str:
@@ -37,7 +53,7 @@ def probe(
         outputs = greedy(decoder, [encoded[i][0] for i in part], [encoded[i][1] for i in part])
         for index, ids in zip(part, outputs, strict=True):
             held = cases[index]
-            if answer_of(ids, encoder) == held.turn.answer:
+            if is_right(answer_of(ids, encoder), held):
                 right[held.turn.task] += 1
             else:
                 wrong.append((held, encoder.decode(ids)))

@@ -16,6 +16,7 @@ from magistral_miniature.conversations import (
     converse,
     render,
 )
+from magistral_miniature.fillers import among_other_words
 from magistral_miniature.phrasing import HELD_OUT_STEP, evaluated, templates_of
 from magistral_miniature.turns import NEEDS_THINKING, Turn
 from magistral_miniature.wordings_composed import Grammars, composed, makes
@@ -210,3 +211,15 @@ def test_what_it_cannot_do_is_declined_in_the_same_words() -> None:
     rng = random.Random(7)
     assert len({talk.unknown(rng, "train").answer for _ in range(50)}) == 1
     assert "miniature" in talk.unknown(rng, "held-out").answer
+
+
+def test_other_words_leave_the_numbers_and_their_order_alone() -> None:
+    rng = random.Random(9)
+    templates = (*ADDITION, *SUBTRACTION, *MORE_THAN, *CELL)
+    others = 0
+    for template in templates:
+        changed = among_other_words(rng, template)
+        others += changed != template
+        assert re.findall(r"\{\w+\}", changed) == re.findall(r"\{\w+\}", template)
+        assert not re.search(r"\d", changed) or re.search(r"\d", template)
+    assert others > len(templates) / 2

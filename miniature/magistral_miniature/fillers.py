@@ -1,0 +1,102 @@
+"""Words that change nothing, put into questions in training.
+
+A small decoder learns where a number stands by the words around it, and then copies "53" as "535" beside
+words that it has not met. So some questions have other words beside their numbers, made-up ones among them.
+"""
+
+import random
+import re
+
+__all__ = ["among_other_words"]
+
+_BEFORE = (
+    *("the number ", "exactly ", "my ", "the value ", "just ", "all ", "only ", "these ", "a total of "),
+    *("the amount of ", "the figure ", "about ", "my own ", "those ", "the "),
+)
+_AFTER = (
+    *(" apples", " euros", " people", " of them", " exactly", " here", " now", " today", " points", " steps"),
+    *(
+        " kilos",
+        " litres",
+        " books",
+        " pounds",
+        " metres",
+        " minutes",
+        " in my bag",
+        " on the table",
+        " or so",
+    ),
+    *(
+        " over there",
+        " at once",
+        " right away",
+        " in all",
+        " of mine",
+        " as it is",
+        " that I have",
+        " dollars",
+    ),
+)
+_ANYWHERE = (
+    *("please", "now", "then", "again", "really", "quickly", "just", "maybe", "kindly", "actually", "simply"),
+    *(
+        "today",
+        "here",
+        "well",
+        "my friend",
+        "you know",
+        "for once",
+        "perhaps",
+        "I guess",
+        "of course",
+        "still",
+    ),
+)
+_ONSETS = (
+    "b",
+    "br",
+    "d",
+    "f",
+    "g",
+    "gl",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pr",
+    "r",
+    "s",
+    "st",
+    "t",
+    "v",
+    "z",
+)
+_VOWELS = ("a", "e", "i", "o", "u", "ee", "oo", "ai")
+_ENDS = ("", "n", "r", "s", "t", "ng", "rk", "m", "l")
+
+
+def among_other_words(rng: random.Random, template: str) -> str:
+    """Put words beside the numbers of a template, or one anywhere between two words."""
+    slots = list(re.finditer(r"(?<![^ ])\{[ab]\}(?![^ ?.,])", template))
+    if not slots or rng.random() < 0.2:
+        words = template.split(" ")
+        words.insert(rng.randint(0, len(words) - 1), _any(rng, _ANYWHERE))
+        return " ".join(words)
+    for match in reversed(slots):
+        chance = rng.random()
+        before = _any(rng, _BEFORE, " ") if chance < 0.4 else ""
+        after = _any(rng, _AFTER, before=" ") if 0.3 < chance < 0.8 else ""
+        template = f"{template[: match.start()]}{before}{match.group()}{after}{template[match.end() :]}"
+    return template
+
+
+def _any(rng: random.Random, words: tuple[str, ...], after: str = "", before: str = "") -> str:
+    return rng.choice(words) if rng.random() < 0.5 else f"{before}{_made_up(rng)}{after}"
+
+
+def _made_up(rng: random.Random) -> str:
+    count = rng.choice((1, 2, 2, 3))
+    return "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_ENDS) for _ in range(count))
