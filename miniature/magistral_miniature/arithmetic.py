@@ -9,6 +9,13 @@ import zlib
 
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
+from magistral_miniature.wordings_change import (
+    DISTANCE_PARTS,
+    GROW_PARTS,
+    GROW_STORIES,
+    SHRINK_PARTS,
+    SHRINK_STORIES,
+)
 from magistral_miniature.wordings_composed import (
     ADDITION_PARTS,
     DIFFERENCE_PARTS,
@@ -21,8 +28,10 @@ from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STO
 
 __all__ = ["add_thought", "arithmetic", "is_held_out", "subtract_thought"]
 
-_TOGETHER = ADDITION_PARTS + TOGETHER_STORIES
-_LEFT_OVER = LEFT_OVER_PARTS + LEFT_OVER_STORIES + MORE_THAN_PARTS
+_TOGETHER = ADDITION_PARTS + TOGETHER_STORIES + GROW_PARTS + GROW_STORIES
+_LEFT_OVER = LEFT_OVER_PARTS + LEFT_OVER_STORIES + MORE_THAN_PARTS + SHRINK_STORIES
+_TAKEN_AWAY = SUBTRACTION_PARTS + SHRINK_PARTS
+_APART = DIFFERENCE_PARTS + DISTANCE_PARTS
 _PLACES = ("Ones", "Tens", "Hundreds")
 
 
@@ -52,12 +61,12 @@ def arithmetic(rng: random.Random, split: Split) -> Turn:
         left, right = right, left
     kind = rng.random()
     if kind < 0.12:
-        question = phrase(rng, DIFFERENCE, split, slots={"a": left, "b": right}, parts=DIFFERENCE_PARTS)
+        question = phrase(rng, DIFFERENCE, split, slots={"a": left, "b": right}, parts=_APART)
         thought = subtract_thought(left, right, signed=False)
         answer = f"The difference between {left} and {right} is **{abs(left - right)}**"
         return Turn("difference", question, thought, answer)
     more_than = kind < 0.42 and left >= right
-    wordings, parts = (MORE_THAN, _LEFT_OVER) if more_than else (SUBTRACTION, SUBTRACTION_PARTS)
+    wordings, parts = (MORE_THAN, _LEFT_OVER) if more_than else (SUBTRACTION, _TAKEN_AWAY)
     question = phrase(rng, wordings, split, slots={"a": left, "b": right}, parts=parts)
     answer = f"{left} - {right} = **{left - right}**"
     return Turn("subtract", question, subtract_thought(left, right, signed=True), answer)

@@ -125,7 +125,7 @@ _Task = TypeVar("_Task")
 GRID_TASKS: Mapping[_Grids, float] = {
     describe_grid: 20,
     count_cells: 52,
-    read_cell: 26,
+    read_cell: 16,
     grid_size: 1.5,
     not_a_chart: 1.5,
     grid_other: 0.4,
@@ -139,8 +139,8 @@ CHART_TASKS: Mapping[_Charts, float] = {
     chart_other: 0.4,
 }
 TEXT_TASKS: Mapping[_Texts, float] = {
-    arithmetic: 45,
-    identity: 2.5,
+    arithmetic: 52,
+    identity: 5,
     small_talk: 1.5,
     other_numbers: 5,
     no_picture: 3,

@@ -695,6 +695,43 @@ VALUE_PARTS: Grammars = (
 
 IDENTITY_PARTS: Grammars = (
     (
+        ("Are you ", "Are you really ", "Am I talking to ", "Is it ", "Do you call yourself ", "So you are "),
+        (
+            *("GPT-4", "Claude", "Gemini", "Llama", "Mistral", "Mistral Large", "Magistral Medium", "an AI"),
+            *("a robot", "a human", "a person", "the full model", "the 24B model", "the small one", "a toy"),
+            *(
+                "the big one",
+                "a chatbot",
+                "the original",
+                "a demo",
+                "the whole Magistral",
+                "a language model",
+            ),
+        ),
+        ("?", "", " or not?", " or something else?"),
+    ),
+    (
+        ("Who ", "Which company ", "What people ", "Which team "),
+        ("made ", "built ", "created ", "wrote ", "developed ", "programmed ", "designed ", "taught "),
+        ("you", "this model", "this thing", "this program"),
+        ("?", ""),
+    ),
+    (
+        ("What model ", "Which program ", "What ", "Which AI "),
+        ("runs here", "is running on my machine", "is answering me", "is this that answers", "do I talk to"),
+        ("?", ""),
+    ),
+    (
+        (
+            "How far do your ",
+            "What is the limit of your ",
+            "Where are the limits of your ",
+            "What about your ",
+        ),
+        ("abilities", "talents", "powers", "skills", "capabilities"),
+        (" reach?", "?", ""),
+    ),
+    (
         ("Who ", "What ", "Who exactly ", "What exactly ", "So who ", "So what "),
         ("are you", "are you", "am I talking to", "am I speaking with"),
         ("?", "", " exactly?", " really?"),

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from magistral_miniature import charts, grids, talk, wordings_composed
+from magistral_miniature import charts, grids, talk, wordings_change, wordings_composed
 from magistral_miniature.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
 from magistral_miniature.conversations import (
     OUT_OF_ROOM,
@@ -38,6 +38,7 @@ _GRAMMARS: Grammars = (
         if name.endswith("_PARTS")
         for grammar in getattr(wordings_composed, name)
     ),
+    *(grammar for name in wordings_change.__all__ for grammar in getattr(wordings_change, name)),
     *(*CELL_PARTS, *MORE_THAN_PARTS, *TOGETHER_STORIES, *LEFT_OVER_STORIES),
 )
 CHART = BarChart(("D", "B", "C"), (4, 9, 2))
