@@ -85,7 +85,33 @@ SHRINK_STORIES: Grammars = (
         _LEFT,
     ),
 )
+_WHO = (
+    "She ",
+    "He ",
+    "Tom ",
+    "Maria ",
+    "A woman ",
+    "A collector ",
+    "My uncle ",
+    "The school ",
+    "A shop ",
+    "I ",
+)
+_BUYS = (
+    "buys ",
+    "gets ",
+    "finds ",
+    "receives ",
+    "picks ",
+    "collects ",
+    "orders ",
+    "wins ",
+    "bought ",
+    "got ",
+)
+_MORE = ("{b} more", "another {b}", "{b} extra", "{b} more of them")
 GROW_STORIES: Grammars = (
+    (_WHO, (*_HOLDS, "owns {a} "), _THINGS, (" and ", ", then ", " and then "), _BUYS, _MORE, _MANY),
     (_PLACE, _HOLDS, _THINGS, _JOIN, ("{b} more ", "another {b} ", "{b} new ones "), _ARRIVE, _MANY),
     (_THERE, ("{a} ",), _THINGS, _JOIN, ("{b} more ",), _ARRIVE, _MANY),
 )
