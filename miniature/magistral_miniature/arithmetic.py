@@ -16,15 +16,15 @@ from magistral_miniature.wordings_change import (
     SHRINK_PARTS,
     SHRINK_STORIES,
 )
-from magistral_miniature.wordings_composed import (
+from magistral_miniature.wordings_more_than import MORE_THAN_PARTS
+from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
+from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STORIES
+from magistral_miniature.wordings_sums import (
     ADDITION_PARTS,
     DIFFERENCE_PARTS,
     LEFT_OVER_PARTS,
     SUBTRACTION_PARTS,
 )
-from magistral_miniature.wordings_more_than import MORE_THAN_PARTS
-from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
-from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STORIES
 
 __all__ = ["add_thought", "arithmetic", "is_held_out", "subtract_thought"]
 

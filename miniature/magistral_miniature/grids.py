@@ -9,7 +9,8 @@ import random
 
 from magistral_miniature.phrasing import Split, phrase
 from magistral_miniature.turns import Turn
-from magistral_miniature.wordings_composed import COUNT_PARTS, DESCRIBE_PARTS, TALLEST_PARTS, VALUE_PARTS
+from magistral_miniature.wordings_charts import TALLEST_PARTS, VALUE_PARTS
+from magistral_miniature.wordings_grids import COUNT_PARTS, DESCRIBE_PARTS
 from magistral_miniature.wordings_pictures import (
     CELL,
     COUNT,

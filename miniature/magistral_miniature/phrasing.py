@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal
 
 from magistral_miniature.fillers import among_other_words
-from magistral_miniature.wordings_composed import Grammars, composed, makes
+from magistral_miniature.grammars import Grammars, composed, makes
 from magistral_miniature.wordings_fresh import FRESH
 
 __all__ = ["HELD_OUT_STEP", "Split", "evaluated", "phrase", "templates_of"]

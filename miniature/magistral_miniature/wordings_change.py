@@ -1,6 +1,6 @@
 """Wordings in which a number grows or shrinks by another, put together from parts."""
 
-from magistral_miniature.wordings_composed import ASK, Grammars
+from magistral_miniature.grammars import ASK, Grammars
 
 __all__ = ["DISTANCE_PARTS", "GROW_PARTS", "GROW_STORIES", "SHRINK_PARTS", "SHRINK_STORIES"]
 

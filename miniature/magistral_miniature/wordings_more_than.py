@@ -1,6 +1,6 @@
 """Wordings that ask how much larger the first of two numbers is, put together from parts."""
 
-from magistral_miniature.wordings_composed import Grammars
+from magistral_miniature.grammars import Grammars
 
 __all__ = ["MORE_THAN_PARTS"]
 

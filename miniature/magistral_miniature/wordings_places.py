@@ -1,6 +1,6 @@
 """Wordings that ask for a place in a grid, put together from parts."""
 
-from magistral_miniature.wordings_composed import ASK, END, TELL, Grammars
+from magistral_miniature.grammars import ASK, END, TELL, Grammars
 
 __all__ = ["CELL_PARTS"]
 

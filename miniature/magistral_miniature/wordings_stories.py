@@ -1,10 +1,10 @@
 """Small stories about two numbers, put together from parts: what comes together, and what is left over.
 
-They are grammars as in `wordings_composed`; the verbs decide whether {a} and {b} are added or {b} is taken
+They are grammars as in `grammars.py`; the verbs decide whether {a} and {b} are added or {b} is taken
 from {a}, so both kinds share their nouns, names and places.
 """
 
-from magistral_miniature.wordings_composed import Grammars
+from magistral_miniature.grammars import Grammars
 
 __all__ = ["LEFT_OVER_STORIES", "TOGETHER_STORIES"]
 

@@ -5,7 +5,19 @@ import re
 
 import pytest
 
-from magistral_miniature import charts, grids, talk, wordings_change, wordings_composed
+from magistral_miniature import (
+    charts,
+    grids,
+    talk,
+    wordings_change,
+    wordings_charts,
+    wordings_grids,
+    wordings_identity,
+    wordings_more_than,
+    wordings_places,
+    wordings_stories,
+    wordings_sums,
+)
 from magistral_miniature.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
 from magistral_miniature.conversations import (
     OUT_OF_ROOM,
@@ -17,29 +29,29 @@ from magistral_miniature.conversations import (
     render,
 )
 from magistral_miniature.fillers import among_other_words
+from magistral_miniature.grammars import Grammars, composed, makes
 from magistral_miniature.phrasing import HELD_OUT_STEP, evaluated, templates_of
 from magistral_miniature.turns import NEEDS_THINKING, Turn
-from magistral_miniature.wordings_composed import Grammars, composed, makes
 from magistral_miniature.wordings_fresh import FRESH
-from magistral_miniature.wordings_more_than import MORE_THAN_PARTS
 from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
 from magistral_miniature.wordings_pictures import CELL, COUNT, DESCRIBE, SHORTEST, TALLEST, VALUE
-from magistral_miniature.wordings_places import CELL_PARTS
-from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STORIES
 from magistral_miniature.wordings_talk import ABILITIES, IDENTITY
 from magistral_mlx.miniature.pictures import BarChart, Cell, Grid, random_chart, random_grid
 
 RED_CIRCLE, BLUE_STAR = Cell("red", "circle"), Cell("blue", "star")
 GRID = Grid(((RED_CIRCLE, None, BLUE_STAR), (RED_CIRCLE, RED_CIRCLE, None)))
-_GRAMMARS: Grammars = (
-    *(
-        grammar
-        for name in wordings_composed.__all__
-        if name.endswith("_PARTS")
-        for grammar in getattr(wordings_composed, name)
-    ),
-    *(grammar for name in wordings_change.__all__ for grammar in getattr(wordings_change, name)),
-    *(*CELL_PARTS, *MORE_THAN_PARTS, *TOGETHER_STORIES, *LEFT_OVER_STORIES),
+_COMPOSED = (
+    wordings_change,
+    wordings_charts,
+    wordings_grids,
+    wordings_identity,
+    wordings_more_than,
+    wordings_places,
+    wordings_stories,
+    wordings_sums,
+)
+_GRAMMARS: Grammars = tuple(
+    grammar for module in _COMPOSED for name in module.__all__ for grammar in getattr(module, name)
 )
 CHART = BarChart(("D", "B", "C"), (4, 9, 2))
 
