@@ -178,5 +178,4 @@ def _bytes_of(array: mx.array, *, owned: bool) -> memoryview:
 
 def _memory(array: mx.array) -> memoryview:
     """The array's own memory; it must be evaluated and its dtype known to Python."""
-    # The stubs lack the buffer protocol that arrays have.
-    return memoryview(array)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    return memoryview(array)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - no buffer in the stubs

@@ -1,6 +1,5 @@
 """A hub id is converted as its files arrive: little disk, every byte checked, resumed."""
 
-import errno
 import hashlib
 import random
 import shutil
@@ -13,7 +12,7 @@ from magistral_mlx_convert import Progress, Stage, convert, journal, plan, shard
 from magistral_mlx_convert.sources.hub_files import HubFiles
 from support.hf_checkpoint import INDEX, NAN, change_json, digests, read_raw, write_raw
 from support.hub_server import REPOSITORY, SHARDS, Hub
-from support.stopping import StopAt
+from support.stopping import StopAt, failing_behind_a_mark
 
 pytestmark = pytest.mark.usefixtures("sorted_shards")
 
@@ -170,20 +169,12 @@ def test_a_fetched_file_that_changes_between_two_runs_is_noticed(
 
 
 def test_any_changed_byte_of_an_unfinished_job_is_named_and_made_good(
-    hub: Hub, tmp_path: Path, small_bounds: None, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, tmp_path: Path, small_bounds: None
 ) -> None:
     expected = of_weights(digests(convert(hub.folder, tmp_path / "expected")))
-    save, partial = journal.save, tmp_path / ".out.partial"
-
-    def save_and_fail_behind_a_mark(folder: Path, progressed: journal.Progressed) -> None:
-        save(folder, progressed)
-        if len(progressed.finished) > 1 and progressed.mark is not None:
-            raise OSError(errno.EIO, "Input/output error")
-
-    with monkeypatch.context() as failing:
-        failing.setattr(journal, "save", save_and_fail_behind_a_mark)
-        with pytest.raises(ConversionError, match="Input/output error"):
-            convert(REPOSITORY, tmp_path / "out")
+    partial = tmp_path / ".out.partial"
+    with failing_behind_a_mark():
+        convert(REPOSITORY, tmp_path / "out")
     shutil.copytree(partial, saved := tmp_path / "saved")
     done = journal.load(saved)
     assert done is not None

@@ -23,6 +23,7 @@ from magistral_mlx_convert.sources.huggingface import HuggingFaceFolder
 from magistral_mlx_convert.workplace import open_workplace
 from support.hf_checkpoint import digests
 from support.random_checkpoint import write_source
+from support.stopping import failing_behind_a_mark
 
 SMALL = {"SHARD_BYTES": 60_000, "MARK_BYTES": 20_000, "CHUNK_BYTES": 8_000}
 """Bounds that make a tiny checkpoint a long job: several shards, marks inside them, many chunks."""
@@ -150,20 +151,9 @@ def spoil_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_changed_byte_in_what_the_journal_vouches_for_is_noticed(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save = journal.save
-
-    def save_and_fail_behind_a_mark(folder: Path, progressed: journal.Progressed) -> None:
-        save(folder, progressed)
-        if len(progressed.finished) > 1 and progressed.mark is not None:
-            raise OSError(errno.EIO, "Input/output error")
-
-    with monkeypatch.context() as failing:
-        failing.setattr(journal, "save", save_and_fail_behind_a_mark)
-        with pytest.raises(ConversionError, match="Input/output error"):
-            convert(case.source, case.target)
+def test_a_changed_byte_in_what_the_journal_vouches_for_is_noticed(case: Case) -> None:
+    with failing_behind_a_mark():
+        convert(case.source, case.target)
     saved = case.target.parent / "saved"
     shutil.copytree(case.partial, saved)
     done = journal.load(saved)

@@ -1,8 +1,31 @@
-"""Ctrl-C at a chosen event of a conversion."""
+"""Ways to stop a conversion: Ctrl-C at a chosen event, a disk that fails at a chosen moment."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from threading import get_ident
 
-from magistral_mlx_convert import Progress
+import pytest
+
+from magistral_mlx.errors import ConversionError
+from magistral_mlx_convert import Progress, journal
+
+
+@contextmanager
+def failing_behind_a_mark() -> Iterator[None]:
+    """The conversion inside fails once its journal vouches for a finished file and a part of the next one."""
+    save = journal.save
+
+    def save_and_fail(folder: Path, progressed: journal.Progressed) -> None:
+        save(folder, progressed)
+        if len(progressed.finished) > 1 and progressed.mark is not None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.MonkeyPatch.context() as failing:
+        failing.setattr(journal, "save", save_and_fail)
+        with pytest.raises(ConversionError, match="Input/output error"):
+            yield
 
 
 class StopAt:
