@@ -3,6 +3,7 @@
 import random
 import signal
 from collections.abc import Iterator
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event
@@ -166,7 +167,9 @@ class Victim:
         if number == self._fatal:
             assert self._known.wait(60)
             self._process.kill()
-            self._process.join(60)  # only then the request goes on
+            # Only when it is dead the request goes on. Not `join`, which takes the exit code away from a
+            # thread that joins at the same time (it then sees 255).
+            connection.wait([self._process.sentinel], 60)
 
 
 @pytest.mark.parametrize(
