@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import mlx.core as mx
@@ -154,7 +155,8 @@ def test_a_real_run_takes_what_was_planned_within_10_percent(tmp_path: Path, kv_
     ids = tuple(100 + place % 1000 for place in range(300))
     cache = PromptCache(loaded.model, kv_bits=kv_bits)
     reader = PromptReader(loaded.model, loaded.features, PreparedPrompt(ids), image_id=10)
-    for _ in prefill(loaded.model, cache, reader, ids, step_at=loaded.prefill_step.at):
+    step_at = partial(loaded.prefill_step.at, kv_bits=kv_bits)
+    for _ in prefill(loaded.model, cache, reader, ids, step_at=step_at):
         pass
     made = plan(loaded.size, Machine(), kv_bits=kv_bits)
     planned = made.bytes_for(300, kv_bits) - OVERHEAD_BYTES

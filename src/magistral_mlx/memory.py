@@ -1,9 +1,9 @@
 """What will fit: weights, KV cache and activations against the memory that a machine gives to a model.
 
 Arithmetic on sizes; only `this_machine` looks at the machine. All figures are bytes or tokens; GiB is 2**30.
-Weights and KV cache are exact; the activations of a prefill chunk and of a picture are counted from the
-shapes that live at once (docs/experiments.md compares them with measured peaks); `OVERHEAD_BYTES` is an
-allowance.
+Weights and KV cache are exact; the activations of a prefill chunk (`chunk_memory.py`) and of a picture are
+counted from the shapes that live at once (docs/experiments.md compares them with measured peaks);
+`OVERHEAD_BYTES` is an allowance.
 What is in use is the physical footprint, where there is one: a resident set misses Metal's memory.
 """
 
@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from magistral_mlx.chunk_memory import FLAT_FROM, SMALLEST_STEP, ChunkMemory, chunk_memory
 from magistral_mlx.safetensors_header import read_header
 from magistral_mlx.telemetry import memory_probes, sample, swap_free
 
@@ -97,18 +98,31 @@ class ModelSize:
         group = 64 if self.head_dim % 64 == 0 else 32
         return values * bits // 8 + values // group * _GROUP_FLOATS * self.float_bytes
 
-    def prefill_bytes(self, context: int, bits: int) -> int:
-        """Beside weights and KV cache, while the last chunk of `context` tokens is read.
+    @property
+    def chunk(self) -> ChunkMemory:
+        """What reading a chunk of a prompt takes."""
+        return chunk_memory(
+            hidden=self.hidden,
+            intermediate=self.intermediate,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            head_dim=self.head_dim,
+            float_bytes=self.float_bytes,
+        )
 
-        Three arrays of the MLP's width and eight of the model's; logits of one position; one layer of the KV
-        cache twice, when it is enlarged, or unpacked, if it is packed. On the CPU also attention's scores,
-        twice, which take no more than those of a full chunk at 2,048 tokens.
+    def prefill_bytes(self, context: int, bits: int) -> int:
+        """Beside weights and KV cache, at the worst moment of reading `context` tokens.
+
+        The logits of one position, and the chunk that takes most: on a GPU the last one, on the CPU one at
+        `FLAT_FROM` tokens, or the last if even the smallest step takes more there (`PrefillStep`).
         """
-        tokens = min(PREFILL_TOKENS, context)
-        states = tokens * (3 * self.intermediate + 8 * self.hidden) * self.float_bytes
-        layer = context * self.kv_bytes_per_token(16) // self.layers
-        scores = 2 * self.heads * tokens * min(context, 2048) * 4 if self.float_bytes == 4 else 0
-        return states + self.vocabulary * self.float_bytes + layer + scores
+        chunk, full = self.chunk, min(PREFILL_TOKENS, context)
+        if self.float_bytes == 4:
+            flat = chunk.peak(full, min(context, FLAT_FROM), kv_bits=bits)
+            peak = max(flat, chunk.peak(min(SMALLEST_STEP, context), context, kv_bits=bits))
+        else:
+            peak = chunk.peak(full, context, kv_bits=bits)
+        return peak + self.vocabulary * self.float_bytes
 
     def vision_bytes(self, patches: int) -> int:
         """Beside weights and KV cache, while a picture of so many patches is encoded."""

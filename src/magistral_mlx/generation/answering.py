@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import mlx.core as mx
 
@@ -291,7 +292,8 @@ class Answering:
         reader = PromptReader(
             loaded.model, loaded.features, self._whole, image_id=loaded.tokenizer.special.image
         )
-        reading = prefill(loaded.model, self._cache, reader, self._keys, step_at=step.at)
+        step_at = partial(step.at, kv_bits=self._cache.kv_bits)
+        reading = prefill(loaded.model, self._cache, reader, self._keys, step_at=step_at)
         while not self._stopping():
             if self._steering.paused:
                 yield Paused()

@@ -6,21 +6,25 @@ one token to n others costs `4 * heads * head_dim * layers * n` operations, ever
 for Magistral Small as much at n = 68,000. So the step shrinks with the context such that a piece takes as
 long wherever it stands.
 
-On the CPU backend attention writes out its scores (`heads * step * n` numbers): there the step shrinks such
-that they take no more memory than those of a full step at `FLAT_FROM` tokens.
+On the CPU attention writes out its scores, so that memory, not patience, is what bounds a step: it is the
+largest whose peak (`chunk_memory.py` has the formula) is that of a full step at `FLAT_FROM` tokens. The peak
+of a prefill beside the KV cache itself is then the same at 2,000 tokens and at 16,000; only where the copy of
+one layer of the cache takes most of that (from 33,000 tokens for Magistral Small) does it grow again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from magistral_mlx.chunk_memory import FLAT_FROM, SMALLEST_STEP, ChunkMemory, chunk_memory
 from magistral_mlx.model_config import TextConfig
 
-SMALLEST = 32
 RETRY_DIVISOR = 4
 """By how much the step shrinks after a fault of the GPU."""
-FLAT_FROM = 2048
 
-_MULTIPLE = 16
+_GPU_MULTIPLE = 16
+"""Rows of a tile of a GPU's matrix kernels."""
+_CPU_MULTIPLE = 4
+"""Fine enough that rounding costs no more than a twentieth of a step of 80."""
 _CPU_STEP = 512
 _GPU_STEPS = {"g": 512, "s": 1024, "d": 2048}
 """By the last letter of Metal's architecture: base and Pro, Max, Ultra (10 to 20, 40, 80 cores)."""
@@ -33,24 +37,24 @@ class PrefillStep:
     full: int
     """Tokens at the beginning of a prompt."""
     half_at: int
-    """Tokens of context where a step is half as long."""
-    scores_in_full: bool = False
-    """Whether attention writes out its scores, as on the CPU."""
+    """Tokens of context where a step is half as long, unless memory bounds it."""
+    memory: ChunkMemory | None = None
+    """What a chunk takes, where memory bounds the step: on the CPU."""
 
-    def at(self, context: int) -> int:
-        """Tokens to read next when so many are held."""
-        if self.scores_in_full:
-            step = self.full * FLAT_FROM // max(context + self.full, FLAT_FROM)
+    def at(self, context: int, *, kv_bits: int = 16) -> int:
+        """Tokens to read next when so many are held in a KV cache of that width."""
+        if self.memory is None:
+            step, multiple = self.full * self.half_at // (self.half_at + context), _GPU_MULTIPLE
         else:
-            step = self.full * self.half_at // (self.half_at + context)
-        return max(SMALLEST, step // _MULTIPLE * _MULTIPLE)
+            most = self.memory.peak(self.full, FLAT_FROM, kv_bits=kv_bits)
+            within = self.memory.tokens_within(most, context, kv_bits=kv_bits)
+            step, multiple = min(self.full, within), _CPU_MULTIPLE
+        return max(SMALLEST_STEP, step // multiple * multiple)
 
     def smaller(self) -> "PrefillStep | None":
         """The rule for another try after a fault; None if it is as small as it gets."""
-        full = max(SMALLEST, self.full // RETRY_DIVISOR)
-        if full == self.full:
-            return None
-        return PrefillStep(full=full, half_at=self.half_at, scores_in_full=self.scores_in_full)
+        full = max(SMALLEST_STEP, self.full // RETRY_DIVISOR)
+        return None if full == self.full else replace(self, full=full)
 
 
 def prefill_step(text: TextConfig, device_info: Mapping[str, str | int], *, gpu: bool) -> PrefillStep:
@@ -61,7 +65,15 @@ def prefill_step(text: TextConfig, device_info: Mapping[str, str | int], *, gpu:
         gpu: whether it computes on a GPU.
     """
     if not gpu:
-        return PrefillStep(full=_CPU_STEP, half_at=half_at(text), scores_in_full=True)
+        memory = chunk_memory(
+            hidden=text.hidden_size,
+            intermediate=text.intermediate_size,
+            heads=text.num_attention_heads,
+            kv_heads=text.num_key_value_heads,
+            head_dim=text.head_dim,
+            float_bytes=4,
+        )
+        return PrefillStep(full=_CPU_STEP, half_at=half_at(text), memory=memory)
     architecture = str(device_info.get("architecture", ""))
     known = architecture.startswith("applegpu")
     # Other GPUs (CUDA) are large and have no watchdog of that kind.
