@@ -1,13 +1,17 @@
 """Looking at reasoning and answer: fold, zoom, search, source, following, resizing."""
 
+import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from textual.geometry import Offset
+from textual.geometry import Offset, Region
 from textual.widgets import Input
 
 from magistral_mlx.engine.protocol import Answer, Reasoning
 from magistral_mlx_tui.panes.find_bar import FindBar
+from magistral_mlx_tui.panes.stream_pane import StreamPane
+from magistral_mlx_tui.text.markdown import MarkdownDocument
 from support.fake_engine import Die, Pause, Stall, Step
 from support.terminal_app import Driven, GatedEngine, driven_app
 
@@ -15,6 +19,10 @@ _TURN: list[Step] = [
     Reasoning("First **47** and 38, so \\(47 + 38 = 85\\).\n", 9),
     Answer("It is 85.\n\n\\[\\frac{85}{1}\\]\n\n```python\nprint(85)\n```\n", 5),
 ]
+_PROSE = "Some words of **prose** and \\(x^2\\), then more of them.\n\nAnd again: " * 40
+_TABLE = "| a | b |\n|---|--:|\n" + "| word | 12 |\n| some longer words here | 123456 |\n" * 25
+_FENCE = "```python\n" + "def f(x):\n    return x + 1  # why\n\n" * 20 + "```\n"
+_LIST = "- one\n  - two **bold** words\n    3. three\n" * 25
 
 
 def visible(driven: Driven) -> tuple[bool, bool]:
@@ -235,3 +243,58 @@ async def test_a_long_conversation_that_comes_at_once_is_taken_in_pieces() -> No
         await app.until_phase("ready")
         await app.until(lambda: "line 2999" in app.answer.plain_text)
         assert app.answer.following
+
+
+@pytest.mark.parametrize(
+    ("text", "unchanged"),
+    [(_PROSE, 4), (_FENCE, 4), (_LIST, 4), (_TABLE, 40)],  # any cell can make all rows of a table wider
+)
+async def test_a_frame_draws_all_rows_that_changed_and_hardly_any_other(
+    monkeypatch: pytest.MonkeyPatch, text: str, unchanged: int
+) -> None:
+    drawn: list[Region] = []
+    refresh = StreamPane.refresh
+
+    def record(pane: StreamPane, *regions: Region, **options: Any) -> StreamPane:
+        drawn.extend(regions or [Region(0, 0, 999, 999)])
+        return refresh(pane, *regions, **options)
+
+    async with driven_app() as app:
+        app.screen.add_class("-talking")
+        await app.pilot.pause()
+        pane = app.answer
+        pane.add(MarkdownDocument())
+        monkeypatch.setattr(StreamPane, "refresh", record)
+        chance, wasted = random.Random(4), 0
+        while text:
+            size = chance.randint(1, 12)
+            chunk, text = text[:size], text[size:]
+            before, top = _in_view(pane), pane.scroll_offset.y
+            drawn.clear()
+            pane.append(chunk)
+            after = _in_view(pane)
+            changed = {y for y, rows in enumerate(zip(before, after, strict=True)) if rows[0] != rows[1]}
+            rows = {y for region in drawn for y in region.line_range}
+            assert changed <= rows
+            if pane.scroll_offset.y == top:
+                wasted = max(wasted, len(rows - changed))
+        assert pane.scroll_offset.y > 0, "it was long enough to scroll"
+        assert wasted <= unchanged
+
+
+def _in_view(pane: StreamPane) -> list[str]:
+    return [pane.render_line(y).text for y in range(pane.scrollable_content_region.height)]
+
+
+async def test_new_words_in_a_border_draw_nothing_but_their_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with driven_app(_TURN) as app:
+        await app.type("q")
+        await app.until_phase("ready")
+        pane, drawn = app.answer, list[Region]()
+        dirty = pane._set_dirty
+        monkeypatch.setattr(pane, "_set_dirty", lambda *regions: (drawn.extend(regions), dirty(*regions)))
+        pane.set_status("12 tokens")
+        below = pane.outer_size.height - 1 - pane.content_offset.y
+        assert [(region.y, region.height) for region in drawn] == [(below, 1)]
+        await app.pilot.pause()
+        assert "12 tokens" in app.app.export_screenshot().replace("&#160;", " ")

@@ -5,8 +5,11 @@ from time import perf_counter, thread_time
 
 SHORTEST, LONGEST = 0.040, 0.250
 """Seconds between two frames."""
-_REST = 9
-"""Frames are this many times as far apart as what was done since the last one took: a tenth of a core."""
+_REST = 15
+"""Frames are this many times as far apart as what was done since the last one took: a sixteenth of a core.
+
+Where model and screen share two cores, a tenth of one costs the model 2 % of its speed.
+"""
 
 
 class FrameClock:

@@ -5,7 +5,7 @@ rows are kept until they change.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, get_args
+from typing import ClassVar, Self, get_args
 
 from rich.segment import Segment
 from rich.style import Style
@@ -46,6 +46,9 @@ class StreamPane(ScrollView, can_focus=True):
         Binding("z", "screen.zoom", "Zoom", show=False),
         Binding("slash", "screen.find", "Find", show=False),
     ]
+
+    _bordering = False
+    """Whether it is only the words in the border that change."""
 
     class HitsChanged(Message):
         """There are other hits of the search than before."""
@@ -125,7 +128,7 @@ class StreamPane(ScrollView, can_focus=True):
         if live != self._live:
             self._live = live
             self._drop_strips(self._layout.height - 1)
-            self._refresh_rows(self._layout.height - 1)
+            self._refresh_rows(self._layout.height - 1, self._layout.height)
 
     def set_status(self, status: str) -> None:
         """A few words in the border, such as "214 tokens"."""
@@ -158,11 +161,11 @@ class StreamPane(ScrollView, can_focus=True):
 
     def _changed(self, item: int) -> None:
         """The last document changed from its item `item` on."""
-        follow, first = self._following, self._first_items[-1] + item
+        follow, first, height = self._following, self._first_items[-1] + item, self._layout.height
         changed = self._layout.replace_from(first, self._documents[-1].items[item:])
         self._drop_strips(changed - 1)  # the row before may have carried the caret
         self._measure()
-        self._refresh_rows(changed - 1)
+        self._refresh_rows(changed - 1, max(height, self._layout.height))
         if self.hits.active:
             self.hits.update(first)
             self.post_message(self.HitsChanged())
@@ -193,12 +196,12 @@ class StreamPane(ScrollView, can_focus=True):
         for number in [number for number in self._strips if number >= first]:
             del self._strips[number]
 
-    def _refresh_rows(self, first: int) -> None:
-        """Draw again what is in view of the rows from `first` on."""
-        top, view = self.scroll_offset.y, self.scrollable_content_region.size
-        if first < top + view.height:
-            y = max(0, first - top)
-            self.refresh(Region(0, y, self.size.width, max(1, view.height - y)))
+    def _refresh_rows(self, first: int, end: int) -> None:
+        """Draw again what is in view of the rows from `first` until before `end`, and nothing else."""
+        top, height = self.scroll_offset.y, self.scrollable_content_region.height
+        y, below = max(0, first - top), min(height, end - top)
+        if y < below:
+            self.refresh(Region(0, y, self.size.width, below - y))
 
     def _show_border(self) -> None:
         below = self._layout.height - self.scroll_offset.y - self.scrollable_content_region.height
@@ -207,7 +210,18 @@ class StreamPane(ScrollView, can_focus=True):
         words = "new text below" if self._new_below else "more below"
         text = f"▼ {words} · {below:,} rows · ctrl+end" if behind else self._status
         if str(self.border_subtitle or "") != text:
+            self._bordering = True
             self.border_subtitle = Content(text)
+            self._bordering = False
+
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> Self:
+        """Draw again; new words in the border take its last row alone, not the pane as Textual would."""
+        if self._bordering and not regions and self.outer_size:
+            left, above = self.content_offset
+            regions = (Region(-left, self.outer_size.height - 1 - above, self.outer_size.width, 1),)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     # -- searching ---------------------------------------------------------------------------------------
 
