@@ -8,30 +8,11 @@ import random
 import zlib
 
 from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
-from magistral_miniature.wordings_change import (
-    DISTANCE_PARTS,
-    GROW_PARTS,
-    GROW_STORIES,
-    SHRINK_PARTS,
-    SHRINK_STORIES,
-)
-from magistral_miniature.wordings_more_than import MORE_THAN_PARTS
-from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
-from magistral_miniature.wordings_stories import LEFT_OVER_STORIES, TOGETHER_STORIES
-from magistral_miniature.wordings_sums import (
-    ADDITION_PARTS,
-    DIFFERENCE_PARTS,
-    LEFT_OVER_PARTS,
-    SUBTRACTION_PARTS,
-)
 
 __all__ = ["add_thought", "arithmetic", "is_held_out", "subtract_thought"]
 
-_TOGETHER = ADDITION_PARTS + TOGETHER_STORIES + GROW_PARTS + 2 * GROW_STORIES
-_LEFT_OVER = LEFT_OVER_PARTS + LEFT_OVER_STORIES + MORE_THAN_PARTS + SHRINK_STORIES
-_TAKEN_AWAY = SUBTRACTION_PARTS + SHRINK_PARTS
-_APART = DIFFERENCE_PARTS + DISTANCE_PARTS
 _PLACES = ("Ones", "Tens", "Hundreds")
 
 
@@ -46,7 +27,7 @@ def _operands(rng: random.Random, split: Split) -> tuple[int, int]:
 
     while True:
         pair = (number(), number())
-        if is_held_out(*pair) is (split == "held-out"):
+        if is_held_out(*pair) is (split != "train"):
             return pair
 
 
@@ -54,20 +35,20 @@ def arithmetic(rng: random.Random, split: Split) -> Turn:
     """Return one question about two numbers, with its thought and answer."""
     left, right = _operands(rng, split)
     if rng.random() < 0.48:
-        question = phrase(rng, ADDITION, split, slots={"a": left, "b": right}, parts=_TOGETHER)
+        question = phrase(rng, QUESTIONS["add"], split, {"a": left, "b": right})
         answer = f"{left} + {right} = **{left + right}**"
         return Turn("add", question, add_thought(left, right), answer)
     if rng.random() < 0.6 and left < right:
         left, right = right, left
     kind = rng.random()
-    if kind < 0.12:
-        question = phrase(rng, DIFFERENCE, split, slots={"a": left, "b": right}, parts=_APART)
+    if kind < 0.17:
+        question = phrase(rng, QUESTIONS["difference"], split, {"a": left, "b": right})
         thought = subtract_thought(left, right, signed=False)
         answer = f"The difference between {left} and {right} is **{abs(left - right)}**"
         return Turn("difference", question, thought, answer)
-    more_than = kind < 0.42 and left >= right
-    wordings, parts = (MORE_THAN, _LEFT_OVER) if more_than else (SUBTRACTION, _TAKEN_AWAY)
-    question = phrase(rng, wordings, split, slots={"a": left, "b": right}, parts=parts)
+    more_than = kind < 0.52 and left >= right
+    wordings = QUESTIONS["more than" if more_than else "subtract"]
+    question = phrase(rng, wordings, split, {"a": left, "b": right})
     answer = f"{left} - {right} = **{left - right}**"
     return Turn("subtract", question, subtract_thought(left, right, signed=True), answer)
 

@@ -22,11 +22,12 @@ from magistral_miniature.grids import (
     not_a_chart,
     read_cell,
 )
+from magistral_miniature.phrasing import Split
 from magistral_miniature.talk import identity, no_picture, other_numbers, small_talk, unknown
 from magistral_miniature.turns import Turn
 from magistral_mlx.miniature.pictures import BarChart, Grid
 
-__all__ = ["MAIN_TASKS", "TASKS", "Case", "case", "prompt_of"]
+__all__ = ["FRESH_TASKS", "MAIN_TASKS", "TASKS", "Case", "case", "prompt_of"]
 
 _TEXT = {
     "add": arithmetic,
@@ -60,6 +61,12 @@ _EITHER = {
 TASKS = (*_TEXT, *_GRID, *_CHART, *_EITHER)
 """Names of all tasks."""
 
+FRESH_TASKS = (
+    *("add", "subtract", "difference", "describe grid", "count colour and shape", "row and column"),
+    *("describe chart", "tallest", "shortest", "value", "identity", "unknown", "outside the grid"),
+)
+"""The tasks for which there are fresh wordings."""
+
 MAIN_TASKS = (
     "add",
     "subtract",
@@ -83,26 +90,33 @@ class Case:
     picture: int | None
 
 
-def case(task: str, number: int, pictures: list[Grid | BarChart]) -> Case:
-    """Return held-out case `number` of a task; pictures come from a held-out pool."""
+def case(task: str, number: int, pictures: list[Grid | BarChart], split: Split = "held-out") -> Case:
+    """Return case `number` of a task, with numbers that training never draws.
+
+    Args:
+        task: its name.
+        number: which case; the same one always.
+        pictures: those of a held-out pool.
+        split: which wordings: "held-out", "fresh" or "familiar".
+    """
     rng = random.Random(zlib.crc32(f"{task} {number}".encode()))
     while True:
         chosen: int | None = None
         if task in _TEXT:
-            turn = _TEXT[task](rng, "held-out")
+            turn = _TEXT[task](rng, split)
         else:
             chosen = rng.randrange(len(pictures))
-            turn = _about(task, rng, pictures[chosen]) or Turn("", "", "", "")
+            turn = _about(task, rng, pictures[chosen], split) or Turn("", "", "", "")
         if turn.task == task:
             return Case(turn, chosen)
 
 
-def _about(task: str, rng: random.Random, picture: Grid | BarChart) -> Turn | None:
+def _about(task: str, rng: random.Random, picture: Grid | BarChart, split: Split) -> Turn | None:
     if isinstance(picture, Grid):
         ask = _GRID.get(task) or (_EITHER[task][0] if task in _EITHER else None)
-        return ask(rng, picture, "held-out") if ask else None
+        return ask(rng, picture, split) if ask else None
     look = _CHART.get(task) or (_EITHER[task][1] if task in _EITHER else None)
-    return look(rng, picture, "held-out") if look else None
+    return look(rng, picture, split) if look else None
 
 
 def prompt_of(held: Case) -> list[Piece]:

@@ -4,21 +4,8 @@ import random
 
 from magistral_miniature.grids import CANNOT_READ
 from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
-from magistral_miniature.wordings_charts import SHORTEST_PARTS, TALLEST_PARTS, VALUE_PARTS
-from magistral_miniature.wordings_grids import COUNT_PARTS, DESCRIBE_PARTS
-from magistral_miniature.wordings_pictures import (
-    BARS,
-    CELL,
-    COUNT,
-    DESCRIBE,
-    DESCRIBE_CHART,
-    OTHER,
-    SHORTEST,
-    TALLEST,
-    VALUE,
-)
-from magistral_miniature.wordings_places import CELL_PARTS
 from magistral_miniature.words import NUMBERS, ORDINALS, listed, plural
 from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES, BarChart
 
@@ -45,8 +32,8 @@ def sentence(chart: BarChart) -> str:
 
 def describe_chart(rng: random.Random, chart: BarChart, split: Split) -> Turn:
     """Ask for the alt text of a chart."""
-    wordings = DESCRIBE if rng.random() < 0.65 else DESCRIBE_CHART
-    question = phrase(rng, wordings, split, picture=True, parts=DESCRIBE_PARTS)
+    general = rng.random() < 0.65 or split == "fresh"
+    question = phrase(rng, QUESTIONS["describe" if general else "describe chart"], split)
     thought = f"{_opening(chart)} Read it from left to right."
     return Turn("describe chart", question, thought, sentence(chart), direct=True)
 
@@ -62,8 +49,7 @@ def extreme_bar(rng: random.Random, chart: BarChart, split: Split) -> Turn:
             best = bar
         lines.append(f"{number} {bar[0]} {NUMBERS[bar[1]]}, best {best[0]} {NUMBERS[best[1]]}")
     task = "tallest" if tallest else "shortest"
-    wordings, parts = (TALLEST, TALLEST_PARTS) if tallest else (SHORTEST, SHORTEST_PARTS)
-    question = phrase(rng, wordings, split, picture=True, parts=parts)
+    question = phrase(rng, QUESTIONS[task], split)
     answer = f"The {task} bar is **{best[0]}**, with the value {best[1]}."
     return Turn(task, question, "\n".join(lines), answer)
 
@@ -82,13 +68,13 @@ def read_bar(rng: random.Random, chart: BarChart, split: Split) -> Turn:
             break
     else:
         lines.append("End.")
-    question = phrase(rng, VALUE, split, picture=True, slots={"x": wanted}, parts=VALUE_PARTS)
+    question = phrase(rng, QUESTIONS["value"], split, {"x": wanted})
     return Turn("value", question, "\n".join(lines), answer)
 
 
 def count_bars(rng: random.Random, chart: BarChart, split: Split) -> Turn:
     """Ask for the number of bars."""
-    question = phrase(rng, BARS, split, picture=True)
+    question = phrase(rng, QUESTIONS["bars"], split)
     answer = f"The chart has **{len(chart.labels)}** bars."
     return Turn("number of bars", question, _opening(chart), answer, direct=True)
 
@@ -105,8 +91,7 @@ def not_a_grid(rng: random.Random, chart: BarChart, split: Split) -> Turn:
         "rth": ORDINALS[row - 1],
         "cth": ORDINALS[column - 1],
     }
-    wordings, parts = (COUNT, COUNT_PARTS) if rng.random() < 0.5 else (CELL, CELL_PARTS)
-    question = phrase(rng, wordings, split, picture=True, slots=slots, parts=parts)
+    question = phrase(rng, QUESTIONS[rng.choice(("count", "cell"))], split, slots)
     bars = len(chart.labels)
     answer = f"This picture is not a grid of shapes: it is a bar chart with {bars} bars."
     return Turn("wrong picture", question, f"{_opening(chart)} No grid.", answer, direct=True)
@@ -114,6 +99,6 @@ def not_a_grid(rng: random.Random, chart: BarChart, split: Split) -> Turn:
 
 def chart_other(rng: random.Random, chart: BarChart, split: Split) -> Turn:
     """Ask something about the picture that the miniature has not learned."""
-    question = phrase(rng, OTHER, split, picture=True)
+    question = phrase(rng, QUESTIONS["other"], split)
     thought = f"{_opening(chart)} I have not learned to answer this."
     return Turn("other picture question", question, thought, CANNOT_READ, direct=True)

@@ -124,27 +124,27 @@ _Task = TypeVar("_Task")
 
 GRID_TASKS: Mapping[_Grids, float] = {
     describe_grid: 20,
-    count_cells: 52,
-    read_cell: 16,
+    count_cells: 42,
+    read_cell: 22,
     grid_size: 1.5,
     not_a_chart: 1.5,
-    grid_other: 0.4,
+    grid_other: 2,
 }
 CHART_TASKS: Mapping[_Charts, float] = {
-    describe_chart: 12,
-    extreme_bar: 15,
-    read_bar: 10,
+    describe_chart: 13,
+    extreme_bar: 18,
+    read_bar: 13,
     count_bars: 1,
     not_a_grid: 1.5,
-    chart_other: 0.4,
+    chart_other: 2,
 }
 TEXT_TASKS: Mapping[_Texts, float] = {
-    arithmetic: 52,
-    identity: 5,
-    small_talk: 1.5,
+    arithmetic: 60,
+    identity: 13,
+    small_talk: 3,
     other_numbers: 5,
-    no_picture: 3,
-    unknown: 8,
+    no_picture: 5,
+    unknown: 16,
 }
 
 
@@ -172,7 +172,7 @@ def converse(
     turns: list[Turn] = []
     pictures: list[int | None] = []
     shown: Grid | BarChart | None = None
-    visual = rng.random() < 0.62
+    visual = rng.random() < 0.55
     for position in range(length):
         number = None
         if visual and (shown is None or rng.random() < 0.15) and rng.random() < 0.95:

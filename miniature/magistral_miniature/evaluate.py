@@ -1,4 +1,6 @@
-"""The measured table: held-out cases of every task, greedy, in bfloat16 and after 4-bit quantization.
+"""The measured table: cases of every task, greedy, in bfloat16 and after 4-bit quantization.
+
+Numbers and pictures are always ones that training never draws; `--wordings` says how they are asked about.
 
     python -m magistral_miniature.evaluate --held-out runs/held-out.pt --decoder runs/decoder.pt \\
         --tokenizer runs/tekken.json --cases 200
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from magistral_miniature.cases import TASKS
+from magistral_miniature.cases import FRESH_TASKS, TASKS
 from magistral_miniature.export import load_decoder
 from magistral_miniature.pool import Pool
 from magistral_miniature.probe import probe
@@ -34,19 +36,28 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--first", type=int, default=1_000, help="number of the first case")
-    parser.add_argument("--tasks", nargs="*", default=TASKS)
+    parser.add_argument("--tasks", nargs="*")
+    parser.add_argument(
+        "--wordings",
+        choices=("held-out", "fresh", "familiar"),
+        default="held-out",
+        help="those to choose by; those of the table that training never makes; those that it makes",
+    )
     parser.add_argument("--quantized-only", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     decoder, pool = load_decoder(options.decoder), Pool.load(options.held_out)
-    encoder, tasks = Encoder(options.tokenizer), tuple(options.tasks)
+    encoder, tasks = (
+        Encoder(options.tokenizer),
+        tuple(options.tasks or (FRESH_TASKS if options.wordings == "fresh" else TASKS)),
+    )
     numbers = range(options.first, options.first + options.cases)
     with through_quantization(decoder):
-        quantized, wrong = probe(decoder, pool, encoder, tasks, numbers)
+        quantized, wrong = probe(decoder, pool, encoder, tasks, numbers, options.wordings)
     exact = quantized
     if not options.quantized_only:
-        exact, _ = probe(decoder, pool, encoder, tasks, numbers)
+        exact, _ = probe(decoder, pool, encoder, tasks, numbers, options.wordings)
     print(table(exact, quantized))
     for held, said in wrong:
         print(f"\n[{held.turn.task}] {held.turn.question!r}\n wanted {held.turn.answer!r}\n said {said!r}")

@@ -5,10 +5,13 @@ them beside the lists of the `wordings_*` files; evaluation never does.
 """
 
 import random
+import re
+from collections.abc import Iterator, Mapping
 
-__all__ = ["ASK", "END", "TELL", "Grammars", "composed", "makes"]
+__all__ = ["ASK", "END", "TELL", "Grammars", "composed", "parts_of", "patterns"]
 
 Grammars = tuple[tuple[tuple[str, ...], ...], ...]
+_PIECES = re.compile(r"\[([^]]*)\]|<(\w+)>|([^[<]+)")
 
 ASK = (
     *("", "", "", "", "Please ", "Can you ", "Could you ", "Could you please ", "Would you ", "Now "),
@@ -24,17 +27,39 @@ END = ("", "", ".", ".", "?", " please", ", please.", " for me.", " now.")
 
 def composed(rng: random.Random, grammars: Grammars) -> str:
     """Return one wording; longer grammars are not drawn more often than short ones."""
-    return "".join(rng.choice(part) for part in rng.choice(grammars))
+    return "".join(parts_of(rng, grammars))
 
 
-def makes(grammars: Grammars, wording: str) -> bool:
-    """Tell whether a grammar puts `wording` together, whatever its first letter and its last mark."""
-    first, bare = wording[0].lower() + wording[1:], wording.rstrip("?.")
-    forms = {wording, first, bare, first.rstrip("?."), *(f"{bare}{mark}" for mark in "?.")}
-    return any(_fits(grammar, form) for grammar in grammars for form in forms)
+def parts_of(rng: random.Random, grammars: Grammars) -> list[str]:
+    """Return one wording in its parts."""
+    return [rng.choice(part) for part in rng.choice(grammars)]
 
 
-def _fits(parts: tuple[tuple[str, ...], ...], text: str) -> bool:
-    if not parts:
-        return not text
-    return any(text.startswith(part) and _fits(parts[1:], text.removeprefix(part)) for part in set(parts[0]))
+def patterns(text: str, **lists: str) -> Grammars:
+    """Read grammars from lines: "[Please |]add {a} and {b}<end>" offers two beginnings and the list `end`.
+
+    Args:
+        text: one grammar a line; "[x|y|]" are alternatives, "<name>" stands for those of a list, also inside
+            of brackets.
+        lists: alternatives between bars, by name.
+    """
+    values = {name: tuple(listed.split("|")) for name, listed in lists.items()}
+
+    def part(choice: str, name: str, plain: str) -> tuple[str, ...]:
+        written = values[name] if name else (choice or plain).split("|")
+        return tuple(one for text in written for one in _spelled_out(text, values))
+
+    lines = filter(None, (line.strip() for line in text.splitlines()))
+    return tuple(tuple(part(*piece) for piece in _PIECES.findall(line)) for line in lines)
+
+
+def _spelled_out(written: str, values: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield what an alternative stands for, with every list in it spelled out."""
+    before, mark, rest = written.partition("<")
+    if not mark:
+        yield written
+        return
+    name, _, after = rest.partition(">")
+    for value in values[name]:
+        for end in _spelled_out(after, values):
+            yield f"{before}{value}{end}"

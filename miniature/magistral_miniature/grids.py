@@ -8,20 +8,8 @@ distance and compares neighbours.
 import random
 
 from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
-from magistral_miniature.wordings_charts import TALLEST_PARTS, VALUE_PARTS
-from magistral_miniature.wordings_grids import COUNT_PARTS, DESCRIBE_PARTS
-from magistral_miniature.wordings_pictures import (
-    CELL,
-    COUNT,
-    DESCRIBE,
-    DESCRIBE_GRID,
-    OTHER,
-    SIZE,
-    TALLEST,
-    VALUE,
-)
-from magistral_miniature.wordings_places import CELL_PARTS
 from magistral_miniature.words import ORDINALS, article, count_of, listed, plural
 from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES, Cell, Grid
 
@@ -62,8 +50,8 @@ def sentence(grid: Grid) -> str:
 
 def describe_grid(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask for the alt text of a grid."""
-    wordings = DESCRIBE if rng.random() < 0.75 else DESCRIBE_GRID
-    question = phrase(rng, wordings, split, picture=True, parts=DESCRIBE_PARTS)
+    general = rng.random() < 0.75 or split == "fresh"
+    question = phrase(rng, QUESTIONS["describe" if general else "describe grid"], split)
     thought = f"{_opening(grid)} Read it row by row."
     return Turn("describe grid", question, thought, sentence(grid), direct=True)
 
@@ -100,7 +88,7 @@ def count_cells(rng: random.Random, grid: Grid, split: Split) -> Turn:
     verb = "is" if count == 1 else "are"
     answer = f"There {verb} **{count}** {thing if count == 1 else plural(thing)} in the picture."
     slots: dict[str, object] = {"thing": thing, "things": plural(thing)}
-    question = phrase(rng, COUNT, split, picture=True, slots=slots, parts=COUNT_PARTS)
+    question = phrase(rng, QUESTIONS["count"], split, slots)
     exact = colour != "any" and shape != "shape"
     task = "count colour and shape" if exact else "count one property"
     return Turn(task, question, "\n".join(lines), answer)
@@ -123,7 +111,7 @@ def _cardinal(rng: random.Random, number: int) -> str:
 def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask what is at a row and a column, at times outside of the grid."""
     row, column = rng.randint(1, grid.rows), rng.randint(1, grid.columns)
-    if rng.random() < 0.16:
+    if rng.random() < 0.3:
         row, column = rng.randint(1, 7), rng.randint(1, 7)
     slots: dict[str, object] = {
         "r": _cardinal(rng, row),
@@ -131,7 +119,7 @@ def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
         "rth": _ordinal(rng, row),
         "cth": _ordinal(rng, column),
     }
-    question = phrase(rng, CELL, split, picture=True, slots=slots, parts=CELL_PARTS)
+    question = phrase(rng, QUESTIONS["cell"], split, slots)
     thought, answer = _cell_answer(grid, row, column)
     task = "row and column" if row <= grid.rows and column <= grid.columns else "outside the grid"
     return Turn(task, question, thought, answer, direct=True)
@@ -154,15 +142,14 @@ def _cell_answer(grid: Grid, row: int, column: int) -> tuple[str, str]:
 def grid_size(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask for the number of rows and columns."""
     answer = f"The grid has {count_of(grid.rows, 'row')} and {count_of(grid.columns, 'column')}."
-    question = phrase(rng, SIZE, split, picture=True)
+    question = phrase(rng, QUESTIONS["size"], split)
     return Turn("grid size", question, _opening(grid), answer, direct=True)
 
 
 def not_a_chart(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask about bars although the picture is a grid."""
-    wordings, parts = (VALUE, VALUE_PARTS) if rng.random() < 0.5 else (TALLEST, TALLEST_PARTS)
-    slots: dict[str, object] = {"x": rng.choice(LETTERS)}
-    question = phrase(rng, wordings, split, picture=True, slots=slots, parts=parts)
+    kind = rng.choice(("value", "value", "tallest", "shortest"))
+    question = phrase(rng, QUESTIONS[kind], split, {"x": rng.choice(LETTERS)})
     size = f"{count_of(grid.rows, 'row')} and {count_of(grid.columns, 'column')}"
     answer = f"This picture is not a bar chart: it is a grid of shapes with {size}."
     return Turn("wrong picture", question, f"{_opening(grid)} No bars.", answer, direct=True)
@@ -170,6 +157,6 @@ def not_a_chart(rng: random.Random, grid: Grid, split: Split) -> Turn:
 
 def grid_other(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask something about the picture that the miniature has not learned."""
-    question = phrase(rng, OTHER, split, picture=True)
+    question = phrase(rng, QUESTIONS["other"], split)
     thought = f"{_opening(grid)} I have not learned to answer this."
     return Turn("other picture question", question, thought, CANNOT_READ, direct=True)

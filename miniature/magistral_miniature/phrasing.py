@@ -1,21 +1,36 @@
 """From templates to questions as people type them, with a share of wordings held out.
 
-Every seventh template of a list, and some openings, are never used in training; evaluation uses
-nothing else, but not those that the grammars make all the same, and `wordings_fresh` besides.
+Every seventh template of a list, and some openings, are never drawn in training: choices are made by them,
+though grammars make many of them all the same. The measured table asks in those wordings of
+`everyday/fresh.txt` that training cannot have made.
 """
 
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
+from magistral_miniature.everyday_wordings import everyday
 from magistral_miniature.fillers import among_other_words
-from magistral_miniature.grammars import Grammars, composed, makes
-from magistral_miniature.wordings_fresh import FRESH
+from magistral_miniature.grammars import composed, parts_of
+from magistral_miniature.questions import Wordings
+from magistral_miniature.story_words import story_slots
+from magistral_miniature.variation import makes, with_other_words
 
-__all__ = ["HELD_OUT_STEP", "Split", "evaluated", "phrase", "templates_of"]
+__all__ = [
+    "HELD_OUT_STEP",
+    "Split",
+    "drawn",
+    "evaluated",
+    "filled",
+    "known",
+    "phrase",
+    "template_of_training",
+    "templates_of",
+]
 
-Split = Literal["train", "held-out"]
+Split = Literal["train", "held-out", "fresh", "familiar"]
 HELD_OUT_STEP = 7
 
 _OPENINGS = (
@@ -130,6 +145,8 @@ _CLOSINGS = (
     " What do you say?",
     " Go!",
 )
+_BEFOREHAND, _AFTERWARDS = everyday("frames", "beforehand"), everyday("frames", "afterwards")
+_BEFOREHAND_OF_PICTURES = _BEFOREHAND + everyday("frames", "beforehand_of_pictures")
 _SMALL_WORDS = ("the", "a", "an", "is", "of", "in", "do", "does", "please", "me", "this", "there")
 
 
@@ -140,46 +157,111 @@ def templates_of(templates: Sequence[str], split: Split) -> list[str]:
 
 
 @lru_cache
-def evaluated(templates: tuple[str, ...], parts: Grammars = ()) -> tuple[str, ...]:
-    """Return the templates for evaluation: training has never drawn one or put one together."""
-    held = templates_of(templates, "held-out")
-    return (*(template for template in held if not makes(parts, template)), *FRESH.get(templates, ()))
+def drawn(wordings: Wordings) -> tuple[str, ...]:
+    """Return the templates that training draws: of the list, and what people asked."""
+    people = templates_of(wordings.people, "train")
+    return (*templates_of(wordings.listed, "train"), *people, *people)
+
+
+@lru_cache
+def evaluated(wordings: Wordings, split: Split) -> tuple[str, ...]:
+    """Return what evaluation asks: held-out templates, or fresh ones that training cannot have made."""
+    if split == "held-out":
+        return (*templates_of(wordings.listed, "held-out"), *templates_of(wordings.people, "held-out"))
+    return tuple(template for template in wordings.fresh if not known(template, wordings))
+
+
+def known(template: str, wordings: Wordings) -> bool:
+    """Tell whether training may make `template`, with or without an opening of the lists."""
+    subject, slots = wordings.about, tuple(wordings.slots.items())
+    openings = [one for one in _OPENINGS + _PICTURE_OPENINGS if template.lower().startswith(one.lower())]
+    forms = filter(None, (template, *(template[len(one) :] for one in openings)))
+    grammars = (*(((template,),) for template in drawn(wordings)), *wordings.parts)
+    return any(makes(grammars, form, subject, slots) for form in forms)
 
 
 def phrase(
-    rng: random.Random,
-    templates: tuple[str, ...],
-    split: Split,
-    *,
-    picture: bool = False,
-    slots: dict[str, object] | None = None,
-    parts: Grammars = (),
+    rng: random.Random, wordings: Wordings, split: Split, slots: Mapping[str, object] | None = None
 ) -> str:
     """Fill a random template of the split and vary how it is typed.
 
-    In training, half of the wordings are put together from `parts`, where there are any.
+    In training, most of the wordings are put together from parts, where there are any, and words change
+    places with others. What people asked afresh is left as they wrote it.
+
+    Args:
+        rng: source of chance.
+        wordings: the ways to ask.
+        split: "train" to learn from, "held-out" to choose by; for the measured table "fresh" (wordings that
+            training never makes) and "familiar" (those that it does).
+        slots: what stands in braces.
     """
-    if split == "held-out":
-        template = rng.choice(evaluated(templates, parts))
-    elif parts and rng.random() < 0.5:
-        template = composed(rng, parts)
+    values = {**story_slots(rng), **wordings.slots, **(slots or {})}
+    picture = wordings.about in ("grid", "chart")
+    if split in ("held-out", "fresh"):
+        text = filled(rng, rng.choice(evaluated(wordings, split)), values)
     else:
-        template = rng.choice(templates_of(templates, split))
-    if split == "train" and rng.random() < (0.25 if "{a}" in template else 0.08):
+        text = filled(rng, template_of_training(rng, wordings), values)
+    if split == "fresh":
+        return text
+    if split == "held-out" or rng.random() < 0.8:
+        text = text[0].upper() + text[1:]
+    return _typed(rng, _framed(rng, text, split, values, picture=picture), split)
+
+
+def template_of_training(rng: random.Random, wordings: Wordings) -> str:
+    """Draw a template, or put one together, and change words in it."""
+    if wordings.parts and rng.random() < 0.65:
+        parts = parts_of(rng, wordings.parts)
+    else:
+        parts = [rng.choice(drawn(wordings))]
+    if rng.random() < 0.5:
+        parts = with_other_words(rng, parts, wordings.about)
+    template = "".join(parts)
+    if rng.random() < (0.2 if "{a}" in template else 0.08):
         template = among_other_words(rng, template)
-    text = template.format(**(slots or {}))
-    text = text[0].upper() + text[1:]
+    return template
+
+
+def filled(rng: random.Random, template: str, values: Mapping[str, object]) -> str:
+    """Put values into the slots of a template, and into the slots of values."""
+
+    def value(match: re.Match[str]) -> str:
+        put = values.get(match.group(1), match.group())
+        return str(rng.choice(put) if isinstance(put, tuple) else put)
+
+    before = ""
+    while template != before:
+        before, template = template, re.sub(r"\{(\w+)\}", value, template)
+    return template
+
+
+def _framed(
+    rng: random.Random, text: str, split: Split, values: Mapping[str, object], *, picture: bool
+) -> str:
+    """Put something before or after a question."""
+    training = split != "held-out"
     if rng.random() < 0.3:
-        openings = _OPENINGS + _PICTURE_OPENINGS * 2 if picture else _OPENINGS
-        opening = rng.choice(templates_of(openings, split))
+        if training and rng.random() < 0.5:
+            opening = filled(rng, composed(rng, _BEFOREHAND_OF_PICTURES if picture else _BEFOREHAND), values)
+        else:
+            openings = _OPENINGS + _PICTURE_OPENINGS * 2 if picture else _OPENINGS
+            opening = rng.choice(templates_of(openings, split))
         if opening[-2] in ":," and rng.random() < 0.7:
             text = text[0].lower() + text[1:]
         text = opening + text
-    if rng.random() < 0.12:
+    if rng.random() < 0.15:
         if text[-1] not in ".?!=":
             text += "."
-        text += rng.choice(templates_of(_CLOSINGS, split))
-    if split == "train" and rng.random() < 0.1:
+        if training and rng.random() < 0.5:
+            text += filled(rng, composed(rng, _AFTERWARDS), values)
+        else:
+            text += rng.choice(templates_of(_CLOSINGS, split))
+    return text
+
+
+def _typed(rng: random.Random, text: str, split: Split) -> str:
+    """Type as hasty people do."""
+    if split != "held-out" and rng.random() < 0.1:
         text = _without_a_word(rng, text)
     chance = rng.random()
     if chance < 0.12:
@@ -188,11 +270,11 @@ def phrase(
         text = text.lower()
     elif chance < 0.28:
         text = text.lower().rstrip("?.")
-    return text
+    return text or "?"
 
 
 def _without_a_word(rng: random.Random, text: str) -> str:
-    """Leave out one small word, as hasty people do."""
+    """Leave out one small word."""
     words = text.split(" ")
     small = [i for i, word in enumerate(words) if word.lower() in _SMALL_WORDS]
     if small:

@@ -1,7 +1,8 @@
-"""Score a decoder on held-out cases: the share of right answers.
+"""Score a decoder on cases: the share of right answers.
 
 An answer is right if it is the expected one to the letter; for sums and differences, where a wording does not
-say which number is named first, if its result is.
+say which number is named first, if its result is. A question may be declined in the general words or in those
+for numbers ("What is seventeen times twelve?").
 """
 
 import re
@@ -12,7 +13,9 @@ from torch import Tensor
 from magistral_miniature.cases import Case, case, prompt_of
 from magistral_miniature.decoder import Decoder
 from magistral_miniature.generate import greedy
+from magistral_miniature.phrasing import Split
 from magistral_miniature.pool import Pool
+from magistral_miniature.talk import DECLINED, NO_SUCH_NUMBERS
 from magistral_miniature.tokens import CONTROL, Encoder
 
 __all__ = ["answer_of", "is_right", "probe"]
@@ -23,6 +26,8 @@ _RESULT = re.compile(r"\*\*(-?\d+)\*\*")
 def is_right(answer: str, held: Case) -> bool:
     """Whether an answer counts."""
     wanted = held.turn.answer
+    if held.turn.task == "unknown":
+        return answer in (DECLINED, NO_SUCH_NUMBERS)
     if held.turn.task in _EITHER_WAY:
         return bool(found := _RESULT.findall(answer)) and found == _RESULT.findall(wanted)
     return answer == wanted
@@ -40,10 +45,11 @@ def probe(
     encoder: Encoder,
     tasks: tuple[str, ...],
     numbers: range,
+    split: Split = "held-out",
     chunk: int = 250,
 ) -> tuple[dict[str, float], list[tuple[Case, str]]]:
     """Return the share of right answers per task, and the wrong ones with what was generated."""
-    cases = [case(task, number, pool.pictures) for task in tasks for number in numbers]
+    cases = [case(task, number, pool.pictures, split) for task in tasks for number in numbers]
     right = dict.fromkeys(tasks, 0)
     wrong: list[tuple[Case, str]] = []
     encoded = [_encode(held, pool, encoder) for held in cases]

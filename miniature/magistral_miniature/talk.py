@@ -1,79 +1,56 @@
 """Questions without a picture that are not sums: who it is, small talk, and all it cannot do."""
 
 import random
-import re
 
 from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
-from magistral_miniature.wordings_charts import SHORTEST_PARTS, TALLEST_PARTS, VALUE_PARTS
-from magistral_miniature.wordings_grids import COUNT_PARTS, DESCRIBE_PARTS
-from magistral_miniature.wordings_identity import IDENTITY_PARTS
-from magistral_miniature.wordings_pictures import (
-    CELL,
-    COUNT,
-    DESCRIBE,
-    DESCRIBE_CHART,
-    DESCRIBE_GRID,
-    SHORTEST,
-    TALLEST,
-    VALUE,
-)
-from magistral_miniature.wordings_places import CELL_PARTS
-from magistral_miniature.wordings_talk import (
-    ABILITIES,
-    BYES,
-    GENERAL,
-    GREETINGS,
-    IDENTITY,
-    OTHER_NUMBERS,
-    SLOTS,
-    THANKS,
-)
 from magistral_miniature.words import ORDINALS, plural
 from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES
 
-__all__ = ["identity", "no_picture", "other_numbers", "small_talk", "unknown"]
+__all__ = ["DECLINED", "NO_SUCH_NUMBERS", "identity", "no_picture", "other_numbers", "small_talk", "unknown"]
 
 _SKILLS = (
     "I can add and subtract whole numbers up to 999, describe and count coloured shapes in a "
     "grid, and read bar charts."
 )
 _WHO = f"I am only a miniature of Magistral, a very small model made to try out magistral-mlx. {_SKILLS}"
-_UNKNOWN = f"I am only a miniature of Magistral, so I cannot answer that. {_SKILLS}"
-_NUMBERS = (
+DECLINED = f"I am only a miniature of Magistral, so I cannot answer that. {_SKILLS}"
+NO_SUCH_NUMBERS = (
     "I am only a miniature of Magistral, so I cannot work that out. I can add or subtract two "
     "whole numbers up to 999."
 )
 _ABOUT_PICTURES = (
-    (CELL, CELL_PARTS),
-    (COUNT, COUNT_PARTS),
-    (DESCRIBE, DESCRIBE_PARTS),
-    (DESCRIBE_CHART, ()),
-    (DESCRIBE_GRID, ()),
-    (SHORTEST, SHORTEST_PARTS),
-    (TALLEST, TALLEST_PARTS),
-    (VALUE, VALUE_PARTS),
+    "cell",
+    "count",
+    "describe",
+    "shortest",
+    "tallest",
+    "value",
+    "describe chart",
+    "describe grid",
 )
+_ALSO_FRESH = 6
 _NO_PICTURE = "No picture is attached, so I cannot look at it. Please attach one."
 
 
 def identity(rng: random.Random, split: Split) -> Turn:
     """Ask who it is or what it can do."""
-    wordings = IDENTITY if rng.random() < 0.55 else ABILITIES
-    question = phrase(rng, wordings, split, parts=IDENTITY_PARTS)
+    kind = "identity" if rng.random() < 0.55 or split == "fresh" else "abilities"
+    question = phrase(rng, QUESTIONS[kind], split)
     return Turn("identity", question, "This is a question about me.", _WHO, direct=True)
 
 
 def small_talk(rng: random.Random, split: Split) -> Turn:
     """Greet, thank or say goodbye."""
-    wordings, answer = rng.choice(
+    kind, answer = rng.choice(
         (
-            (GREETINGS, "Hello! Ask me for a sum, or show me a grid of shapes or a bar chart."),
-            (THANKS, "You are welcome!"),
-            (BYES, "Goodbye!"),
+            ("greetings", "Hello! Ask me for a sum, or show me a grid of shapes or a bar chart."),
+            ("thanks", "You are welcome!"),
+            ("byes", "Goodbye!"),
         )
     )
-    return Turn("small talk", phrase(rng, wordings, split), "Small talk.", answer, direct=True)
+    return Turn("small talk", phrase(rng, QUESTIONS[kind], split), "Small talk.", answer, direct=True)
 
 
 def other_numbers(rng: random.Random, split: Split) -> Turn:
@@ -89,8 +66,8 @@ def other_numbers(rng: random.Random, split: Split) -> Turn:
     if int(f"{slots['b']}{slots['x']}") < 1000:
         slots["b"] = rng.randint(100, 999)
     thought = "This is not adding or subtracting two whole numbers up to 999."
-    question = phrase(rng, OTHER_NUMBERS, split, slots=slots)
-    return Turn("other numbers", question, thought, _NUMBERS, direct=True)
+    question = phrase(rng, QUESTIONS["other numbers"], split, slots)
+    return Turn("other numbers", question, thought, NO_SUCH_NUMBERS, direct=True)
 
 
 def no_picture(rng: random.Random, split: Split) -> Turn:
@@ -106,17 +83,13 @@ def no_picture(rng: random.Random, split: Split) -> Turn:
         "rth": ORDINALS[row - 1],
         "cth": ORDINALS[column - 1],
     }
-    wordings, parts = rng.choice(_ABOUT_PICTURES)
-    question = phrase(rng, wordings, split, picture=True, slots=slots, parts=parts)
+    kind = rng.choice(_ABOUT_PICTURES[:_ALSO_FRESH] if split == "fresh" else _ABOUT_PICTURES)
+    question = phrase(rng, QUESTIONS[kind], split, slots)
     return Turn("no picture", question, "No picture is attached.", _NO_PICTURE, direct=True)
 
 
 def unknown(rng: random.Random, split: Split) -> Turn:
     """Ask anything else."""
 
-    def fill(match: re.Match[str]) -> str:
-        return rng.choice(SLOTS[match.group(1)])
-
-    wordings = tuple(re.sub(r"\{(\w+)\}", fill, template) for template in GENERAL)
-    question = phrase(rng, wordings, split)
-    return Turn("unknown", question, "I have not learned anything about this.", _UNKNOWN, direct=True)
+    question = phrase(rng, QUESTIONS["general"], split)
+    return Turn("unknown", question, "I have not learned anything about this.", DECLINED, direct=True)

@@ -36,7 +36,6 @@ __all__ = ["main"]
 
 _MUON_RATE, _MUON_DECAY, _ADAM_RATE = 0.01, 0.4, 1.5e-3
 _HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.9, 0.65, 0.3
-_POLISHING_RATE = 0.15
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Run:
     decoder: Decoder
     places: nn.Module
     average: Decoder
-    polishing: bool
+    polishing: float | None
     optimizers: list[torch.optim.Optimizer]
     seconds: float = 0.0
     step: int = 0
@@ -79,8 +78,8 @@ class Run:
         self.seconds, self.step, self.tokens = state["progress"]
 
 
-def start(folder: Path | None) -> Run:
-    """Return a fresh run, from nothing or from an exported checkpoint."""
+def start(folder: Path | None, rate: float) -> Run:
+    """Return a fresh run, from nothing or from an exported checkpoint at a part of the rate."""
     torch.manual_seed(0)
     decoder = published_decoder(folder) if folder else Decoder(SHAPE)
     places = nn.Linear(SHAPE.hidden, 12)
@@ -89,7 +88,7 @@ def start(folder: Path | None) -> Run:
         [*rest, *places.parameters()], lr=_ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0
     )
     muon = Muon(matrices, lr=_MUON_RATE, decay=_MUON_DECAY)
-    return Run(decoder, places, copy.deepcopy(decoder), folder is not None, [muon, adam])
+    return Run(decoder, places, copy.deepcopy(decoder), rate if folder else None, [muon, adam])
 
 
 def loss_of(run: Run, batch: Batch, pool: Pool, done: float) -> Tensor:
@@ -134,7 +133,7 @@ def update(run: Run, batch: Batch, pool: Pool, done: float) -> None:
     """Take one step."""
     warm = min(1.0, (run.step + 1) / 60)
     if run.polishing:
-        rate, share = warm * _POLISHING_RATE * (1 - done), 1.0
+        rate, share = warm * run.polishing * (1 - done), 1.0
     else:
         rate = warm * min(1.0, (1 - done) / (1 - _DECAY_FROM))
         share = min(1.0, max(0.0, (done - _QUANTIZED_FROM) / 0.05))
@@ -185,14 +184,14 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     pool, held_out = Pool.load(options.pool), Pool.load(options.held_out)
-    encoder, run = Encoder(options.tokenizer), start(options.start)
+    encoder, run = Encoder(options.tokenizer), start(options.start, options.rate)
     if options.to.exists():
         run.load(options.to)
     for layer in run.decoder.model.layers:
         layer.compile(dynamic=True)
     context = get_context("spawn")
     queue = context.Queue(maxsize=24)
-    seed = 1_000 + run.step
+    seed = options.seed + run.step
     target = (queue, pool.pictures, options.tokenizer, seed, options.batch)
     feeder = context.Process(target=feed, args=target, daemon=True)
     feeder.start()
@@ -220,9 +219,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="an exported folder to polish")
+    parser.add_argument("--rate", type=float, default=0.15, help="part of the rate at which one is polished")
     parser.add_argument("--minutes", type=float, default=95)
     parser.add_argument("--probe-minutes", type=float, default=7)
     parser.add_argument("--batch", type=int, default=8_192, help="padded tokens in a batch")
+    parser.add_argument("--seed", type=int, default=1_000, help="another one for every polishing run")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 

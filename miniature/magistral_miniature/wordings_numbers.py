@@ -216,4 +216,10 @@ DIFFERENCE = (
     "What is the distance between {a} and {b}?",
     "By how much do {a} and {b} differ?",
     "How much do {a} and {b} differ?",
+    "|{a} - {b}|",
+    "|{a}-{b}|",
+    "Compute |{a} - {b}|.",
+    "|{a} - {b}| = ?",
+    "What is |{a} - {b}|?",
+    "Calculate |{a} - {b}|.",
 )

@@ -5,20 +5,9 @@ import re
 
 import pytest
 
-from magistral_miniature import (
-    charts,
-    grids,
-    talk,
-    wordings_change,
-    wordings_charts,
-    wordings_grids,
-    wordings_identity,
-    wordings_more_than,
-    wordings_places,
-    wordings_stories,
-    wordings_sums,
-)
+from magistral_miniature import charts, grids, talk
 from magistral_miniature.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
+from magistral_miniature.cases import FRESH_TASKS, case
 from magistral_miniature.conversations import (
     OUT_OF_ROOM,
     Control,
@@ -29,30 +18,27 @@ from magistral_miniature.conversations import (
     render,
 )
 from magistral_miniature.fillers import among_other_words
-from magistral_miniature.grammars import Grammars, composed, makes
-from magistral_miniature.phrasing import HELD_OUT_STEP, evaluated, templates_of
+from magistral_miniature.grammars import parts_of, patterns
+from magistral_miniature.phrasing import (
+    HELD_OUT_STEP,
+    drawn,
+    evaluated,
+    filled,
+    known,
+    template_of_training,
+    templates_of,
+)
+from magistral_miniature.questions import QUESTIONS
+from magistral_miniature.story_words import story_slots
 from magistral_miniature.turns import NEEDS_THINKING, Turn
-from magistral_miniature.wordings_fresh import FRESH
+from magistral_miniature.variation import makes, plain, with_other_words
+from magistral_miniature.wordings_bars import SHORTEST, TALLEST, VALUE
 from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
-from magistral_miniature.wordings_pictures import CELL, COUNT, DESCRIBE, SHORTEST, TALLEST, VALUE
-from magistral_miniature.wordings_talk import ABILITIES, IDENTITY
+from magistral_miniature.wordings_pictures import CELL, COUNT, DESCRIBE
 from magistral_mlx.miniature.pictures import BarChart, Cell, Grid, random_chart, random_grid
 
 RED_CIRCLE, BLUE_STAR = Cell("red", "circle"), Cell("blue", "star")
 GRID = Grid(((RED_CIRCLE, None, BLUE_STAR), (RED_CIRCLE, RED_CIRCLE, None)))
-_COMPOSED = (
-    wordings_change,
-    wordings_charts,
-    wordings_grids,
-    wordings_identity,
-    wordings_more_than,
-    wordings_places,
-    wordings_stories,
-    wordings_sums,
-)
-_GRAMMARS: Grammars = tuple(
-    grammar for module in _COMPOSED for name in module.__all__ for grammar in getattr(module, name)
-)
 CHART = BarChart(("D", "B", "C"), (4, 9, 2))
 
 
@@ -60,7 +46,7 @@ def last_number(text: str) -> int:
     return int(re.findall(r"-?\d+", text)[-1])
 
 
-@pytest.mark.parametrize("split", ["train", "held-out"])
+@pytest.mark.parametrize("split", ["train", "held-out", "fresh", "familiar"])
 def test_arithmetic_answers_end_in_the_result(split: str) -> None:
     rng = random.Random(1)
     for _ in range(500):
@@ -69,7 +55,7 @@ def test_arithmetic_answers_end_in_the_result(split: str) -> None:
         result = {"add": left + right, "subtract": left - right, "difference": abs(left - right)}
         assert last_number(turn.answer) == result[turn.task]
         assert turn.thought.endswith(f" is {result[turn.task]}.")
-        assert is_held_out(left, right) is (split == "held-out") or turn.task != "add"
+        assert is_held_out(left, right) is (split != "train") or turn.task != "add"
 
 
 def test_an_addition_is_worked_out_digit_by_digit() -> None:
@@ -158,23 +144,70 @@ def test_small_wording_lists_have_held_out_wordings_too() -> None:
         assert templates_of(templates, "held-out")
 
 
-@pytest.mark.parametrize("templates", FRESH)
-def test_what_evaluation_asks_was_never_drawn_in_training(templates: tuple[str, ...]) -> None:
-    lists = [IDENTITY, ABILITIES, ADDITION, SUBTRACTION, MORE_THAN, DIFFERENCE, CELL, COUNT, DESCRIBE]
-    lists += [TALLEST, SHORTEST, VALUE]
-    drawn = {one.lower().rstrip("?.") for other in lists for one in templates_of(other, "train")}
-    for wording in evaluated(templates, _GRAMMARS):
-        assert wording.lower().rstrip("?.") not in drawn
-        assert not makes(_GRAMMARS, wording)
-
-
-def test_a_wording_is_known_to_be_put_together() -> None:
+@pytest.mark.parametrize("kind", [kind for kind, wordings in QUESTIONS.items() if wordings.fresh])
+def test_what_the_table_asks_is_never_made_in_training(kind: str) -> None:
+    wordings = QUESTIONS[kind]
+    asked = {plain(one, wordings.about) for one in evaluated(wordings, "fresh")}
+    assert len(asked) >= 9
     rng = random.Random(8)
-    for _ in range(300):
-        wording = composed(rng, _GRAMMARS)
-        assert makes(_GRAMMARS, wording)
-        assert makes(_GRAMMARS, wording[0].upper() + wording[1:])
-    assert not makes(_GRAMMARS, "What is the meaning of life?")
+    for _ in range(1_000):
+        template = template_of_training(rng, wordings)
+        assert plain(filled(rng, template, wordings.slots), wordings.about) not in asked
+
+
+@pytest.mark.parametrize("kind", [kind for kind, wordings in QUESTIONS.items() if wordings.parts])
+def test_it_is_known_what_training_makes(kind: str) -> None:
+    wordings, rng = QUESTIONS[kind], random.Random(8)
+    for _ in range(150):
+        parts = parts_of(rng, wordings.parts) if rng.random() < 0.7 else [rng.choice(drawn(wordings))]
+        changed = "".join(with_other_words(rng, parts, wordings.about))
+        told = filled(rng, changed, wordings.slots)
+        assert known(told, wordings), told
+        assert known(f"Quick question: {told}", wordings)
+    assert not known("What is the meaning of the word life in a poem by my aunt?", wordings)
+
+
+def test_people_and_things_of_a_story_do_not_make_it_another() -> None:
+    wordings = QUESTIONS["add"]
+    assert known("A nurse has {a} drums and buys {b} more. How many drums does she have now?", wordings)
+    assert not known("Zoe heard {a} drums and then {b} louder ones. Overall noises?", wordings)
+
+
+def test_a_pattern_is_a_grammar() -> None:
+    grammar = patterns("[Please |]add {a} to {b}[<mark>| now<mark>]", mark="?|!")
+    assert grammar == ((("Please ", ""), ("add {a} to {b}",), ("?", "!", " now?", " now!")),)
+    assert makes(grammar, "add {a} to {b} now", "talk")
+    assert not makes(grammar, "add {b} to {a}", "talk")
+
+
+def test_a_slot_takes_another_value_at_every_place() -> None:
+    values = {"a": ("{b}x", "{b}y"), "b": 7}
+    assert {filled(random.Random(seed), "{a} {a}", values) for seed in range(40)} == {
+        "7x 7x",
+        "7x 7y",
+        "7y 7x",
+        "7y 7y",
+    }
+
+
+def test_a_story_keeps_its_person_and_its_thing() -> None:
+    rng = random.Random(10)
+    for _ in range(50):
+        story = filled(rng, "{w} has {n}, {v} has {m}: {w}, {n}", story_slots(rng))
+        who, thing, other, another, again, same = re.findall(r"\w+", story.replace(" has ", " "))
+        assert (who, thing) == (again, same)
+        assert who != other
+        assert thing != another
+
+
+@pytest.mark.parametrize("split", ["fresh", "familiar", "held-out"])
+@pytest.mark.parametrize("task", FRESH_TASKS)
+def test_cases_take_the_wordings_of_their_split(task: str, split: str) -> None:
+    pictures = [random_grid(random.Random(1)), random_chart(random.Random(2))]
+    turns = [case(task, number, pictures, split).turn for number in range(20)]  # type: ignore[arg-type]
+    assert {turn.task for turn in turns} == {task}
+    assert len({turn.question for turn in turns}) > 5
+    assert turns == [case(task, number, pictures, split).turn for number in range(20)]  # type: ignore[arg-type]
 
 
 def test_operand_pairs_are_split() -> None:
