@@ -358,6 +358,7 @@ def test_another_error_of_mlx_is_not_swallowed(model: mm.Magistral, monkeypatch:
         ({"max_tokens": 2.5}, mm.UsageError),
         ({"thinking_budget": -1}, mm.UsageError),
         ({"thinking": False, "thinking_budget": 5}, mm.UsageError),
+        ({"thinking": "no"}, mm.UsageError),
         ({"seed": "x"}, mm.UsageError),
         ({"stop": [""]}, mm.UsageError),
         ({"stop": [3]}, mm.UsageError),

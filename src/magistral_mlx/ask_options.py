@@ -97,6 +97,8 @@ class CheckedOptions:
         check_whole("thinking_budget", self.thinking_budget, least=0)
         check_whole("seed", self.seed, least=None)
         check_kv_bits(self.kv_bits)
+        if not isinstance(self.thinking, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            raise UsageError(f"thinking is {self.thinking!r}", "Give True or False.")
         if not self.thinking and self.thinking_budget:
             raise UsageError(
                 "A thinking budget contradicts thinking switched off",
