@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from textual import events
+from textual.screen import Screen
 from textual.widgets import Input
 
 from magistral_mlx.engine.protocol import (
@@ -21,7 +22,9 @@ from magistral_mlx.engine.protocol import (
 from magistral_mlx.generation.events import Ending
 from magistral_mlx.telemetry import Telemetry
 from magistral_mlx_tui.screens.help import HelpScreen
+from magistral_mlx_tui.screens.models import ModelsScreen
 from magistral_mlx_tui.screens.picture_path import PathSuggester, PicturePathScreen
+from magistral_mlx_tui.screens.settings import SettingsScreen
 from support.fake_engine import MODEL, Die, Pause, ScriptedEngine, Stall, Step, done
 from support.terminal_app import GatedEngine, driven_app
 
@@ -420,3 +423,17 @@ async def test_beside_the_miniature_the_welcome_offers_three_ways_to_a_model() -
     real = replace(MODEL, is_miniature=False)
     async with driven_app(engine=ScriptedEngine(loading=(Ready(real),))) as app:
         await app.until(lambda: not app.screen.query_one("#ways").display)
+
+
+@pytest.mark.parametrize(("typed", "opened"), [("/models", ModelsScreen), ("/settings", SettingsScreen)])
+async def test_a_typed_command_opens_its_screen(typed: str, opened: type[Screen[None]]) -> None:
+    async with driven_app() as app:
+        await app.type(typed)
+        await app.until(lambda: isinstance(app.app.screen, opened))
+
+
+async def test_a_typed_quit_leaves() -> None:
+    async with driven_app() as app:
+        await app.type("/quit")
+        await app.until(lambda: not app.app.is_running)
+    assert app.engine._closed

@@ -7,7 +7,7 @@ While the app runs, Textual gets a descriptor of its own and number 2 is the log
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -28,10 +28,10 @@ def quiet_stderr(log: Path) -> Generator[None]:
         sys.stderr = screen
         yield
     finally:
-        screen.flush()
         sys.__stderr__ = before  # type: ignore[misc]  # as above
         sys.stderr = before_python
         os.dup2(terminal, 2)
-        screen.close()
+        with suppress(OSError):  # the terminal may be gone
+            screen.close()
         os.close(terminal)
         os.close(sink)

@@ -1,5 +1,6 @@
 """The main screen: composes the parts, draws what the controller knows, obeys the commands."""
 
+from inspect import isawaitable
 from pathlib import Path
 from typing import ClassVar
 
@@ -144,7 +145,7 @@ class ChatScreen(ConversationActions, LookingScreen):
     # -- asking ------------------------------------------------------------------------------------------
 
     @on(Prompt.Sent)
-    def _send(self, event: Prompt.Sent) -> None:
+    async def _send(self, event: Prompt.Sent) -> None:
         text = event.text.strip()
         if slash := parse_slash(text):
             command, argument, name = slash
@@ -152,7 +153,7 @@ class ChatScreen(ConversationActions, LookingScreen):
                 self.say(f"There is no command /{name}; F1 lists them all.")
                 return
             self.prompt.clear()
-            self._obey(command, argument)
+            await self._obey(command, argument)
         elif files := dropped_files(text):
             self.prompt.clear()
             self._attach_all(files)
@@ -170,16 +171,16 @@ class ChatScreen(ConversationActions, LookingScreen):
         else:
             self.controller.submit(question)
 
-    def _obey(self, command: Command, argument: str) -> None:
+    async def _obey(self, command: Command, argument: str) -> None:
         action = getattr(self, f"action_{command.name}")
-        if not argument or not command.argument:
-            action()
-        elif command.name == "reasoning":
+        if command.name == "reasoning" and argument:
             self.fold_reasoning(argument)
-        elif command.name == "find":
+        elif command.name == "find" and argument:
             self.pair.find(argument)
         else:
-            action(argument)
+            done = action(argument) if argument and command.argument else action()
+            if isawaitable(done):
+                await done
 
     def put_back(self, questions: list[Question]) -> None:
         """Put `questions` into the prompt, before what stands there."""
