@@ -97,7 +97,7 @@ def case(task: str, number: int, pictures: list[Grid | BarChart], split: Split =
         task: its name.
         number: which case; the same one always.
         pictures: those of a held-out pool.
-        split: which wordings: "held-out", "fresh" or "familiar".
+        split: which wordings: "held-out", "blind", "fresh" or "familiar".
     """
     rng = random.Random(zlib.crc32(f"{task} {number}".encode()))
     while True:

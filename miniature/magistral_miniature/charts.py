@@ -3,7 +3,7 @@
 import random
 
 from magistral_miniature.grids import CANNOT_READ
-from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.phrasing import BLIND, Split, phrase
 from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
 from magistral_miniature.words import NUMBERS, ORDINALS, listed, plural
@@ -32,7 +32,7 @@ def sentence(chart: BarChart) -> str:
 
 def describe_chart(rng: random.Random, chart: BarChart, split: Split) -> Turn:
     """Ask for the alt text of a chart."""
-    general = rng.random() < 0.65 or split == "fresh"
+    general = rng.random() < 0.65 or split in BLIND
     question = phrase(rng, QUESTIONS["describe" if general else "describe chart"], split)
     thought = f"{_opening(chart)} Read it from left to right."
     return Turn("describe chart", question, thought, sentence(chart), direct=True)

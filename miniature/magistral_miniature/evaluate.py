@@ -13,6 +13,7 @@ import torch
 
 from magistral_miniature.cases import FRESH_TASKS, TASKS
 from magistral_miniature.export import load_decoder
+from magistral_miniature.phrasing import BLIND
 from magistral_miniature.pool import Pool
 from magistral_miniature.probe import probe
 from magistral_miniature.quantization import through_quantization
@@ -39,9 +40,9 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*")
     parser.add_argument(
         "--wordings",
-        choices=("held-out", "fresh", "familiar"),
+        choices=("held-out", "blind", "fresh", "familiar"),
         default="held-out",
-        help="those to choose by; those of the table that training never makes; those that it makes",
+        help="to choose by; a blind writer's; those of them that training never makes; those that it makes",
     )
     parser.add_argument("--quantized-only", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
@@ -50,7 +51,7 @@ def main() -> None:
     decoder, pool = load_decoder(options.decoder), Pool.load(options.held_out)
     encoder, tasks = (
         Encoder(options.tokenizer),
-        tuple(options.tasks or (FRESH_TASKS if options.wordings == "fresh" else TASKS)),
+        tuple(options.tasks or (FRESH_TASKS if options.wordings in BLIND else TASKS)),
     )
     numbers = range(options.first, options.first + options.cases)
     with through_quantization(decoder):

@@ -1,9 +1,10 @@
 """Grammars of everyday wordings and lists of words, read from the text files in `everyday/`.
 
-A file has lists ("name = one|two|three"), before the first section or in one, and sections ("== name").
-Every other line of a section is a grammar: "[Please |]add {a} and {b}<end>" offers two beginnings and the
-list `end`. "== tallest : extreme" takes the lines of section `extreme`, with its own lists, and has more of
-its own. A line goes on in the next if that is indented by four spaces; "~" is a space at the end of a line.
+A file has lists ("name = one|two|three"), before the first section or at the beginning of one, and sections
+("== name"). Every other line of a section is a grammar: "[Please |]add {a} and {b}<end>" offers two
+beginnings and the list `end`. "== tallest : extreme" takes the lines of section `extreme`, with its own
+lists, and has more of its own. A line goes on in the next if that is indented by four spaces; "~" is a space
+at the end of a line.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from magistral_miniature.grammars import Grammars, patterns
 
-__all__ = ["everyday", "templates", "word_lists"]
+__all__ = ["everyday", "of_people", "templates", "word_lists"]
 
 _FOLDER = Path(__file__).parent / "everyday"
 _LIST = re.compile(r"([a-z_0-9]+) = (.*)")
@@ -44,6 +45,12 @@ def templates(file: str, section: str) -> tuple[str, ...]:
     return _read(file)[1].get(section, ({}, (), None))[1]
 
 
+def of_people(section: str) -> tuple[str, ...]:
+    """Return the lines of a section in every list that people wrote (`everyday/people/`)."""
+    files = sorted(path.stem for path in (_FOLDER / "people").glob("*.txt"))
+    return tuple(line for file in files for line in templates(f"people/{file}", section))
+
+
 _Section = tuple[dict[str, str], tuple[str, ...], str | None]
 
 
@@ -58,7 +65,7 @@ def _read(file: str) -> tuple[dict[str, str], dict[str, _Section]]:
             lists, lines = {}, []
             sections[section[1]] = (lists, (), section[2])
             name = section[1]
-        elif listed := _LIST.fullmatch(line):
+        elif not lines and (listed := _LIST.fullmatch(line)):
             lists[listed[1]] = listed[2]
         else:
             lines.append(line)

@@ -7,7 +7,7 @@ distance and compares neighbours.
 
 import random
 
-from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.phrasing import BLIND, Split, phrase
 from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
 from magistral_miniature.words import ORDINALS, article, count_of, listed, plural
@@ -50,7 +50,7 @@ def sentence(grid: Grid) -> str:
 
 def describe_grid(rng: random.Random, grid: Grid, split: Split) -> Turn:
     """Ask for the alt text of a grid."""
-    general = rng.random() < 0.75 or split == "fresh"
+    general = rng.random() < 0.75 or split in BLIND
     question = phrase(rng, QUESTIONS["describe" if general else "describe grid"], split)
     thought = f"{_opening(grid)} Read it row by row."
     return Turn("describe grid", question, thought, sentence(grid), direct=True)

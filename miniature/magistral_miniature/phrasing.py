@@ -1,8 +1,8 @@
 """From templates to questions as people type them, with a share of wordings held out.
 
 Every seventh template of a list, and some openings, are never drawn in training: choices are made by them,
-though grammars make many of them all the same. The measured table asks in those wordings of
-`everyday/fresh.txt` that training cannot have made.
+though grammars make many of them all the same. The measured table asks in the wordings of
+`everyday/fresh.txt`, whose writer had seen nothing of training: in all, and in those it cannot have made.
 """
 
 import random
@@ -19,6 +19,7 @@ from magistral_miniature.story_words import story_slots
 from magistral_miniature.variation import makes, with_other_words
 
 __all__ = [
+    "BLIND",
     "HELD_OUT_STEP",
     "Split",
     "drawn",
@@ -30,7 +31,9 @@ __all__ = [
     "templates_of",
 ]
 
-Split = Literal["train", "held-out", "fresh", "familiar"]
+Split = Literal["train", "held-out", "blind", "fresh", "familiar"]
+BLIND: tuple[Split, ...] = ("blind", "fresh")
+"""The splits that ask as `everyday/fresh.txt` does: all of it, or what of it training cannot have made."""
 HELD_OUT_STEP = 7
 
 _OPENINGS = (
@@ -160,14 +163,16 @@ def templates_of(templates: Sequence[str], split: Split) -> list[str]:
 def drawn(wordings: Wordings) -> tuple[str, ...]:
     """Return the templates that training draws: of the list, and what people asked."""
     people = templates_of(wordings.people, "train")
-    return (*templates_of(wordings.listed, "train"), *people, *people)
+    return (*templates_of(wordings.listed, "train"), *people)
 
 
 @lru_cache
 def evaluated(wordings: Wordings, split: Split) -> tuple[str, ...]:
-    """Return what evaluation asks: held-out templates, or fresh ones that training cannot have made."""
+    """Return what evaluation asks: held-out templates, or those of the blind list, all or the fresh ones."""
     if split == "held-out":
         return (*templates_of(wordings.listed, "held-out"), *templates_of(wordings.people, "held-out"))
+    if split == "blind":
+        return wordings.fresh
     return tuple(template for template in wordings.fresh if not known(template, wordings))
 
 
@@ -191,17 +196,18 @@ def phrase(
     Args:
         rng: source of chance.
         wordings: the ways to ask.
-        split: "train" to learn from, "held-out" to choose by; for the measured table "fresh" (wordings that
-            training never makes) and "familiar" (those that it does).
+        split: "train" to learn from, "held-out" to choose by; for the measured table "blind" (all of a
+            list whose writer had seen nothing), "fresh" (those of it that training never makes) and
+            "familiar" (what training makes).
         slots: what stands in braces.
     """
     values = {**story_slots(rng), **wordings.slots, **(slots or {})}
     picture = wordings.about in ("grid", "chart")
-    if split in ("held-out", "fresh"):
+    if split == "held-out" or split in BLIND:
         text = filled(rng, rng.choice(evaluated(wordings, split)), values)
     else:
         text = filled(rng, template_of_training(rng, wordings), values)
-    if split == "fresh":
+    if split in BLIND:
         return text
     if split == "held-out" or rng.random() < 0.8:
         text = text[0].upper() + text[1:]
@@ -210,7 +216,7 @@ def phrase(
 
 def template_of_training(rng: random.Random, wordings: Wordings) -> str:
     """Draw a template, or put one together, and change words in it."""
-    if wordings.parts and rng.random() < 0.65:
+    if wordings.parts and rng.random() < 0.5:
         parts = parts_of(rng, wordings.parts)
     else:
         parts = [rng.choice(drawn(wordings))]
@@ -232,7 +238,7 @@ def filled(rng: random.Random, template: str, values: Mapping[str, object]) -> s
     before = ""
     while template != before:
         before, template = template, re.sub(r"\{(\w+)\}", value, template)
-    return template
+    return re.sub(r"\b([Aa]) (?=orange)", r"\1n ", template)
 
 
 def _framed(

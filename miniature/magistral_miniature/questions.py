@@ -7,7 +7,7 @@ from magistral_miniature import wordings_bars as bars
 from magistral_miniature import wordings_general as general
 from magistral_miniature import wordings_pictures as pictures
 from magistral_miniature import wordings_talk as talk
-from magistral_miniature.everyday_wordings import everyday, templates, word_lists
+from magistral_miniature.everyday_wordings import everyday, of_people, templates, word_lists
 from magistral_miniature.grammars import Grammars
 from magistral_miniature.variation import Subject
 from magistral_miniature.wordings_change import (
@@ -93,7 +93,7 @@ QUESTIONS: Mapping[str, Wordings] = {
         listed,
         about,
         parts,
-        people=templates("people", kind),
+        people=of_people(kind),
         fresh=templates("fresh", kind),
         slots=_GENERAL_SLOTS if kind == "general" else {},
     )

@@ -2,7 +2,7 @@
 
 import random
 
-from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.phrasing import BLIND, Split, phrase
 from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
 from magistral_miniature.words import ORDINALS, plural
@@ -36,7 +36,7 @@ _NO_PICTURE = "No picture is attached, so I cannot look at it. Please attach one
 
 def identity(rng: random.Random, split: Split) -> Turn:
     """Ask who it is or what it can do."""
-    kind = "identity" if rng.random() < 0.55 or split == "fresh" else "abilities"
+    kind = "identity" if rng.random() < 0.55 or split in BLIND else "abilities"
     question = phrase(rng, QUESTIONS[kind], split)
     return Turn("identity", question, "This is a question about me.", _WHO, direct=True)
 
@@ -83,7 +83,7 @@ def no_picture(rng: random.Random, split: Split) -> Turn:
         "rth": ORDINALS[row - 1],
         "cth": ORDINALS[column - 1],
     }
-    kind = rng.choice(_ABOUT_PICTURES[:_ALSO_FRESH] if split == "fresh" else _ABOUT_PICTURES)
+    kind = rng.choice(_ABOUT_PICTURES[:_ALSO_FRESH] if split in BLIND else _ABOUT_PICTURES)
     question = phrase(rng, QUESTIONS[kind], split, slots)
     return Turn("no picture", question, "No picture is attached.", _NO_PICTURE, direct=True)
 

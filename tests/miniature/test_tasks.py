@@ -46,7 +46,7 @@ def last_number(text: str) -> int:
     return int(re.findall(r"-?\d+", text)[-1])
 
 
-@pytest.mark.parametrize("split", ["train", "held-out", "fresh", "familiar"])
+@pytest.mark.parametrize("split", ["train", "held-out", "blind", "fresh", "familiar"])
 def test_arithmetic_answers_end_in_the_result(split: str) -> None:
     rng = random.Random(1)
     for _ in range(500):
@@ -200,7 +200,7 @@ def test_a_story_keeps_its_person_and_its_thing() -> None:
         assert thing != another
 
 
-@pytest.mark.parametrize("split", ["fresh", "familiar", "held-out"])
+@pytest.mark.parametrize("split", ["blind", "fresh", "familiar", "held-out"])
 @pytest.mark.parametrize("task", FRESH_TASKS)
 def test_cases_take_the_wordings_of_their_split(task: str, split: str) -> None:
     pictures = [random_grid(random.Random(1)), random_chart(random.Random(2))]
