@@ -80,7 +80,13 @@ def test_control_is_each_replys_own(tmp_path: Path) -> None:
 
 
 def test_what_a_batch_does_not_take(model: mm.Magistral) -> None:
-    for options in ({"batch_size": 0}, {"batch_size": True}, {"logprobs": 1}, {"kv_bits": 8}):
+    for options in (
+        {"batch_size": 0},
+        {"batch_size": True},
+        {"logprobs": 1},
+        {"kv_bits": 8},
+        {"on_reply": 3},
+    ):
         with pytest.raises(mm.UsageError):
             model.ask_many(["Hi"], **options)  # type: ignore[arg-type]
     with pytest.raises(mm.PromptError):

@@ -377,6 +377,15 @@ def test_impossible_options(
         assert "\n" not in str(caught.value)
 
 
+def test_what_is_called_with_events_must_be_a_function(model: mm.Magistral) -> None:
+    chat = model.conversation()
+    for ask in (model.ask, chat.ask):
+        with pytest.raises(mm.UsageError, match="on_event is of type int"):
+            ask("?", on_event=3)  # type: ignore[arg-type, operator]
+    assert chat.turns == ()
+    assert model.ask("?").answer == ANSWER
+
+
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_an_empty_question(model: mm.Magistral, text: str) -> None:
     with pytest.raises(mm.PromptError, match="empty"):

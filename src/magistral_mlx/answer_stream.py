@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from magistral_mlx.ask_options import check_callback
 from magistral_mlx.generation.events import ContextSegments, Event, Finished, Paused, PrefillProgress, Reply
 from magistral_mlx.generation.steering import Steering
 from magistral_mlx.owner_thread import owner_thread
@@ -149,6 +150,7 @@ class AnswerStream(Iterator[Event]):
             PromptError, UsageError: as on the first call of `next`.
             RuntimeError: the stream failed before, or was closed before it began.
         """
+        check_callback("on_event", on_event)
         if on_event is not None:
             with self:
                 for event in self:

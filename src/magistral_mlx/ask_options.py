@@ -161,6 +161,12 @@ def check_kv_bits(kv_bits: object) -> None:
         raise UsageError(f"kv_bits is {kv_bits!r}", "Give 16, 8 or 4, or None.")
 
 
+def check_callback(name: str, callback: object) -> None:
+    """Raises UsageError unless it can be called, or is None."""
+    if callback is not None and not callable(callback):
+        raise UsageError(f"{name} is of type {type(callback).__name__}", "Give a function, or None.")
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

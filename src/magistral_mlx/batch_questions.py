@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from magistral_mlx.ask_options import CheckedOptions
+from magistral_mlx.ask_options import CheckedOptions, check_callback
 from magistral_mlx.errors import UsageError
 from magistral_mlx.faults import recognise
 from magistral_mlx.generation.events import Reply
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from magistral_mlx.generation.prompt_cache import PromptCache
 
 
-def check_batch(options: CheckedOptions, batch_size: object) -> None:
+def check_batch(options: CheckedOptions, batch_size: object, on_reply: object) -> None:
     """Checks what batches take.
 
     Raises:
-        UsageError: a size that is none, or an option that batches don't know.
+        UsageError: a size that is none, no function, or an option that batches don't know.
     """
+    check_callback("on_reply", on_reply)
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}", "Give a whole number, 1 or more.")
     if options.logprobs is not False:

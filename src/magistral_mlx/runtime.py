@@ -216,7 +216,7 @@ class Magistral:
         each = [questions] if isinstance(questions, str | UserTurn) else questions
         turns = [self._turn_of(question) for question in each]
         checked = CheckedOptions.of(options)
-        check_batch(checked, batch_size)
+        check_batch(checked, batch_size, on_reply)
         asked = [self._question(turn, replace(checked, kv_bits=16), system, owner=object()) for turn in turns]
         stopping = threading.Event()
         return owner_thread().call(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from magistral_mlx_tui.commands import COMMANDS, bindings, parse_slash
+from magistral_mlx_tui.commands import COMMANDS, bindings, no_such_command, parse_slash
 from magistral_mlx_tui.frame_clock import LONGEST, SHORTEST, FrameClock
 from magistral_mlx_tui.screens.chat import ChatScreen
 
@@ -97,3 +97,15 @@ def test_after_a_quiet_time_a_frame_comes_soon() -> None:
         clocked.frame()
     clocked.timers.now += 5
     assert clocked.frame() == SHORTEST
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("model", "There is no command /model; did you mean /models?"),
+        ("qiut", "There is no command /qiut; did you mean /quit?"),
+        ("fly", "There is no command /fly; F1 lists them all."),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_what_may_be_meant(typed: str, words: str) -> None:
+    assert no_such_command(typed, otherwise="F1 lists them all.") == words

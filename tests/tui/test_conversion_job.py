@@ -14,10 +14,16 @@ def says(code: str) -> ConversionJob:
 
 
 async def test_its_last_line_is_shown_and_made_harmless() -> None:
-    job = says("import sys; sys.stderr.write('first\\nhalf\\r50 % \\x1b[2Jdone\\n')")
+    job = says("import sys; sys.stderr.write('first\\nhalf\\r50 % \\x1b[2Jdone\\n'); sys.exit(1)")
     assert job.words == ""
+    assert not await job.run("org/Some-Model")
+    assert job.words == "Some-Model-4bit failed: 50 % ␛[2Jdone"
+
+
+async def test_its_end_says_where_the_model_is_instead_of_a_command_line() -> None:
+    job = says("import sys; sys.stderr.write('Done. Use it: magistral ask\\n')")
     assert await job.run("org/Some-Model")
-    assert job.words == "Some-Model-4bit converted: 50 % ␛[2Jdone"
+    assert job.words == "Some-Model-4bit converted: it is in the list of models, enter switches to it"
 
 
 async def test_a_failure_says_why() -> None:

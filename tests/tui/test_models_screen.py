@@ -62,7 +62,7 @@ async def test_a_conversion_goes_on_without_the_screen() -> None:
         await app.pilot.press("enter")
         await app.pilot.press("escape")
         await app.until(lambda: job.state is JobState.DONE)
-        assert job.words == "model-4bit converted: got some/model"
+        assert job.words == "model-4bit converted: it is in the list of models, enter switches to it"
 
 
 async def test_a_key_opens_the_models_and_switching_starts_the_engine_with_the_other_one(
@@ -92,4 +92,4 @@ async def test_a_model_of_another_program_is_offered_for_conversion() -> None:
         await app.until(lambda: screen.query_one(OptionList).option_count == 2)
         await app.pilot.press("enter")
         await app.until(lambda: job.state is JobState.DONE)
-        assert job.line == "got lmstudio-community/Magistral-Small-2509-MLX-4bit"
+        assert job.source == "lmstudio-community/Magistral-Small-2509-MLX-4bit"

@@ -121,7 +121,7 @@ async def test_commands_wait_for_what_was_asked_before_them(tmp_path: Path) -> N
         "attached: a b.png  4×3",
         f"written to {target}\n",
         "/layout has no meaning without a screen\n",
-        "there is no command /fly; /help names them all\n",
+        "There is no command /fly; /help names them all.\n",
         "  Sums\n",
     ):
         assert words in shown

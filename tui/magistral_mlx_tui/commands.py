@@ -1,5 +1,6 @@
 """Everything the app can be told to do, in one table: keys, slash commands, palette and help come from it."""
 
+import difflib
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -271,3 +272,15 @@ def parse_slash(text: str) -> tuple[Command | None, str, str] | None:
     name = match["name"]
     command = next((each for each in COMMANDS if each.slash and each.name == name.replace("-", "_")), None)
     return command, (match["argument"] or "").strip(), name
+
+
+def no_such_command(name: str, *, otherwise: str) -> str:
+    """What people read when they typed the slash command `name`, which there is not.
+
+    Args:
+        name: as typed.
+        otherwise: what to do if no command is named alike.
+    """
+    known = [each.name.replace("_", "-") for each in COMMANDS if each.slash]
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"There is no command /{name}; {f'did you mean /{near[0]}?' if near else otherwise}"

@@ -98,7 +98,9 @@ class ConversionJob:
         code = await process.wait()
         if self._stopped:
             return self._end(JobState.STOPPED, "start it again and it goes on where it was")
-        return self._end(JobState.DONE if code == 0 else JobState.FAILED, "")
+        if code != 0:
+            return self._end(JobState.FAILED, "")
+        return self._end(JobState.DONE, "it is in the list of models, enter switches to it")
 
     def stop(self) -> None:
         """End it; what was converted stays for the next start."""

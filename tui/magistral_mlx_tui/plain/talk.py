@@ -11,7 +11,7 @@ from magistral_mlx.commands.console import Console
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.commands import Command, parse_slash
+from magistral_mlx_tui.commands import Command, no_such_command, parse_slash
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.last_words import last_words
 from magistral_mlx_tui.phases import Phase
@@ -96,7 +96,7 @@ class Talk:
                     self._controller.submit(self._verbs.question(text))
                     self._controller.keeper.keep_draft("", ())
             elif slash[0] is None:
-                self._transcript.say(f"there is no command /{slash[2]}; /help names them all")
+                self._transcript.say(no_such_command(slash[2], otherwise="/help names them all."))
             else:
                 await self._obey(slash[0], slash[1])
         await self._settled()

@@ -14,7 +14,7 @@ from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
 from magistral_mlx_tui.arranging import edit_last
 from magistral_mlx_tui.clipboard import copy_text
-from magistral_mlx_tui.commands import Command, bindings, parse_slash
+from magistral_mlx_tui.commands import Command, bindings, no_such_command, parse_slash
 from magistral_mlx_tui.controller import Controller
 from magistral_mlx_tui.frame_clock import FrameClock
 from magistral_mlx_tui.panes.pane_pair import PanePair
@@ -150,7 +150,7 @@ class ChatScreen(ConversationActions, LookingScreen):
         if slash := parse_slash(text):
             command, argument, name = slash
             if command is None:
-                self.say(f"There is no command /{name}; F1 lists them all.")
+                self.say(no_such_command(name, otherwise="F1 lists them all."))
                 return
             self.prompt.clear()
             await self._obey(command, argument)
