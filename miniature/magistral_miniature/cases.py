@@ -1,6 +1,7 @@
 """Held-out cases for each task: wordings, operands and pictures that training never draws."""
 
 import random
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -23,11 +24,19 @@ from magistral_miniature.grids import (
     read_cell,
 )
 from magistral_miniature.phrasing import Split
-from magistral_miniature.talk import identity, no_picture, other_numbers, small_talk, unknown
+from magistral_miniature.talk import (
+    DECLINED,
+    NO_SUCH_NUMBERS,
+    identity,
+    no_picture,
+    other_numbers,
+    small_talk,
+    unknown,
+)
 from magistral_miniature.turns import Turn
 from magistral_mlx.miniature.pictures import BarChart, Grid
 
-__all__ = ["FRESH_TASKS", "MAIN_TASKS", "TASKS", "Case", "case", "prompt_of"]
+__all__ = ["FRESH_TASKS", "MAIN_TASKS", "TASKS", "Case", "case", "is_right", "prompt_of"]
 
 _TEXT = {
     "add": arithmetic,
@@ -124,3 +133,22 @@ def prompt_of(held: Case) -> list[Piece]:
     pieces = render(Conversation((held.turn,), (held.picture,)))
     first = next(i for i, p in enumerate(pieces) if isinstance(p, Control) and p.learned)
     return pieces[:first]
+
+
+_EITHER_WAY = ("add", "difference")
+_RESULT = re.compile(r"\*\*(-?\d+)\*\*")
+
+
+def is_right(answer: str, held: Case) -> bool:
+    """Tell whether an answer counts.
+
+    It must be the expected one to the letter; for sums and differences, where a wording does not say which
+    number is named first, its result must be. A question may be declined in the general words or in those for
+    numbers ("What is seventeen times twelve?").
+    """
+    wanted = held.turn.answer
+    if held.turn.task == "unknown":
+        return answer in (DECLINED, NO_SUCH_NUMBERS)
+    if held.turn.task in _EITHER_WAY:
+        return bool(found := _RESULT.findall(answer)) and found == _RESULT.findall(wanted)
+    return answer == wanted

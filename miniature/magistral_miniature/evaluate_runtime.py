@@ -1,6 +1,6 @@
-"""The same held-out cases through the product: converted, loaded and asked as a user would.
+"""The same cases through the product: converted, loaded and asked as a user would.
 
-    python -m magistral_miniature.evaluate_runtime --cases 200 [--model FOLDER]
+    python -m magistral_miniature.evaluate_runtime --cases 200 [--model FOLDER] [--wordings blind]
 
 Pictures are drawn afresh, in Pillow's own font.
 """
@@ -9,7 +9,7 @@ import argparse
 import random
 
 import magistral_mlx
-from magistral_miniature.cases import MAIN_TASKS, TASKS, case
+from magistral_miniature.cases import MAIN_TASKS, TASKS, case, is_right
 from magistral_mlx.miniature.pictures import BarChart, Grid, draw, random_chart, random_grid
 
 __all__ = ["main"]
@@ -34,18 +34,19 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--first", type=int, default=50_000, help="number of the first case")
     parser.add_argument("--tasks", nargs="*", default=MAIN_TASKS, choices=TASKS)
+    parser.add_argument("--wordings", choices=("held-out", "blind", "fresh", "familiar"), default="held-out")
     options = parser.parse_args()
     pictures, model = held_out_pictures(2_000), magistral_mlx.load(options.model)
     print("| task | right |\n|---|---|")
     for task in options.tasks:
         right = 0
         for number in range(options.first, options.first + options.cases):
-            held = case(task, number, pictures)
+            held = case(task, number, pictures, options.wordings)
             shown = (
                 [] if held.picture is None else [draw(pictures[held.picture], random.Random(held.picture))]
             )
             reply = model.ask(held.turn.question, images=shown, temperature=0.0)
-            right += reply.answer == held.turn.answer
+            right += is_right(reply.answer, held)
         print(f"| {task} | {right / options.cases:.1%} |", flush=True)
 
 

@@ -21,6 +21,7 @@ from magistral_miniature.decoder import Decoder
 from magistral_miniature.eye import Eye
 from magistral_miniature.gallery import pixels
 from magistral_miniature.pool import frozen_eye
+from magistral_miniature.published import published_decoder
 from magistral_miniature.shape import SHAPE, config_json
 from magistral_miniature.tokens import CONTROL
 from magistral_mlx.miniature.pictures import draw, random_grid
@@ -29,7 +30,9 @@ __all__ = ["export", "load_decoder", "main"]
 
 
 def load_decoder(path: Path) -> Decoder:
-    """Return the averaged decoder of a checkpoint, its weights rounded to bfloat16."""
+    """Return the averaged decoder of a checkpoint, rounded to bfloat16, or that of an exported folder."""
+    if path.is_dir():
+        return published_decoder(path).requires_grad_(False).eval()
     decoder = Decoder(SHAPE)
     decoder.load_state_dict(torch.load(path)["average"])
     for parameter in decoder.parameters():

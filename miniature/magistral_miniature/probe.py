@@ -1,36 +1,16 @@
-"""Score a decoder on cases: the share of right answers.
-
-An answer is right if it is the expected one to the letter; for sums and differences, where a wording does not
-say which number is named first, if its result is. A question may be declined in the general words or in those
-for numbers ("What is seventeen times twelve?").
-"""
-
-import re
+"""Score a decoder on cases: the share of right answers."""
 
 import torch
 from torch import Tensor
 
-from magistral_miniature.cases import Case, case, prompt_of
+from magistral_miniature.cases import Case, case, is_right, prompt_of
 from magistral_miniature.decoder import Decoder
 from magistral_miniature.generate import greedy
 from magistral_miniature.phrasing import Split
 from magistral_miniature.pool import Pool
-from magistral_miniature.talk import DECLINED, NO_SUCH_NUMBERS
 from magistral_miniature.tokens import CONTROL, Encoder
 
-__all__ = ["answer_of", "is_right", "probe"]
-_EITHER_WAY = ("add", "difference")
-_RESULT = re.compile(r"\*\*(-?\d+)\*\*")
-
-
-def is_right(answer: str, held: Case) -> bool:
-    """Whether an answer counts."""
-    wanted = held.turn.answer
-    if held.turn.task == "unknown":
-        return answer in (DECLINED, NO_SUCH_NUMBERS)
-    if held.turn.task in _EITHER_WAY:
-        return bool(found := _RESULT.findall(answer)) and found == _RESULT.findall(wanted)
-    return answer == wanted
+__all__ = ["answer_of", "probe"]
 
 
 def answer_of(ids: list[int], encoder: Encoder) -> str:
