@@ -34,19 +34,19 @@ def _operands(rng: random.Random, split: Split) -> tuple[int, int]:
 def arithmetic(rng: random.Random, split: Split) -> Turn:
     """Return one question about two numbers, with its thought and answer."""
     left, right = _operands(rng, split)
-    if rng.random() < 0.48:
+    if rng.random() < 0.43:
         question = phrase(rng, QUESTIONS["add"], split, {"a": left, "b": right})
         answer = f"{left} + {right} = **{left + right}**"
         return Turn("add", question, add_thought(left, right), answer)
     if rng.random() < 0.6 and left < right:
         left, right = right, left
     kind = rng.random()
-    if kind < 0.17:
+    if kind < 0.24:
         question = phrase(rng, QUESTIONS["difference"], split, {"a": left, "b": right})
         thought = subtract_thought(left, right, signed=False)
         answer = f"The difference between {left} and {right} is **{abs(left - right)}**"
         return Turn("difference", question, thought, answer)
-    more_than = kind < 0.52 and left >= right
+    more_than = kind < 0.6 and left >= right
     wordings = QUESTIONS["more than" if more_than else "subtract"]
     question = phrase(rng, wordings, split, {"a": left, "b": right})
     answer = f"{left} - {right} = **{left - right}**"

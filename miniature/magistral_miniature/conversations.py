@@ -132,14 +132,14 @@ GRID_TASKS: Mapping[_Grids, float] = {
 }
 CHART_TASKS: Mapping[_Charts, float] = {
     describe_chart: 13,
-    extreme_bar: 18,
+    extreme_bar: 25,
     read_bar: 13,
     count_bars: 1,
     not_a_grid: 1.5,
     chart_other: 2,
 }
 TEXT_TASKS: Mapping[_Texts, float] = {
-    arithmetic: 60,
+    arithmetic: 75,
     identity: 13,
     small_talk: 3,
     other_numbers: 5,

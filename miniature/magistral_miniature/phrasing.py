@@ -216,7 +216,7 @@ def phrase(
 
 def template_of_training(rng: random.Random, wordings: Wordings) -> str:
     """Draw a template, or put one together, and change words in it."""
-    if wordings.parts and rng.random() < 0.5:
+    if wordings.parts and rng.random() < 0.4:
         parts = parts_of(rng, wordings.parts)
     else:
         parts = [rng.choice(drawn(wordings))]
