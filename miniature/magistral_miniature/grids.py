@@ -6,11 +6,12 @@ distance and compares neighbours.
 """
 
 import random
+import re
 
 from magistral_miniature.phrasing import BLIND, Split, phrase
 from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
-from magistral_miniature.words import ORDINALS, article, count_of, listed, plural
+from magistral_miniature.words import NUMBERS, ORDINALS, article, count_of, listed, plural
 from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES, Cell, Grid
 
 __all__ = [
@@ -104,8 +105,15 @@ def _ordinal(rng: random.Random, number: int) -> str:
 
 
 def _cardinal(rng: random.Random, number: int) -> str:
-    words = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[number - 1] if rng.random() < 0.12 else str(number)
+    return NUMBERS[number] if rng.random() < 0.12 else str(number)
+
+
+_STUCK = re.compile(rf"(?<![a-z])([rc])({'|'.join(NUMBERS[1:8])})", re.IGNORECASE)
+
+
+def _apart(question: str) -> str:
+    """Write digits where a word would stick to a letter: "r2 c3"."""
+    return _STUCK.sub(lambda match: f"{match[1]}{NUMBERS.index(match[2].lower())}", question)
 
 
 def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
@@ -119,7 +127,7 @@ def read_cell(rng: random.Random, grid: Grid, split: Split) -> Turn:
         "rth": _ordinal(rng, row),
         "cth": _ordinal(rng, column),
     }
-    question = phrase(rng, QUESTIONS["cell"], split, slots)
+    question = _apart(phrase(rng, QUESTIONS["cell"], split, slots))
     thought, answer = _cell_answer(grid, row, column)
     task = "row and column" if row <= grid.rows and column <= grid.columns else "outside the grid"
     return Turn(task, question, thought, answer, direct=True)

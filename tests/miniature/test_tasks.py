@@ -114,6 +114,15 @@ def test_cells_are_read_by_place() -> None:
         assert (f"{cell.colour} {cell.shape}" if cell else "**empty**") in turn.answer
 
 
+def test_no_number_word_sticks_to_a_letter() -> None:
+    rng, stuck = random.Random(9), 0
+    for _ in range(3_000):
+        question = grids.read_cell(rng, random_grid(rng), "train").question.lower()
+        assert not re.search(r"\b[rc](one|two|three|four|five|six|seven)\b", question)
+        stuck += bool(re.search(r"\br\d", question))
+    assert stuck
+
+
 def test_bars_are_compared_and_read() -> None:
     rng = random.Random(4)
     for _ in range(300):
