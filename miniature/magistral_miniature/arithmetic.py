@@ -7,7 +7,7 @@ fixed distance. A sum of digits is written with two digits: the first is the car
 import random
 import zlib
 
-from magistral_miniature.phrasing import Split, phrase
+from magistral_miniature.phrasing import Split, asks, phrase
 from magistral_miniature.questions import QUESTIONS
 from magistral_miniature.turns import Turn
 
@@ -46,7 +46,7 @@ def arithmetic(rng: random.Random, split: Split) -> Turn:
         thought = subtract_thought(left, right, signed=False)
         answer = f"The difference between {left} and {right} is **{abs(left - right)}**"
         return Turn("difference", question, thought, answer)
-    more_than = kind < 0.6 and left >= right
+    more_than = kind < 0.6 and left >= right and asks(QUESTIONS["more than"], split)
     wordings = QUESTIONS["more than" if more_than else "subtract"]
     question = phrase(rng, wordings, split, {"a": left, "b": right})
     answer = f"{left} - {right} = **{left - right}**"

@@ -36,7 +36,7 @@ from magistral_miniature.talk import (
 from magistral_miniature.turns import Turn
 from magistral_mlx.miniature.pictures import BarChart, Grid
 
-__all__ = ["FRESH_TASKS", "MAIN_TASKS", "TASKS", "Case", "case", "is_right", "prompt_of"]
+__all__ = ["BLIND_TASKS", "MAIN_TASKS", "TASKS", "Case", "case", "is_right", "prompt_of"]
 
 _TEXT = {
     "add": arithmetic,
@@ -70,11 +70,11 @@ _EITHER = {
 TASKS = (*_TEXT, *_GRID, *_CHART, *_EITHER)
 """Names of all tasks."""
 
-FRESH_TASKS = (
+BLIND_TASKS = (
     *("add", "subtract", "difference", "describe grid", "count colour and shape", "row and column"),
     *("describe chart", "tallest", "shortest", "value", "identity", "unknown", "outside the grid"),
 )
-"""The tasks for which there are fresh wordings."""
+"""The tasks for which there are wordings of blind writers."""
 
 MAIN_TASKS = (
     "add",
@@ -106,7 +106,7 @@ def case(task: str, number: int, pictures: list[Grid | BarChart], split: Split =
         task: its name.
         number: which case; the same one always.
         pictures: those of a held-out pool.
-        split: which wordings: "held-out", "blind", "fresh" or "familiar".
+        split: which wordings.
     """
     rng = random.Random(zlib.crc32(f"{task} {number}".encode()))
     while True:

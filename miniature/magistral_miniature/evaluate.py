@@ -8,12 +8,13 @@ Numbers and pictures are always ones that training never draws; `--wordings` say
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import torch
 
-from magistral_miniature.cases import FRESH_TASKS, TASKS
+from magistral_miniature.cases import BLIND_TASKS, TASKS
 from magistral_miniature.export import load_decoder
-from magistral_miniature.phrasing import BLIND
+from magistral_miniature.phrasing import BLIND, Split
 from magistral_miniature.pool import Pool
 from magistral_miniature.probe import probe
 from magistral_miniature.quantization import through_quantization
@@ -40,9 +41,9 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*")
     parser.add_argument(
         "--wordings",
-        choices=("held-out", "blind", "fresh", "familiar"),
+        choices=get_args(Split),
         default="held-out",
-        help="to choose by; a blind writer's; those of them that training never makes; those that it makes",
+        help="to choose by; for the table: what training makes, or blind writers (new: never made)",
     )
     parser.add_argument("--quantized-only", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
@@ -51,7 +52,7 @@ def main() -> None:
     decoder, pool = load_decoder(options.decoder), Pool.load(options.held_out)
     encoder, tasks = (
         Encoder(options.tokenizer),
-        tuple(options.tasks or (FRESH_TASKS if options.wordings in BLIND else TASKS)),
+        tuple(options.tasks or (BLIND_TASKS if options.wordings in BLIND else TASKS)),
     )
     numbers = range(options.first, options.first + options.cases)
     with through_quantization(decoder):

@@ -1,15 +1,17 @@
 """The same cases through the product: converted, loaded and asked as a user would.
 
-    python -m magistral_miniature.evaluate_runtime --cases 200 [--model FOLDER] [--wordings blind]
+    python -m magistral_miniature.evaluate_runtime --cases 200 [--model FOLDER] [--wordings tester]
 
 Pictures are drawn afresh, in Pillow's own font.
 """
 
 import argparse
 import random
+from typing import get_args
 
 import magistral_mlx
 from magistral_miniature.cases import MAIN_TASKS, TASKS, case, is_right
+from magistral_miniature.phrasing import Split
 from magistral_mlx.miniature.pictures import BarChart, Grid, draw, random_chart, random_grid
 
 __all__ = ["main"]
@@ -34,7 +36,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--first", type=int, default=50_000, help="number of the first case")
     parser.add_argument("--tasks", nargs="*", default=MAIN_TASKS, choices=TASKS)
-    parser.add_argument("--wordings", choices=("held-out", "blind", "fresh", "familiar"), default="held-out")
+    parser.add_argument("--wordings", choices=get_args(Split), default="held-out")
     options = parser.parse_args()
     pictures, model = held_out_pictures(2_000), magistral_mlx.load(options.model)
     print("| task | right |\n|---|---|")

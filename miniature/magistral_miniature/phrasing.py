@@ -2,7 +2,7 @@
 
 Every seventh template of a list, and some openings, are never drawn in training: choices are made by them,
 though grammars make many of them all the same. The measured table asks in the wordings of
-`everyday/fresh.txt`, whose writer had seen nothing of training: in all, and in those it cannot have made.
+`everyday/blind/`, whose writers had seen nothing of training: in all, and in those it cannot have made.
 """
 
 import random
@@ -22,6 +22,7 @@ __all__ = [
     "BLIND",
     "HELD_OUT_STEP",
     "Split",
+    "asks",
     "drawn",
     "evaluated",
     "filled",
@@ -31,9 +32,11 @@ __all__ = [
     "templates_of",
 ]
 
-Split = Literal["train", "held-out", "blind", "fresh", "familiar"]
-BLIND: tuple[Split, ...] = ("blind", "fresh")
-"""The splits that ask as `everyday/fresh.txt` does: all of it, or what of it training cannot have made."""
+Split = Literal["train", "held-out", "familiar", "tester", "tester-new", "stranger", "stranger-new"]
+"""What is drawn from: what training learns from; what it never draws, to choose by; what it makes, with other
+numbers and pictures; the two blind lists, all of them or what of them training cannot have made."""
+BLIND: tuple[Split, ...] = ("tester", "tester-new", "stranger", "stranger-new")
+"""The splits that ask as the lists in `everyday/blind/` do."""
 HELD_OUT_STEP = 7
 
 _OPENINGS = (
@@ -168,12 +171,16 @@ def drawn(wordings: Wordings) -> tuple[str, ...]:
 
 @lru_cache
 def evaluated(wordings: Wordings, split: Split) -> tuple[str, ...]:
-    """Return what evaluation asks: held-out templates, or those of the blind list, all or the fresh ones."""
+    """Return what evaluation asks: held-out templates, or those of a blind list."""
     if split == "held-out":
         return (*templates_of(wordings.listed, "held-out"), *templates_of(wordings.people, "held-out"))
-    if split == "blind":
-        return wordings.fresh
-    return tuple(template for template in wordings.fresh if not known(template, wordings))
+    writer, _, new = split.partition("-")
+    return tuple(one for one in wordings.blind[writer] if not new or not known(one, wordings))
+
+
+def asks(wordings: Wordings, split: Split) -> bool:
+    """Tell whether there is any wording in this split: not every blind writer wrote all kinds."""
+    return split in ("train", "familiar") or bool(evaluated(wordings, split))
 
 
 def known(template: str, wordings: Wordings) -> bool:
@@ -196,9 +203,7 @@ def phrase(
     Args:
         rng: source of chance.
         wordings: the ways to ask.
-        split: "train" to learn from, "held-out" to choose by; for the measured table "blind" (all of a
-            list whose writer had seen nothing), "fresh" (those of it that training never makes) and
-            "familiar" (what training makes).
+        split: what is drawn from.
         slots: what stands in braces.
     """
     values = {**story_slots(rng), **wordings.slots, **(slots or {})}

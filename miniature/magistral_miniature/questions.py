@@ -43,7 +43,7 @@ class Wordings:
         about: what the question is about, which decides the words that can stand for each other.
         parts: grammars that training draws from besides.
         people: templates that people wrote; every seventh is not drawn in training.
-        fresh: templates for the measured table alone.
+        blind: templates for the measured table alone, by writer.
         slots: what stands in slots, where a wording brings its own.
     """
 
@@ -51,7 +51,7 @@ class Wordings:
     about: Subject = "talk"
     parts: Grammars = ()
     people: tuple[str, ...] = field(default=(), repr=False)
-    fresh: tuple[str, ...] = field(default=(), repr=False)
+    blind: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     slots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -94,7 +94,7 @@ QUESTIONS: Mapping[str, Wordings] = {
         about,
         parts,
         people=of_people(kind),
-        fresh=templates("fresh", kind),
+        blind={writer: templates(f"blind/{writer}", kind) for writer in ("tester", "stranger")},
         slots=_GENERAL_SLOTS if kind == "general" else {},
     )
     for kind, (listed, about, parts) in _KINDS.items()

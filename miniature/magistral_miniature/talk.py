@@ -30,7 +30,7 @@ _ABOUT_PICTURES = (
     "describe chart",
     "describe grid",
 )
-_ALSO_FRESH = 6
+_ALSO_BLIND = 6
 _NO_PICTURE = "No picture is attached, so I cannot look at it. Please attach one."
 
 
@@ -83,7 +83,7 @@ def no_picture(rng: random.Random, split: Split) -> Turn:
         "rth": ORDINALS[row - 1],
         "cth": ORDINALS[column - 1],
     }
-    kind = rng.choice(_ABOUT_PICTURES[:_ALSO_FRESH] if split in BLIND else _ABOUT_PICTURES)
+    kind = rng.choice(_ABOUT_PICTURES[:_ALSO_BLIND] if split in BLIND else _ABOUT_PICTURES)
     question = phrase(rng, QUESTIONS[kind], split, slots)
     return Turn("no picture", question, "No picture is attached.", _NO_PICTURE, direct=True)
 
