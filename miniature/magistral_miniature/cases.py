@@ -135,20 +135,20 @@ def prompt_of(held: Case) -> list[Piece]:
     return pieces[:first]
 
 
-_EITHER_WAY = ("add", "difference")
+_BY_RESULT = ("add", "subtract", "difference")
 _RESULT = re.compile(r"\*\*(-?\d+)\*\*")
 
 
 def is_right(answer: str, held: Case) -> bool:
     """Tell whether an answer counts.
 
-    It must be the expected one to the letter; for sums and differences, where a wording does not say which
-    number is named first, its result must be. A question may be declined in the general words or in those for
+    It must be the expected one to the letter; for sums and differences, which can be told in several ways, its
+    result must be. A question may be declined in the general words or in those for
     numbers ("What is seventeen times twelve?").
     """
     wanted = held.turn.answer
     if held.turn.task == "unknown":
         return answer in (DECLINED, NO_SUCH_NUMBERS)
-    if held.turn.task in _EITHER_WAY:
+    if held.turn.task in _BY_RESULT:
         return bool(found := _RESULT.findall(answer)) and found == _RESULT.findall(wanted)
     return answer == wanted

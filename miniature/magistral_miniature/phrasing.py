@@ -281,7 +281,7 @@ def _typed(rng: random.Random, text: str, split: Split) -> str:
         text = text.lower()
     elif chance < 0.28:
         text = text.lower().rstrip("?.")
-    elif split != "held-out" and chance < 0.3:
+    elif split != "held-out" and chance < 0.31:
         text = text.upper()
     return text or "?"
 
