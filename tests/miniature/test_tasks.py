@@ -160,7 +160,7 @@ def test_small_wording_lists_have_held_out_wordings_too() -> None:
 def test_what_the_table_calls_new_is_never_made_in_training(kind: str, split: Split) -> None:
     wordings = QUESTIONS[kind]
     asked = {plain(one, wordings.about) for one in evaluated(wordings, split)}
-    assert len(asked) >= 9
+    assert len(asked) >= 5
     rng = random.Random(8)
     for _ in range(1_000):
         template = template_of_training(rng, wordings)
