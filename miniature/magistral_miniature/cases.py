@@ -142,9 +142,9 @@ _RESULT = re.compile(r"\*\*(-?\d+)\*\*")
 def is_right(answer: str, held: Case) -> bool:
     """Tell whether an answer counts.
 
-    It must be the expected one to the letter; for sums and differences, which can be told in several ways, its
-    result must be. A question may be declined in the general words or in those for
-    numbers ("What is seventeen times twelve?").
+    It must be the expected one to the letter; for sums and differences, which can be told in several ways,
+    its result must be. A question may be declined in the general words or in those for numbers ("What is
+    seventeen times twelve?").
     """
     wanted = held.turn.answer
     if held.turn.task == "unknown":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from magistral_miniature.grammars import Grammars, patterns
 
-__all__ = ["everyday", "of_people", "templates", "word_lists"]
+__all__ = ["everyday", "of_writers", "templates", "word_lists"]
 
 _FOLDER = Path(__file__).parent / "everyday"
 _LIST = re.compile(r"([a-z_0-9]+) = (.*)")
@@ -45,10 +45,10 @@ def templates(file: str, section: str) -> tuple[str, ...]:
     return _read(file)[1].get(section, ({}, (), None))[1]
 
 
-def of_people(section: str) -> tuple[str, ...]:
-    """Return the lines of a section in every list that people wrote (`everyday/people/`)."""
-    files = sorted(path.stem for path in (_FOLDER / "people").glob("*.txt"))
-    return tuple(line for file in files for line in templates(f"people/{file}", section))
+def of_writers(section: str) -> tuple[str, ...]:
+    """Return the lines of a section in every list that a writer wrote (`everyday/writers/`)."""
+    files = sorted(path.stem for path in (_FOLDER / "writers").glob("*.txt"))
+    return tuple(line for file in files for line in templates(f"writers/{file}", section))
 
 
 _Section = tuple[dict[str, str], tuple[str, ...], str | None]

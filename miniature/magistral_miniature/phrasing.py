@@ -28,16 +28,19 @@ __all__ = [
     "filled",
     "known",
     "phrase",
+    "plainest",
     "template_of_training",
     "templates_of",
 ]
 
-Split = Literal["train", "held-out", "familiar", "tester", "tester-new", "stranger", "stranger-new"]
+Split = Literal["train", "held-out", "familiar", "plain", "tester", "tester-new", "stranger", "stranger-new"]
 """What is drawn from: what training learns from; what it never draws, to choose by; what it makes, with other
-numbers and pictures; the two blind lists, all of them or what of them training cannot have made."""
+numbers and pictures; the plainest wordings; the two blind lists, all of them or what training cannot have
+made of them."""
 BLIND: tuple[Split, ...] = ("tester", "tester-new", "stranger", "stranger-new")
 """The splits that ask as the lists in `everyday/blind/` do."""
 HELD_OUT_STEP = 7
+_PLAINEST, _PLAIN_SHARE = 8, 0.16
 
 _OPENINGS = (
     "Please tell me: ",
@@ -164,18 +167,24 @@ def templates_of(templates: Sequence[str], split: Split) -> list[str]:
 
 @lru_cache
 def drawn(wordings: Wordings) -> tuple[str, ...]:
-    """Return the templates that training draws: of the list, and what people asked."""
-    people = templates_of(wordings.people, "train")
-    return (*templates_of(wordings.listed, "train"), *people)
+    """Return the templates that training draws: of the list, and of writers."""
+    return (*templates_of(wordings.listed, "train"), *templates_of(wordings.written, "train"))
 
 
 @lru_cache
 def evaluated(wordings: Wordings, split: Split) -> tuple[str, ...]:
     """Return what evaluation asks: held-out templates, or those of a blind list."""
     if split == "held-out":
-        return (*templates_of(wordings.listed, "held-out"), *templates_of(wordings.people, "held-out"))
+        return (*templates_of(wordings.listed, "held-out"), *templates_of(wordings.written, "held-out"))
+    if split == "plain":
+        return plainest(wordings)
     writer, _, new = split.partition("-")
     return tuple(one for one in wordings.blind[writer] if not new or not known(one, wordings))
+
+
+def plainest(wordings: Wordings) -> tuple[str, ...]:
+    """Return the templates that most people use: they stand first in the list."""
+    return drawn(wordings)[:_PLAINEST]
 
 
 def asks(wordings: Wordings, split: Split) -> bool:
@@ -197,8 +206,9 @@ def phrase(
 ) -> str:
     """Fill a random template of the split and vary how it is typed.
 
-    In training, most of the wordings are put together from parts, where there are any, and words change
-    places with others. What people asked afresh is left as they wrote it.
+    In training, a sixth are the plainest, a third are put together from parts, where there are any, and the
+    others are whole templates; words change places with others. What evaluation asks is left as it was
+    written but for the held-out templates.
 
     Args:
         rng: source of chance.
@@ -208,11 +218,11 @@ def phrase(
     """
     values = {**story_slots(rng), **wordings.slots, **(slots or {})}
     picture = wordings.about in ("grid", "chart")
-    if split == "held-out" or split in BLIND:
+    if split in ("held-out", "plain") or split in BLIND:
         text = filled(rng, rng.choice(evaluated(wordings, split)), values)
     else:
         text = filled(rng, template_of_training(rng, wordings), values)
-    if split in BLIND:
+    if split == "plain" or split in BLIND:
         return text
     if split == "held-out" or rng.random() < 0.8:
         text = text[0].upper() + text[1:]
@@ -221,7 +231,10 @@ def phrase(
 
 def template_of_training(rng: random.Random, wordings: Wordings) -> str:
     """Draw a template, or put one together, and change words in it."""
-    if wordings.parts and rng.random() < 0.4:
+    chance = rng.random()
+    if chance < _PLAIN_SHARE:
+        return rng.choice(plainest(wordings))
+    if wordings.parts and chance < 0.5:
         parts = parts_of(rng, wordings.parts)
     else:
         parts = [rng.choice(drawn(wordings))]

@@ -7,7 +7,7 @@ from magistral_miniature import wordings_bars as bars
 from magistral_miniature import wordings_general as general
 from magistral_miniature import wordings_pictures as pictures
 from magistral_miniature import wordings_talk as talk
-from magistral_miniature.everyday_wordings import everyday, of_people, templates, word_lists
+from magistral_miniature.everyday_wordings import everyday, of_writers, templates, word_lists
 from magistral_miniature.grammars import Grammars
 from magistral_miniature.variation import Subject
 from magistral_miniature.wordings_change import (
@@ -42,7 +42,7 @@ class Wordings:
         listed: templates; every seventh is not drawn in training.
         about: what the question is about, which decides the words that can stand for each other.
         parts: grammars that training draws from besides.
-        people: templates that people wrote; every seventh is not drawn in training.
+        written: templates by writers who had not seen the list; every seventh is not drawn in training.
         blind: templates for the measured table alone, by writer.
         slots: what stands in slots, where a wording brings its own.
     """
@@ -50,7 +50,7 @@ class Wordings:
     listed: tuple[str, ...]
     about: Subject = "talk"
     parts: Grammars = ()
-    people: tuple[str, ...] = field(default=(), repr=False)
+    written: tuple[str, ...] = field(default=(), repr=False)
     blind: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     slots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -93,7 +93,7 @@ QUESTIONS: Mapping[str, Wordings] = {
         listed,
         about,
         parts,
-        people=of_people(kind),
+        written=of_writers(kind),
         blind={writer: templates(f"blind/{writer}", kind) for writer in ("tester", "stranger")},
         slots=_GENERAL_SLOTS if kind == "general" else {},
     )
