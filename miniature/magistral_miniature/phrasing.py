@@ -39,6 +39,7 @@ numbers and pictures; the plainest wordings; the two blind lists, all of them or
 made of them."""
 BLIND: tuple[Split, ...] = ("tester", "tester-new", "stranger", "stranger-new")
 """The splits that ask as the lists in `everyday/blind/` do."""
+_MADE: tuple[Split, ...] = ("train", "familiar")
 HELD_OUT_STEP = 7
 _PLAINEST, _PLAIN_SHARE = 8, 0.16
 
@@ -189,7 +190,7 @@ def plainest(wordings: Wordings) -> tuple[str, ...]:
 
 def asks(wordings: Wordings, split: Split) -> bool:
     """Tell whether there is any wording in this split: not every blind writer wrote all kinds."""
-    return split in ("train", "familiar") or bool(evaluated(wordings, split))
+    return split in _MADE or bool(evaluated(wordings, split))
 
 
 def known(template: str, wordings: Wordings) -> bool:
@@ -218,11 +219,10 @@ def phrase(
     """
     values = {**story_slots(rng), **wordings.slots, **(slots or {})}
     picture = wordings.about in ("grid", "chart")
-    if split in ("held-out", "plain") or split in BLIND:
-        text = filled(rng, rng.choice(evaluated(wordings, split)), values)
-    else:
-        text = filled(rng, template_of_training(rng, wordings), values)
-    if split == "plain" or split in BLIND:
+    made = split in _MADE
+    template = template_of_training(rng, wordings) if made else rng.choice(evaluated(wordings, split))
+    text = filled(rng, template, values)
+    if not made and split != "held-out":
         return text
     if split == "held-out" or rng.random() < 0.8:
         text = text[0].upper() + text[1:]
