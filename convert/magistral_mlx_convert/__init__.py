@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from magistral_mlx_convert.conversion import convert
-    from magistral_mlx_convert.progress import Progress, Stage
+    from magistral_mlx_convert.progress.events import Progress, Stage
     from magistral_mlx_convert.sources.found import found_magistrals
 
 _HOME_OF = {
-    "Progress": "progress",
-    "Stage": "progress",
+    "Progress": "progress.events",
+    "Stage": "progress.events",
     "convert": "conversion",
     "found_magistrals": "sources.found",
 }

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from magistral_mlx.errors import MagistralError
-from magistral_mlx.places import typed_path
-from magistral_mlx_convert.progress import Progress
-from magistral_mlx_convert.publish_command import add_targets, check_targets, publish
-from magistral_mlx_convert.recipe_table import RECIPE_TABLE
+from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_convert.planning.recipe_table import RECIPE_TABLE
+from magistral_mlx_convert.progress.events import Progress
+from magistral_mlx_convert.publish.command import add_targets, check_targets, publish
 
 SUMMARY = "convert a checkpoint to MLX (4 bits by default)"
 
@@ -109,8 +109,8 @@ def _is_made_already(arguments: argparse.Namespace) -> bool:
     """Whether this very command made the target, and was stopped while it published."""
     if arguments.upload is None and arguments.lmstudio is None:
         return False
-    from magistral_mlx_convert.already import is_made_already
-    from magistral_mlx_convert.recipe import choose_recipe
+    from magistral_mlx_convert.planning.recipe import choose_recipe
+    from magistral_mlx_convert.publish.command import is_made_already
 
     recipe = choose_recipe(
         arguments.recipe,
@@ -130,9 +130,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Converts and prints the finished folder; 130 on Ctrl-C, which keeps what is done for the next run."""
     check_targets(arguments)
     # Imported here: `magistral --help` must not load MLX.
-    from magistral_mlx_convert.json_log import JsonLog
-    from magistral_mlx_convert.progress_line import ProgressLine
-    from magistral_mlx_convert.report_files import report_summary
+    from magistral_mlx_convert.progress.json_log import JsonLog
+    from magistral_mlx_convert.progress.line import ProgressLine
+    from magistral_mlx_convert.report.files import report_summary
 
     log = JsonLog(sys.stdout) if arguments.json else None
     with ProgressLine(sys.stderr) as line:

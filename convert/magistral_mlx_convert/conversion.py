@@ -5,25 +5,29 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from magistral_mlx.checkpoint.manifest import sealed
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.manifest import sealed
-from magistral_mlx.places import typed_path
-from magistral_mlx_convert import journal
-from magistral_mlx_convert.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
-from magistral_mlx_convert.comparison.figures import Comparison
-from magistral_mlx_convert.earlier import earlier_work
-from magistral_mlx_convert.fitting import fitted_plan
-from magistral_mlx_convert.journal import Progressed
-from magistral_mlx_convert.kernel import SpoiledWeightsError
-from magistral_mlx_convert.plan import Plan
-from magistral_mlx_convert.preflight import preflight
-from magistral_mlx_convert.progress import Progress, Stage
-from magistral_mlx_convert.recipe import Recipe, choose_recipe
-from magistral_mlx_convert.report import error_report
-from magistral_mlx_convert.report_files import report_files
-from magistral_mlx_convert.shard_file import hash_file
-from magistral_mlx_convert.shard_writer import explain_os_error
-from magistral_mlx_convert.side_files import (
+from magistral_mlx.machine.keep_awake import awake
+from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_convert.planning.choose import treat, unpacked_source
+from magistral_mlx_convert.planning.plan import Plan
+from magistral_mlx_convert.planning.recipe import Recipe, choose_recipe
+from magistral_mlx_convert.progress.events import Progress, Stage
+from magistral_mlx_convert.report.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
+from magistral_mlx_convert.report.errors import error_report
+from magistral_mlx_convert.report.files import report_files
+from magistral_mlx_convert.report.fitting import fitted_plan
+from magistral_mlx_convert.report.metrics import Comparison
+from magistral_mlx_convert.sources.opening import open_source
+from magistral_mlx_convert.sources.source import Source
+from magistral_mlx_convert.writing import journal
+from magistral_mlx_convert.writing.journal import Progressed
+from magistral_mlx_convert.writing.kernel import SpoiledWeightsError
+from magistral_mlx_convert.writing.preflight import preflight
+from magistral_mlx_convert.writing.resume import earlier_work
+from magistral_mlx_convert.writing.shard_file import hash_file
+from magistral_mlx_convert.writing.shard_writer import explain_os_error
+from magistral_mlx_convert.writing.side_files import (
     INDEX_FILE,
     SideFiles,
     converted_config,
@@ -31,12 +35,8 @@ from magistral_mlx_convert.side_files import (
     read_side_files,
     to_json,
 )
-from magistral_mlx_convert.sources.opening import open_source
-from magistral_mlx_convert.sources.source import Source
-from magistral_mlx_convert.stream import stream
-from magistral_mlx_convert.system import awake
-from magistral_mlx_convert.treatment import treat, unpacked_source
-from magistral_mlx_convert.workplace import Workplace, open_workplace
+from magistral_mlx_convert.writing.staging import Workplace, open_workplace
+from magistral_mlx_convert.writing.stream import stream
 
 SAMPLED_ROWS = 64
 """Without `report`, the weight error is measured on every 64th row, which costs about 1 % of the time."""
@@ -308,7 +308,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 def _compared(reopen: Callable[[], Source], folder: Path, progress: Callable[[Progress], None]) -> Comparison:
     """Runs the source beside the new files, before they are published."""
     # Imported here: only a report needs the model.
-    from magistral_mlx_convert.comparison.comparing import compare
+    from magistral_mlx_convert.report.compare import compare
 
     def tell(done: int, total: int) -> None:
         progress(Progress(stage=Stage.COMPARE, tensors_done=done, tensors_total=total))

@@ -5,13 +5,6 @@ Everything here is an optimisation or a promise to the disk; nothing changes a b
 
 import fcntl
 import os
-import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from pathlib import Path
-
-_CAFFEINATE = Path("/usr/bin/caffeinate")
 
 
 def sync(descriptor: int) -> None:
@@ -38,19 +31,5 @@ def will_be_read_once(descriptor: int) -> None:
         return  # a hint, which some file systems do not take
 
 
-@contextmanager
-def awake() -> Generator[None]:
-    """Keeps a Mac from falling asleep for want of a user, for as long as the block runs.
-
-    `caffeinate` watches this process, so that it ends with it even after SIGKILL. The display may sleep.
-    """
-    if sys.platform != "darwin" or not _CAFFEINATE.exists():
-        yield
-        return
-    command = [str(_CAFFEINATE), "-i", "-w", str(os.getpid())]
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing) as watcher:
-        try:
-            yield
-        finally:
-            watcher.terminate()
+SPARE_BYTES = 64 << 20
+"""Free disk needed beyond the output itself: the journal, the file system's own needs."""

@@ -8,6 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from magistral_mlx.api.memory_plan import MemoryPlan, plan
+    from magistral_mlx.api.model import (
+        AnswerStream,
+        AskOptions,
+        AsyncAnswerStream,
+        Conversation,
+        Magistral,
+        load,
+    )
     from magistral_mlx.errors import (
         CacheFileError,
         CheckpointError,
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
         SessionError,
         UsageError,
     )
-    from magistral_mlx.generation.events import (
+    from magistral_mlx.events import (
         AnswerText,
         ContextSegments,
         Ending,
@@ -38,55 +47,46 @@ if TYPE_CHECKING:
         TokenLogprob,
         ToolCall,
     )
-    from magistral_mlx.planning import MemoryPlan, plan
-    from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, UserTurn
-    from magistral_mlx.runtime import (
-        AnswerStream,
-        AskOptions,
-        AsyncAnswerStream,
-        Conversation,
-        Magistral,
-        load,
-    )
+    from magistral_mlx.prompt.turns import AssistantTurn, ToolTurn, UserTurn
 
 _HOME_OF = {
-    "AnswerStream": "runtime",
-    "AnswerText": "generation.events",
-    "AskOptions": "runtime",
-    "AssistantTurn": "prompt.chat",
-    "AsyncAnswerStream": "runtime",
+    "AnswerStream": "api.stream",
+    "AnswerText": "events",
+    "AskOptions": "api.options",
+    "AssistantTurn": "prompt.turns",
+    "AsyncAnswerStream": "api.async_stream",
     "CacheFileError": "errors",
     "CheckpointError": "errors",
     "ContextOverflow": "errors",
-    "ContextSegments": "generation.events",
-    "Conversation": "runtime",
+    "ContextSegments": "events",
+    "Conversation": "api.conversation",
     "ConversionError": "errors",
     "DeviceError": "errors",
     "DeviceLostError": "errors",
-    "Ending": "generation.events",
+    "Ending": "events",
     "EngineError": "errors",
-    "Event": "generation.events",
-    "Finished": "generation.events",
+    "Event": "events",
+    "Finished": "events",
     "ImageError": "errors",
-    "Magistral": "runtime",
+    "Magistral": "api.model",
     "MagistralError": "errors",
     "MemoryLimitError": "errors",
-    "MemoryPlan": "planning",
+    "MemoryPlan": "api.memory_plan",
     "NetworkError": "errors",
-    "Paused": "generation.events",
-    "PrefillProgress": "generation.events",
+    "Paused": "events",
+    "PrefillProgress": "events",
     "PromptError": "errors",
-    "ReasoningText": "generation.events",
-    "Reply": "generation.events",
+    "ReasoningText": "events",
+    "Reply": "events",
     "SessionError": "errors",
-    "Stats": "generation.events",
-    "TokenLogprob": "generation.events",
-    "ToolCall": "generation.events",
-    "ToolTurn": "prompt.chat",
+    "Stats": "events",
+    "TokenLogprob": "events",
+    "ToolCall": "events",
+    "ToolTurn": "prompt.turns",
     "UsageError": "errors",
-    "UserTurn": "prompt.chat",
-    "load": "runtime",
-    "plan": "planning",
+    "UserTurn": "prompt.turns",
+    "load": "api.model",
+    "plan": "api.memory_plan",
 }
 
 __all__ = [

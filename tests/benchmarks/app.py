@@ -42,12 +42,12 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
-from magistral_mlx.generation.events import Ending, Reply, Stats
+from magistral_mlx.events import Ending, Reply, Stats
 from magistral_mlx_tui.app import MagistralApp
-from magistral_mlx_tui.arranging import new_conversation
+from magistral_mlx_tui.conversation.branching import new_conversation
 from magistral_mlx_tui.panes.stream_pane import StreamPane
 from magistral_mlx_tui.settings import Settings
-from magistral_mlx_tui.text.markdown import MarkdownDocument
+from magistral_mlx_tui.text.markdown.document import MarkdownDocument
 from support.fake_engine import ScriptedEngine
 from support.terminal_app import Driven, driven_app
 
@@ -270,7 +270,7 @@ def stall(*, quick: bool) -> None:
 
 _START = """
 import sys, time
-import magistral_mlx_tui.command as command
+import magistral_mlx_tui.cli as command
 prepared = command._engine
 def prepare(arguments):
     from magistral_mlx_tui.app import MagistralApp

@@ -55,7 +55,7 @@ save_model(Path(sys.argv[2]), model, donate_model=True)
 
 # By the process itself: on Linux ru_maxrss begins with what its parent held.
 _TELL_PEAK = """
-from magistral_mlx_convert.pace import peak_memory_bytes
+from magistral_mlx_convert.progress.pace import peak_memory_bytes
 Path(sys.argv[3]).write_text(str(peak_memory_bytes()))
 """
 

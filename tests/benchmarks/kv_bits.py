@@ -22,12 +22,13 @@ import mlx.core as mx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from magistral_mlx.generation.decoding import PromptReader, prefill
+from magistral_mlx.checkpoint.installed import resolve
+from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
+from magistral_mlx.generation.decode.decoding import PromptReader, prefill
 from magistral_mlx.generation.loaded_model import LoadedModel, open_model
-from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
-from magistral_mlx.installed import resolve
 from magistral_mlx.miniature.pictures import draw, random_chart
-from magistral_mlx.prompt.chat import PreparedPrompt, UserTurn, compose, encode
+from magistral_mlx.prompt.chat import compose, encode
+from magistral_mlx.prompt.turns import PreparedPrompt, UserTurn
 
 CHUNK = 64
 

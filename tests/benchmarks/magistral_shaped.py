@@ -25,9 +25,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from magistral_mlx.model_config import parse_config
-from magistral_mlx.parameters import parameter_shapes
-from magistral_mlx_convert.mapping import source_names
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.checkpoint.parameters import parameter_shapes
+from magistral_mlx_convert.sources.mapping import source_names
 from support.tekken import SYSTEM_PROMPT, write_tekken
 
 CONFIG: dict[str, Any] = {

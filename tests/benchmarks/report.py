@@ -22,9 +22,9 @@ from magistral_mlx_convert import convert
 PROGRAM = """
 import sys
 from pathlib import Path
-from magistral_mlx_convert.comparison.calibration import calibration_texts
-from magistral_mlx_convert.comparison.comparing import compare
-from magistral_mlx_convert.pace import peak_memory_bytes
+from magistral_mlx_convert.report.calibration import calibration_texts
+from magistral_mlx_convert.report.compare import compare
+from magistral_mlx_convert.progress.pace import peak_memory_bytes
 from magistral_mlx_convert.sources.opening import open_local
 texts = dict(sorted(calibration_texts().items())[: int(sys.argv[3])])
 source = open_local(Path(sys.argv[1]))

@@ -20,13 +20,13 @@ import mlx.core as mx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from magistral_mlx.generation.decoding import decode
-from magistral_mlx.generation.drafts import NgramDrafter
-from magistral_mlx.generation.prompt_cache import PromptCache
-from magistral_mlx.generation.sampling import Draws, Sampling
-from magistral_mlx.generation.speculation import Pace, decode_ahead
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.generation.cache.prompt_cache import PromptCache
+from magistral_mlx.generation.decode.decoding import decode
+from magistral_mlx.generation.decode.drafts import NgramDrafter
+from magistral_mlx.generation.decode.sampling import Draws, Sampling
+from magistral_mlx.generation.decode.speculation import Pace, decode_ahead
 from magistral_mlx.model.magistral import MagistralModel
-from magistral_mlx.model_config import parse_config
 from support.random_checkpoint import random_weights, tiny_config
 from support.tekken import VOCAB_SIZE
 

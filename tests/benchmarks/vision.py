@@ -22,10 +22,10 @@ from pathlib import Path
 import mlx.core as mx
 from mlx_vlm.models import mistral3
 
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.checkpoint.parameters import VISION_PREFIXES, parameter_shapes
 from magistral_mlx.model.loading import default_dtype
 from magistral_mlx.model.magistral import MagistralModel
-from magistral_mlx.model_config import parse_config
-from magistral_mlx.parameters import VISION_PREFIXES, parameter_shapes
 
 CONFIG = {
     "model_type": "mistral3",

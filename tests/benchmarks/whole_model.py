@@ -28,7 +28,7 @@ from support.hub_server import REPOSITORY, Content, serving
 CONVERT = """
 import sys
 from magistral_mlx.commands.main import main
-from magistral_mlx_convert.pace import peak_memory_bytes
+from magistral_mlx_convert.progress.pace import peak_memory_bytes
 code = main(["convert", sys.argv[1], "--to", sys.argv[2]])
 open(sys.argv[3], "w").write(str(peak_memory_bytes()))
 raise SystemExit(code)

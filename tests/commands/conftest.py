@@ -6,7 +6,7 @@ import os
 import pytest
 
 from magistral_mlx.commands.console import Console
-from magistral_mlx.generation.events import Ending, Reply, Stats
+from magistral_mlx.events import Ending, Reply, Stats
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from PIL import Image
 
 from magistral_mlx.commands import ask
 from magistral_mlx.commands import main as command
-from magistral_mlx.generation.answer_schema import AnswerSchema
-from magistral_mlx.generation.events import AnswerText, Ending, Event, Reply
+from magistral_mlx.events import AnswerText, Ending, Event, Reply
+from magistral_mlx.generation.structured.schema import AnswerSchema
 from support.scripted_model import ScriptedModel
 
 Ask = Callable[..., int]

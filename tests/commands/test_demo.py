@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from magistral_mlx import places
 from magistral_mlx.commands import demo, demo_view
 from magistral_mlx.commands import main as command
 from magistral_mlx.commands.demo_questions import DemoQuestion, draw_questions
-from magistral_mlx.commands.half_blocks import half_blocks
-from magistral_mlx.generation.events import AnswerText, Ending, Event, Reply, Stats
+from magistral_mlx.commands.demo_view import half_blocks
+from magistral_mlx.events import AnswerText, Ending, Event, Reply, Stats
+from magistral_mlx.storage import paths as places
 from support.scripted_model import ScriptedModel, ScriptedStream
 
 _SEED = 11

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from magistral_mlx import places
-from magistral_mlx.commands import checkup
-from magistral_mlx.commands.checkup import PACKAGES, check_up
+from magistral_mlx.commands import doctor
+from magistral_mlx.commands.doctor import PACKAGES, check_up
 from magistral_mlx.commands.main import main
-from magistral_mlx.memory import GIB, Machine
+from magistral_mlx.memory.sizes import Machine
+from magistral_mlx.storage import paths as places
+from magistral_mlx.storage.units import GIB
 from support.random_checkpoint import write_converted
 
 
@@ -17,7 +18,7 @@ def on_a_mac(monkeypatch: pytest.MonkeyPatch, gib: int, *, available: int | None
     machine = Machine(
         total_bytes=gib * GIB, recommended_bytes=gib * GIB * 3 // 4, available_bytes=(available or gib) * GIB
     )
-    monkeypatch.setattr(checkup, "_this_machine", lambda: machine)
+    monkeypatch.setattr(doctor, "_this_machine", lambda: machine)
 
 
 def test_it_prints_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +73,7 @@ def test_installed_models_get_their_verdicts(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_full_disk_and_a_dumb_terminal_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     on_a_mac(monkeypatch, 64)
-    monkeypatch.setattr(checkup, "_disk", lambda folder: (Path("/"), 5 * 10**9))
+    monkeypatch.setattr(doctor, "_disk", lambda folder: (Path("/"), 5 * 10**9))
     advice = check_up({"TERM": "dumb"}).advice
     assert any("63 GB" in line for line in advice)
     assert any("magistral ask" in line for line in advice)
@@ -81,7 +82,7 @@ def test_a_full_disk_and_a_dumb_terminal_are_told(monkeypatch: pytest.MonkeyPatc
 def test_an_mlx_that_does_not_work_is_the_only_news(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkup, "_backend", lambda: ("does not work (no libmlx)", "no libmlx"))
+    monkeypatch.setattr(doctor, "_backend", lambda: ("does not work (no libmlx)", "no libmlx"))
     assert main(["doctor"]) == 1
     text = capsys.readouterr().out
     assert "MLX does not work (no libmlx)" in text

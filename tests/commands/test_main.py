@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from magistral_mlx import places
 from magistral_mlx.commands import main as command
 from magistral_mlx.errors import CheckpointError, UsageError
+from magistral_mlx.storage import paths as places
 
 Install = Callable[..., ModuleType]
 

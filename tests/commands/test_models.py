@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from magistral_mlx import places
 from magistral_mlx.commands import main as command
 from magistral_mlx.errors import CheckpointError, UsageError
+from magistral_mlx.storage import paths as places
 from magistral_mlx_convert import convert
 from support.random_checkpoint import tiny_config, write_converted, write_source
 

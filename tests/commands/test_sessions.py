@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from magistral_mlx.commands.main import main
-from magistral_mlx.generation.events import Ending, Reply
+from magistral_mlx.events import Ending, Reply
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.tree import ROOT
 

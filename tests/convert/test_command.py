@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from magistral_mlx.commands.main import main
-from magistral_mlx_convert import Progress, Stage, conversion, progress_line
-from magistral_mlx_convert.progress_line import ProgressLine, describe
+from magistral_mlx_convert import Progress, Stage, conversion
+from magistral_mlx_convert.progress import line as progress_line
+from magistral_mlx_convert.progress.line import ProgressLine, describe
 from support.random_checkpoint import write_source
 
 

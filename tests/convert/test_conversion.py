@@ -8,9 +8,11 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from magistral_mlx.checkpoint import open_checkpoint
+from magistral_mlx.checkpoint.folder import open_checkpoint
 from magistral_mlx.errors import UsageError
-from magistral_mlx_convert import Progress, Stage, convert, plan, stream
+from magistral_mlx_convert import Progress, Stage, convert
+from magistral_mlx_convert.planning import plan
+from magistral_mlx_convert.writing import stream
 from support.hf_checkpoint import digests, read_folder, read_raw, write_single_file_source
 from support.random_checkpoint import tiny_config, write_source
 from support.tekken import SYSTEM_PROMPT

@@ -10,10 +10,10 @@ import mlx_vlm.utils
 import pytest
 from mlx_vlm.quant_utils import quantize_model
 
-from magistral_mlx.checkpoint import open_checkpoint
+from magistral_mlx.checkpoint.folder import open_checkpoint
 from magistral_mlx.model.loading import load_model
 from magistral_mlx_convert import convert
-from magistral_mlx_convert.recipe import NAMES
+from magistral_mlx_convert.planning.recipe import NAMES
 from support.random_checkpoint import tiny_config, write_source
 
 Weights = dict[str, mx.array]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from magistral_mlx.machine import keep_awake
 from magistral_mlx_convert import system
 
 
@@ -85,17 +86,17 @@ def caffeinate(folder: Path) -> Path:
 def test_a_mac_is_kept_awake_as_long_as_the_work_lasts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    started: list[system.subprocess.Popen[bytes]] = []
-    popen = system.subprocess.Popen
+    started: list[keep_awake.subprocess.Popen[bytes]] = []
+    popen = keep_awake.subprocess.Popen
 
     def start(*arguments: object, **options: object) -> object:
         started.append(popen(*arguments, **options))  # type: ignore[call-overload]  # handed through
         return started[-1]
 
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(system, "_CAFFEINATE", caffeinate(tmp_path))
-    monkeypatch.setattr(system.subprocess, "Popen", start)
-    with pytest.raises(KeyboardInterrupt), system.awake():
+    monkeypatch.setattr(keep_awake, "_CAFFEINATE", caffeinate(tmp_path))
+    monkeypatch.setattr(keep_awake.subprocess, "Popen", start)
+    with pytest.raises(KeyboardInterrupt), keep_awake.awake():
         assert started[0].args == [str(tmp_path / "caffeinate"), "-i", "-w", str(os.getpid())]
         assert started[0].poll() is None
         raise KeyboardInterrupt
@@ -107,6 +108,6 @@ def test_without_the_program_nothing_is_started(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(system, "_CAFFEINATE", tmp_path / "none")
-    with system.awake():
+    monkeypatch.setattr(keep_awake, "_CAFFEINATE", tmp_path / "none")
+    with keep_awake.awake():
         pass

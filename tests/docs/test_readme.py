@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from magistral_mlx import memory_table
+from magistral_mlx.api import memory_plan as memory_table
 from magistral_mlx.commands import main as command
 from magistral_mlx.miniature.pictures import BarChart, draw
 from support.markdown_blocks import Block, blocks_of

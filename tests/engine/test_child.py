@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from engine.conftest import TESTS, scripted_child
-from magistral_mlx import places
 from magistral_mlx.engine.child import PYTHON, ChildEngine
 from magistral_mlx.engine.protocol import (
     Answer,
@@ -25,6 +24,7 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
+from magistral_mlx.storage import paths as places
 from support.engine_face import ask, failure_of, reply_to, start, thought, until
 from support.fake_runtime import MODEL
 

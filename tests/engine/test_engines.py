@@ -18,7 +18,7 @@ from magistral_mlx.engine.protocol import (
     Reasoning,
 )
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import Ending
+from magistral_mlx.events import Ending
 from support.engine_face import answer, ask, failure_of, reply_to, start, thought
 from support.fake_runtime import MODEL
 

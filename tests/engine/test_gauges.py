@@ -3,7 +3,7 @@
 import pytest
 
 from magistral_mlx.engine.gauges import Gauges, Speeds
-from magistral_mlx.generation.events import Stats
+from magistral_mlx.events import Stats
 
 
 class Clock:

@@ -25,8 +25,8 @@ from magistral_mlx.engine.protocol import (
     SavedTurn,
     Start,
 )
-from magistral_mlx.generation.events import Ending
-from magistral_mlx.telemetry import Telemetry
+from magistral_mlx.events import Ending
+from magistral_mlx.machine.telemetry import Telemetry
 from support.engine_face import ask, failure_of, reply_to, start, until
 from support.fake_runtime import MODEL, ScriptedRuntime
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magistral_mlx.engine.mailbox import Mailbox
 from magistral_mlx.engine.protocol import Answer, Message, Prefill, Progress, Reasoning, Stop
+from magistral_mlx.engine.wire import Mailbox
 
 
 def filled(*messages: Message, turn: int = 1) -> Mailbox:

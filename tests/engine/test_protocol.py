@@ -40,8 +40,8 @@ from magistral_mlx.engine.protocol import (
     from_json,
 )
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import Ending, Reply, Stats, ToolCall
-from magistral_mlx.telemetry import Telemetry
+from magistral_mlx.events import Ending, Reply, Stats, ToolCall
+from magistral_mlx.machine.telemetry import Telemetry
 
 MESSAGES = (
     *(Start, Ask, Continue, AnswerNow, Pause, Resume, Stop),

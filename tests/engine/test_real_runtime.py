@@ -21,7 +21,7 @@ from magistral_mlx.engine.protocol import (
     Reasoning,
     SavedTurn,
 )
-from magistral_mlx.generation.events import Ending
+from magistral_mlx.events import Ending
 from magistral_mlx_convert import convert
 from support.engine_face import answer, reply_to, start, thought
 from support.scripted import END_THINK, EOS, THINK, counting, write_scripted_checkpoint

@@ -19,7 +19,7 @@ from magistral_mlx.engine.protocol import (
     SavedTurn,
 )
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import Ending
+from magistral_mlx.events import Ending
 from support.fake_engine import MODEL, Die, Pause, ScriptedEngine, Stall, done
 
 

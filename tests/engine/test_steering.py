@@ -17,7 +17,7 @@ from magistral_mlx.engine.protocol import (
     SavedTurn,
 )
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import ContextSegments, Ending
+from magistral_mlx.events import ContextSegments, Ending
 from support.engine_face import answer, failure_of, reply_to, start, thought
 
 

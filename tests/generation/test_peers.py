@@ -12,7 +12,8 @@ from mlx_vlm.generate.ar import generate_step as mlx_vlm_steps
 from PIL import Image
 
 import magistral_mlx as mm
-from magistral_mlx.prompt.chat import UserTurn, compose, encode
+from magistral_mlx.prompt.chat import compose, encode
+from magistral_mlx.prompt.turns import UserTurn
 from magistral_mlx_convert import convert
 from support.random_checkpoint import tiny_config, write_source
 

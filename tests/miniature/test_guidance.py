@@ -2,11 +2,11 @@
 
 import random
 
-from magistral_miniature import charts, grids
-from magistral_miniature.arithmetic import arithmetic
-from magistral_miniature.copying import copies
-from magistral_miniature.looking import marks
-from magistral_miniature.words import NUMBERS
+from magistral_miniature.tasks import charts, grids
+from magistral_miniature.tasks.arithmetic import arithmetic
+from magistral_miniature.tasks.copying import copies
+from magistral_miniature.tasks.looking import marks
+from magistral_miniature.wordings.words import NUMBERS
 from magistral_mlx.miniature.pictures import random_chart, random_grid
 
 

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from magistral_miniature import charts, grids, talk
-from magistral_miniature.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
-from magistral_miniature.cases import BLIND_TASKS, case
-from magistral_miniature.conversations import (
+from magistral_miniature.tasks import charts, grids, talk
+from magistral_miniature.tasks.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
+from magistral_miniature.tasks.cases import BLIND_TASKS, case
+from magistral_miniature.tasks.conversations import (
     OUT_OF_ROOM,
     Control,
     Conversation,
@@ -18,9 +18,13 @@ from magistral_miniature.conversations import (
     converse,
     render,
 )
-from magistral_miniature.fillers import among_other_words
-from magistral_miniature.grammars import parts_of, patterns
-from magistral_miniature.phrasing import (
+from magistral_miniature.tasks.turns import NEEDS_THINKING, Turn
+from magistral_miniature.wordings.fillers import among_other_words
+from magistral_miniature.wordings.grammars import parts_of, patterns
+from magistral_miniature.wordings.lists.bars import SHORTEST, TALLEST, VALUE
+from magistral_miniature.wordings.lists.numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
+from magistral_miniature.wordings.lists.pictures import CELL, COUNT, DESCRIBE
+from magistral_miniature.wordings.phrasing import (
     HELD_OUT_STEP,
     Split,
     drawn,
@@ -30,13 +34,9 @@ from magistral_miniature.phrasing import (
     template_of_training,
     templates_of,
 )
-from magistral_miniature.questions import QUESTIONS
-from magistral_miniature.story_words import story_slots
-from magistral_miniature.turns import NEEDS_THINKING, Turn
-from magistral_miniature.variation import makes, plain, with_other_words
-from magistral_miniature.wordings_bars import SHORTEST, TALLEST, VALUE
-from magistral_miniature.wordings_numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
-from magistral_miniature.wordings_pictures import CELL, COUNT, DESCRIBE
+from magistral_miniature.wordings.questions import QUESTIONS
+from magistral_miniature.wordings.story_words import story_slots
+from magistral_miniature.wordings.variation import makes, plain, with_other_words
 from magistral_mlx.miniature.pictures import BarChart, Cell, Grid, random_chart, random_grid
 
 RED_CIRCLE, BLUE_STAR = Cell("red", "circle"), Cell("blue", "star")

@@ -6,7 +6,7 @@ import mlx.core as mx
 import pytest
 from mlx_lm.models import base
 
-from magistral_mlx.checkpoint import open_checkpoint
+from magistral_mlx.checkpoint.folder import open_checkpoint
 from magistral_mlx.errors import UsageError
 from magistral_mlx.model.kv_cache import (
     UNPACK_FROM,

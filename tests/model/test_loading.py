@@ -8,7 +8,7 @@ import mlx.nn as nn
 import pytest
 from mlx.utils import tree_flatten
 
-from magistral_mlx.checkpoint import open_checkpoint
+from magistral_mlx.checkpoint.folder import open_checkpoint
 from magistral_mlx.errors import CheckpointError, MemoryLimitError
 from magistral_mlx.model import loading
 from magistral_mlx.model.loading import load_model

@@ -6,11 +6,11 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.checkpoint.parameters import parameter_shapes
 from magistral_mlx.errors import PromptError
 from magistral_mlx.model.kv_cache import KVCache
 from magistral_mlx.model.magistral import MagistralModel
-from magistral_mlx.model_config import parse_config
-from magistral_mlx.parameters import parameter_shapes
 from support.random_checkpoint import random_weights, tiny_config
 
 IDS = [1, 3, 200, 300, 400, 500, 600, 700, 4]

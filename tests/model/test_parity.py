@@ -6,7 +6,7 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
-from magistral_mlx.checkpoint import open_checkpoint
+from magistral_mlx.checkpoint.folder import open_checkpoint
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx_convert import convert

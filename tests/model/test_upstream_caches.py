@@ -14,8 +14,8 @@ from mlx_lm.models import llama
 from mlx_lm.models.cache import BatchKVCache, KVCache, QuantizedKVCache
 from mlx_lm.sample_utils import apply_top_p
 
+from magistral_mlx.checkpoint.config import parse_config
 from magistral_mlx.model.decoder import build_decoder
-from magistral_mlx.model_config import parse_config
 from support.random_checkpoint import tiny_config
 
 BATCHES = "model/batch_cache.py (ask_many) relies on it"

@@ -15,8 +15,8 @@ from mlx_vlm.models import mistral3
 from mlx_vlm.models.pixtral import vision as pixtral
 from mlx_vlm.models.pixtral.config import VisionConfig
 
-from magistral_mlx.model_config import parse_config
-from magistral_mlx.parameters import parameter_shapes
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.checkpoint.parameters import parameter_shapes
 from support.random_checkpoint import tiny_config
 
 

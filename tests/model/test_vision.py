@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_vlm.models import mistral3
 
+from magistral_mlx.checkpoint.config import parse_config
 from magistral_mlx.errors import ImageError
 from magistral_mlx.model import vision
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.model.vision import PatchMerger, encode_patches
-from magistral_mlx.model_config import parse_config
 from support.random_checkpoint import random_weights, tiny_config
 
 

@@ -17,9 +17,10 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 from PIL import Image
 
 from magistral_mlx.errors import ImageError, PromptError
-from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, Turn, UserTurn, compose, encode
+from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
 from magistral_mlx.prompt.tokenizer import Tokenizer
+from magistral_mlx.prompt.turns import AssistantTurn, ToolTurn, Turn, UserTurn
 
 QUESTION = UserTurn("Why?")
 SYSTEM = "Think before you answer.[THINK]Your draft goes here.[/THINK]Here, give the answer."

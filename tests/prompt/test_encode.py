@@ -17,9 +17,10 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 from PIL import Image
 
 from magistral_mlx.errors import ImageError, NetworkError, PromptError
-from magistral_mlx.prompt.chat import PreparedPrompt, encode
+from magistral_mlx.prompt.chat import encode
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.tokenizer import Tokenizer
+from magistral_mlx.prompt.turns import PreparedPrompt
 from support.tekken import CONTROL_TOKENS, write_tekken
 
 PICTURE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (40, 90, 3), np.uint8))

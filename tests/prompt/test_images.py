@@ -13,9 +13,10 @@ from mistral_common.tokens.tokenizers.image import ImageConfig, ImageEncoder, Sp
 from PIL import Image
 
 from magistral_mlx.errors import ImageError
-from magistral_mlx.prompt.chat import UserTurn, compose, encode
+from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.images import ImageGeometry, PreparedImage, image_grid
 from magistral_mlx.prompt.tokenizer import Tokenizer
+from magistral_mlx.prompt.turns import UserTurn
 
 SIDES = st.one_of(
     st.integers(1, 3000), st.integers(1, 100_000), st.sampled_from([28, 1540, 1541, 3080, 20_000])

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magistral_mlx.errors import SessionError, UsageError
-from magistral_mlx.generation.events import Ending, Stats
-from magistral_mlx.places import pictures_directory
+from magistral_mlx.events import Ending, Stats
+from magistral_mlx.sessions.export.as_html import render_markdown
 from magistral_mlx.sessions.export.formats import Format, export, free_name, write_export
-from magistral_mlx.sessions.export.rendering import render_markdown
 from magistral_mlx.sessions.records import Asked, Began, Ended, KeptPicture, Piece, Record, Titled
 from magistral_mlx.sessions.tree import Tree
+from magistral_mlx.storage.paths import pictures_directory
 
 _PNG = "a" * 64 + ".png"
 _HOSTILE = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magistral_mlx.errors import SessionError
-from magistral_mlx.generation.events import Ending, Reply, Stats
+from magistral_mlx.events import Ending, Reply, Stats
 from magistral_mlx.sessions.journal import Journal, read_records
 from magistral_mlx.sessions.records import (
     Asked,

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magistral_mlx.errors import SessionError
-from magistral_mlx.generation.events import Ending, Reply
-from magistral_mlx.sessions.drafts import Draft, load_draft, save_draft, take_orphan
-from magistral_mlx.sessions.forgetting import TRASH_DAYS
+from magistral_mlx.events import Ending, Reply
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.records import Asked, Ended, Piece
+from magistral_mlx.sessions.retention import TRASH_DAYS
 from magistral_mlx.sessions.search import find_words
 from magistral_mlx.sessions.tree import ROOT, Tree
+from magistral_mlx.sessions.unsent import Draft, load_draft, save_draft, take_orphan
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_the_draft_of_a_conversation_that_never_began_is_taken_over_once(library
 
 def test_the_draft_of_a_running_program_is_left_to_it(library: Library) -> None:
     source = (
-        "import sys\nfrom pathlib import Path\nfrom magistral_mlx.sessions.drafts import *\n"
+        "import sys\nfrom pathlib import Path\nfrom magistral_mlx.sessions.unsent import *\n"
         "save_draft(Path(sys.argv[1]), Draft('mine'))\nprint('ready', flush=True)\nsys.stdin.read()"
     )
     with subprocess.Popen(

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from magistral_mlx_tui.controller import Controller, Phase
-from magistral_mlx_tui.turns import Question
+from magistral_mlx_tui.conversation.controller import Controller, Phase
+from magistral_mlx_tui.conversation.turns import Question
 from support.fake_engine import LOADING, ScriptedEngine, Step
 
 

@@ -10,7 +10,7 @@ import mlx.core as mx
 import pytest
 
 import magistral_mlx as mm
-from magistral_mlx.generation.sampling import Draws, Sampling
+from magistral_mlx.generation.decode.sampling import Draws, Sampling
 from support.scripted import EOS, Script
 
 

@@ -35,7 +35,7 @@ from magistral_mlx.engine.protocol import (
     SavedTurn,
 )
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import Ending, Reply, Stats
+from magistral_mlx.events import Ending, Reply, Stats
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from magistral_mlx.engine.port import EventStream, Report
+from magistral_mlx.engine.adapter import EventStream, Report
 from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading, SavedTurn
 from magistral_mlx.errors import CheckpointError, PromptError, UsageError
-from magistral_mlx.faults import recognise
-from magistral_mlx.generation.events import (
+from magistral_mlx.events import (
     AnswerText,
     ContextSegments,
     Ending,
@@ -44,7 +43,8 @@ from magistral_mlx.generation.events import (
     Reply,
     Stats,
 )
-from magistral_mlx.generation.steering import Steering
+from magistral_mlx.generation.reply.steering import Steering
+from magistral_mlx.machine.faults import recognise
 
 MODEL = EngineModel(
     name="scripted",

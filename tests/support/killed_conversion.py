@@ -17,19 +17,22 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from magistral_mlx_convert import conversion, journal, plan, shard_file, shard_writer, stream, workplace
-from magistral_mlx_convert.comparison import calibration
-from magistral_mlx_convert.comparison.streamed_model import StreamedModel
-from magistral_mlx_convert.sources.growing_file import GrowingFile
+from magistral_mlx_convert import conversion
+from magistral_mlx_convert.planning import plan
+from magistral_mlx_convert.report import calibration
+from magistral_mlx_convert.report.streamed_model import StreamedModel
+from magistral_mlx_convert.sources.hub.growing_file import GrowingFile
+from magistral_mlx_convert.writing import journal, shard_file, shard_writer, stream
+from magistral_mlx_convert.writing import staging as workplace
 
 _PATIENCE = 240.0
 
 # Not this module: the server knows only what is installed.
 _IMPORTED_ONCE = [
     "magistral_mlx_convert.conversion",
-    "magistral_mlx_convert.comparison.comparing",
-    "magistral_mlx_convert.sources.hub",
-    "magistral_mlx.telemetry",
+    "magistral_mlx_convert.report.compare",
+    "magistral_mlx_convert.sources.hub.open",
+    "magistral_mlx.machine.telemetry",
 ]
 
 

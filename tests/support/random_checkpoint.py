@@ -17,8 +17,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from magistral_mlx.model_config import parse_config
-from magistral_mlx.parameters import VISION_PREFIXES, parameter_shapes
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.checkpoint.parameters import VISION_PREFIXES, parameter_shapes
 from support.tekken import SYSTEM_PROMPT, VOCAB_SIZE, write_tekken
 
 CONFIG: Mapping[str, Any] = {

@@ -8,8 +8,8 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import DirectoryTree, Input, OptionList, Static
 
-from magistral_mlx_tui.conversion_job import JobState
-from magistral_mlx_tui.model_choices import ModelChoice
+from magistral_mlx_tui.models.choices import ModelChoice
+from magistral_mlx_tui.models.conversion_job import JobState
 from magistral_mlx_tui.panes.find_bar import FindBar
 from magistral_mlx_tui.screens import models
 from magistral_mlx_tui.screens.attached import AttachedScreen

@@ -15,12 +15,12 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
-from magistral_mlx.generation.events import ContextSegments, Ending, Reply, Stats
+from magistral_mlx.events import ContextSegments, Ending, Reply, Stats
+from magistral_mlx.machine.telemetry import MemoryPressure, Telemetry, ThermalState
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.session import Session
 from magistral_mlx.sessions.tree import ROOT
-from magistral_mlx.telemetry import MemoryPressure, Telemetry, ThermalState
 from support.fake_engine import MODEL, Pause, ScriptedEngine, Stall, Step
 from support.terminal_app import GatedEngine
 

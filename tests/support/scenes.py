@@ -26,7 +26,7 @@ from support.photograph import photograph, write_bitmap
 from support.terminal_app import Driven, driven_app
 
 SIZES = ((160, 50), (100, 30), (60, 24))
-FOLDER = Path(__file__).parents[1] / "tui/pictures"
+FOLDER = Path(__file__).parents[1] / "tui/snapshots"
 DOCS = Path(__file__).parents[2] / "docs/images"
 IN_DOCS = {
     "app.svg": "answering-160x50-dark.svg",

@@ -29,8 +29,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from magistral_mlx.model_config import parse_config
-from magistral_mlx.parameters import parameter_shapes
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.checkpoint.parameters import parameter_shapes
 from support.random_checkpoint import random_weights, tiny_config, write_source
 from support.tekken import SPECIAL_COUNT, TEXT_COUNT, tekken_document
 

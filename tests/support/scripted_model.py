@@ -3,15 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from magistral_mlx.generation.events import (
-    AnswerText,
-    Ending,
-    Event,
-    Finished,
-    PrefillProgress,
-    ReasoningText,
-    Reply,
-)
+from magistral_mlx.events import AnswerText, Ending, Event, Finished, PrefillProgress, ReasoningText, Reply
 
 
 @dataclass

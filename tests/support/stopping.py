@@ -9,7 +9,8 @@ from threading import get_ident
 import pytest
 
 from magistral_mlx.errors import ConversionError
-from magistral_mlx_convert import Progress, journal
+from magistral_mlx_convert import Progress
+from magistral_mlx_convert.writing import journal
 
 
 @contextmanager

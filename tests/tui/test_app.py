@@ -19,8 +19,8 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
-from magistral_mlx.generation.events import Ending
-from magistral_mlx.telemetry import Telemetry
+from magistral_mlx.events import Ending
+from magistral_mlx.machine.telemetry import Telemetry
 from magistral_mlx_tui.screens.help import HelpScreen
 from magistral_mlx_tui.screens.models import ModelsScreen
 from magistral_mlx_tui.screens.picture_path import PathSuggester, PicturePathScreen

@@ -2,9 +2,9 @@
 
 import pytest
 
-from magistral_mlx_tui.commands import COMMANDS, bindings, no_such_command, parse_slash
-from magistral_mlx_tui.frame_clock import LONGEST, SHORTEST, FrameClock
+from magistral_mlx_tui.command_table import COMMANDS, bindings, no_such_command, parse_slash
 from magistral_mlx_tui.screens.chat import ChatScreen
+from magistral_mlx_tui.terminal.frame_clock import LONGEST, SHORTEST, FrameClock
 
 
 def test_every_command_can_be_done_and_no_key_is_taken_twice() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from textual.widgets import Input, Select
 
 from magistral_mlx.engine.protocol import Answer
-from magistral_mlx_tui.commands import COMMANDS
+from magistral_mlx_tui.command_table import COMMANDS
 from magistral_mlx_tui.panes.pane_pair import Fold
 from magistral_mlx_tui.screens.settings import SettingsScreen
 from magistral_mlx_tui.settings import (

@@ -26,7 +26,7 @@ _HEAVY = (
 
 _IMPORTS = """
 import sys
-import magistral_mlx_tui.command
+import magistral_mlx_tui.cli
 light = {name for name in sys.modules}
 assert not any(name.startswith("textual") for name in light), "the command itself must be cheap"
 import magistral_mlx.engine.child

@@ -11,15 +11,15 @@ from textual.types import CSSPathType
 
 from magistral_mlx.engine.protocol import Engine
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx_tui.commands import COMMANDS
-from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.conversion_job import ConversionJob
-from magistral_mlx_tui.last_words import last_words
+from magistral_mlx_tui.attachments.thumbnail import PictureMode
+from magistral_mlx_tui.command_table import COMMANDS
+from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.models.conversion_job import ConversionJob
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.settings import Settings, question_options, save_settings
-from magistral_mlx_tui.tenure import EVERY_SECONDS, Tenure
+from magistral_mlx_tui.terminal.garbage import EVERY_SECONDS, Tenure
+from magistral_mlx_tui.terminal.signals import last_words
 from magistral_mlx_tui.themes import DARK, DEFAULTS, LIGHT, THEMES
-from magistral_mlx_tui.thumbnail import PictureMode
 
 # Classes that the stylesheets go by, and from how many columns and rows on a screen has them.
 _BY_WIDTH = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
@@ -117,7 +117,7 @@ class MagistralApp(App[None]):
 
     def action_models(self) -> None:
         """Choose a model, or convert one."""
-        from magistral_mlx_tui.model_choices import machine_of
+        from magistral_mlx_tui.models.choices import machine_of
         from magistral_mlx_tui.screens.models import ModelsScreen
 
         def switch(model: str | None) -> None:

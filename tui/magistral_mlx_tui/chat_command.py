@@ -1,6 +1,6 @@
 """`magistral chat`: the same as `magistral` alone, under a name that says what it is for."""
 
-from magistral_mlx_tui.command import configure as configure
-from magistral_mlx_tui.command import run as run
+from magistral_mlx_tui.cli import configure as configure
+from magistral_mlx_tui.cli import run as run
 
 SUMMARY = "talk with the model in the app; --plain: line by line, for screen readers and pipes"

@@ -14,12 +14,12 @@ from typing import Any, cast
 
 import tomli_w
 
-from magistral_mlx.places import data_directory
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.commands import COMMANDS
+from magistral_mlx.storage.paths import data_directory
+from magistral_mlx_tui.attachments.thumbnail import PictureMode
+from magistral_mlx_tui.command_table import COMMANDS
 from magistral_mlx_tui.themes import THEMES
-from magistral_mlx_tui.thumbnail import PictureMode
 
 _PLAIN_KEYS = frozenset(("ctrl+i", "ctrl+m", "ctrl+h", "ctrl+left_square_bracket", "ctrl+["))
 """Terminals send Tab, Enter, Backspace and Escape for these."""

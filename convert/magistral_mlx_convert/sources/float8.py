@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.safetensors_header import ITEM_BYTES
 from magistral_mlx_convert.sources.safetensors_files import WeightFiles
 from magistral_mlx_convert.sources.source import SourceTensor
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.places import typed_path
+from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_convert.sources.source import Provenance
 
 _OLD_LM_STUDIO = Path(".cache") / "lm-studio"
@@ -108,7 +108,7 @@ def _in_hub_cache(name: str) -> list[FoundModel]:
 def _hub_models() -> list[FoundModel]:
     """The newest snapshot of every model in the hub's cache."""
     # Imported here: most conversions need no hub library.
-    from magistral_mlx_convert.sources import hub_client
+    from magistral_mlx_convert.sources.hub import client as hub_client
 
     found: list[FoundModel] = []
     for repository in sorted(hub_client.cache_path().glob("models--*--*")):

@@ -9,15 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from magistral_mlx.checkpoint.config import ModelConfig, parse_config
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.model_config import ModelConfig, parse_config
-from magistral_mlx_convert.sources.arrivals import Arriving
 from magistral_mlx_convert.sources.float8 import DEFAULT_BLOCK, ScaledTensors
-from magistral_mlx_convert.sources.provenance import provenance_of
+from magistral_mlx_convert.sources.hub.arrivals import Arriving
 from magistral_mlx_convert.sources.renaming import renamed
 from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, WeightFiles, indexed_files
-from magistral_mlx_convert.sources.small_files import if_present, read_json
-from magistral_mlx_convert.sources.source import Provenance, SourceTensor
+from magistral_mlx_convert.sources.source import (
+    Provenance,
+    SourceTensor,
+    if_present,
+    provenance_of,
+    read_json,
+)
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
-from magistral_mlx_convert.progress import Progress, Stage
+from magistral_mlx_convert.progress.events import Progress, Stage
 from magistral_mlx_convert.sources import huggingface, kaggle_client, native
 from magistral_mlx_convert.sources.source import Provenance
 

@@ -12,26 +12,31 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from magistral_mlx.checkpoint.config import Quantization, parse_config
+from magistral_mlx.checkpoint.parameters import VISION_PREFIXES, packed_shapes, parameter_shapes
+from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.model_config import Quantization, parse_config
-from magistral_mlx.parameters import VISION_PREFIXES, packed_shapes, parameter_shapes
-from magistral_mlx.safetensors_header import ITEM_BYTES
-from magistral_mlx_convert.mapping import source_names
-from magistral_mlx_convert.sources.arrivals import Arriving
-from magistral_mlx_convert.sources.float8 import floats_of
+from magistral_mlx_convert.sources.float8 import E4M3, floats_of
+from magistral_mlx_convert.sources.gguf.tekken_rebuild import tekken_of_tokenizer_json
+from magistral_mlx_convert.sources.hub.arrivals import Arriving
 from magistral_mlx_convert.sources.huggingface import (
     INDEX_FILE,
     TEXT_ONLY_NOTE,
     weight_files,
     with_text_config,
 )
-from magistral_mlx_convert.sources.mlx_packing import scales_of, unpacked
-from magistral_mlx_convert.sources.provenance import provenance_of
+from magistral_mlx_convert.sources.mapping import source_names
 from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, WeightFiles
-from magistral_mlx_convert.sources.small_files import if_present, read_json
-from magistral_mlx_convert.sources.source import MadeFile, Provenance, SourceTensor
-from magistral_mlx_convert.sources.tekken_rebuild import tekken_of_tokenizer_json
+from magistral_mlx_convert.sources.source import (
+    MadeFile,
+    Provenance,
+    SourceTensor,
+    if_present,
+    provenance_of,
+    read_json,
+)
 
 _AGAIN = "Download or convert it again."
 _FLOATS = ("BF16", "F16", "F32")
@@ -211,3 +216,51 @@ def _completed(
         return config, ()
     del config["vision_config"]
     return config, ("The conversion left the vision tower out: it will not see pictures",)
+
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+_HALF = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+E2M1: Floats = np.concatenate([_HALF, -_HALF])
+"""Code -> value of the 4-bit float."""
+
+
+def unpacked(codes: Bytes, scales: Floats, biases: Floats | None, packing: Quantization) -> Floats:
+    """Rows as they are multiplied with.
+
+    Args:
+        codes: [rows, bytes] as they are stored.
+        scales: [rows, groups].
+        biases: [rows, groups]; of affine packings alone.
+        packing: how they are packed.
+    """
+    rows, columns = codes.shape[0], codes.shape[1] * 8 // packing.bits
+    values = _codes(codes, packing.bits, columns)
+    if packing.mode == "affine":
+        weights = values.astype(np.float32)
+    else:
+        weights = E4M3[values] if packing.mode == "mxfp8" else E2M1[values]
+    groups = weights.reshape(rows, -1, packing.group_size)
+    groups *= scales[:, :, None]
+    if biases is not None:
+        groups += biases[:, :, None]
+    return weights
+
+
+def scales_of(stored: Bytes, packing: Quantization) -> Floats:
+    """The scales of a packing other than affine, whose scales are one byte each."""
+    if packing.mode == "nvfp4":
+        return E4M3[stored]
+    return np.exp2(stored.astype(np.float32) - 127)
+
+
+def _codes(codes: Bytes, bits: int, columns: int) -> Bytes:
+    if bits == 8:
+        return codes
+    if bits in (2, 4):
+        shifts = np.arange(0, 8, bits, dtype=np.uint8)
+        mask = np.uint8((1 << bits) - 1)
+        return ((codes[:, :, None] >> shifts) & mask).reshape(codes.shape[0], columns)
+    single = np.unpackbits(codes, axis=1, bitorder="little").reshape(codes.shape[0], columns, bits)
+    return np.packbits(single, axis=2, bitorder="little").reshape(codes.shape[0], columns)

@@ -11,17 +11,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from magistral_mlx.checkpoint.config import parse_config
+from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.model_config import parse_config
-from magistral_mlx.safetensors_header import ITEM_BYTES
-from magistral_mlx_convert.sources.arrivals import Arriving
 from magistral_mlx_convert.sources.float8 import ScaledTensors
-from magistral_mlx_convert.sources.provenance import provenance_of
-from magistral_mlx_convert.sources.renaming import Rules, renamed, spelled
-from magistral_mlx_convert.sources.rotary import read_permuted, rotary_head_dim
+from magistral_mlx_convert.sources.hub.arrivals import Arriving
+from magistral_mlx_convert.sources.renaming import Rules, read_permuted, renamed, rotary_head_dim, spelled
 from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, WeightFiles, indexed_files
-from magistral_mlx_convert.sources.small_files import if_present, read_json
-from magistral_mlx_convert.sources.source import Provenance, SourceTensor
+from magistral_mlx_convert.sources.source import (
+    Provenance,
+    SourceTensor,
+    if_present,
+    provenance_of,
+    read_json,
+)
 
 SINGLE_FILE = "consolidated.safetensors"
 INDEX_FILE = "consolidated.safetensors.index.json"

@@ -5,17 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from magistral_mlx.errors import ConversionError, UsageError
-from magistral_mlx.places import typed_path
-from magistral_mlx_convert.progress import Progress, Stage
-from magistral_mlx_convert.sources import huggingface, kaggle, native
+from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_convert.progress.events import Progress, Stage
+from magistral_mlx_convert.sources import kaggle
 from magistral_mlx_convert.sources.found import find_model
-from magistral_mlx_convert.sources.gguf import GGUFSource
-from magistral_mlx_convert.sources.huggingface import HuggingFaceFolder
-from magistral_mlx_convert.sources.mlx_folder import MlxFolder, is_mlx_conversion
-from magistral_mlx_convert.sources.native import NativeFolder
-from magistral_mlx_convert.sources.safetensors_files import SafetensorsFiles, WeightFiles, indexed_files
-from magistral_mlx_convert.sources.small_files import read_json
-from magistral_mlx_convert.sources.source import Provenance, Source
+from magistral_mlx_convert.sources.local import open_local
+from magistral_mlx_convert.sources.source import Source
 
 _NAME = re.compile(r"(?P<owner>[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*(?P<type>:[\w.-]+)?")
 
@@ -62,7 +57,7 @@ def open_source(
         return open_local(model.folder, provenance=model.provenance)
     if isinstance(source, str) and named and named["owner"]:
         # Imported here: a local conversion needs no hub library.
-        from magistral_mlx_convert.sources.hub import open_hub
+        from magistral_mlx_convert.sources.hub.open import open_hub
 
         return open_hub(
             source, revision=revision, scratch=scratch, keep_source=keep_source, progress=progress
@@ -73,55 +68,3 @@ def open_source(
         else f"{source} does not exist",
         "Give a folder, or a hub id such as mistralai/Magistral-Small-2509.",
     )
-
-
-def open_local(path: Path, *, provenance: Provenance | None = None) -> Source:
-    """Opens a folder or a GGUF file, in whatever format it has; of several, that of Hugging Face.
-
-    Raises:
-        ConversionError: no format that is read; or it can't be converted.
-        CheckpointError: a file is damaged.
-    """
-    if path.is_file():
-        if path.suffix != ".gguf":
-            raise ConversionError(f"{path} is not a folder and no .gguf file", huggingface.WANTED)
-        return GGUFSource(path, provenance=provenance)
-    if _is_native(path):
-        return NativeFolder(path, provenance=provenance)
-    if not _has_shards(path) and any(path.glob("*.gguf")):
-        return GGUFSource(path, provenance=provenance)
-    return open_safetensors(path, provenance=provenance)
-
-
-def open_safetensors(
-    folder: Path, *, provenance: Provenance | None = None, files: WeightFiles | None = None
-) -> Source:
-    """Opens a folder with config.json, as Hugging Face's or MLX's, whichever wrote it.
-
-    Args:
-        folder: the checkpoint, or its small files.
-        provenance: what to record; read from the folder's path when it is not given.
-        files: the weight files, where they do not lie in `folder`.
-
-    Raises:
-        ConversionError: the folder is not such a checkpoint.
-        CheckpointError: a file is damaged.
-    """
-    if not folder.is_dir():
-        raise ConversionError(f"{folder} is not a folder", huggingface.WANTED)
-    config = read_json(folder / "config.json", remedy=huggingface.WANTED)
-    found = files or SafetensorsFiles(folder, huggingface.weight_files(folder), index=huggingface.INDEX_FILE)
-    if is_mlx_conversion(config, found.tensors):
-        return MlxFolder(folder, provenance=provenance, files=found)
-    return HuggingFaceFolder(folder, provenance=provenance, files=found)
-
-
-def _is_native(folder: Path) -> bool:
-    held = any((folder / name).is_file() for name in (native.SINGLE_FILE, native.INDEX_FILE))
-    return held and not _has_shards(folder)
-
-
-def _has_shards(folder: Path) -> bool:
-    # "*.json" of the official repository brings the index without its shards.
-    shards = indexed_files(folder, single=huggingface.SINGLE_FILE, index=huggingface.INDEX_FILE) or ()
-    return any((folder / file).is_file() for file in shards)

@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
+from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES, SafetensorsHeader, read_header
 from magistral_mlx.errors import CheckpointError, ConversionError
-from magistral_mlx.safetensors_header import ITEM_BYTES, SafetensorsHeader, read_header
-from magistral_mlx_convert.sources.arrivals import Arrivals, Arriving, Fetched, Need, peak_bytes
-from magistral_mlx_convert.sources.checksums import keeps_to, known_checksum
-from magistral_mlx_convert.sources.small_files import read_json
-from magistral_mlx_convert.sources.source import SourceTensor
+from magistral_mlx_convert.sources.hub.arrivals import Arrivals, Arriving, Fetched, Need, peak_bytes
+from magistral_mlx_convert.sources.hub.checksums import keeps_to, known_checksum
+from magistral_mlx_convert.sources.source import SourceTensor, read_json
 from magistral_mlx_convert.system import will_be_read_once
 
 _AGAIN = "Download the checkpoint again."

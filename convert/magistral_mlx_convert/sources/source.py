@@ -1,9 +1,13 @@
 """What the conversion needs from a source, whatever its format: the port that every kind of source fills."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
+
+from magistral_mlx.errors import CheckpointError, ConversionError
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,40 @@ class Source(Protocol):
     def close(self) -> None:
         """Closes the files. The source is not used after it."""
         ...
+
+
+def read_json(path: Path, *, remedy: str) -> Mapping[str, object]:
+    """The JSON object in `path`.
+
+    Raises:
+        ConversionError: the file is missing or can't be read.
+        CheckpointError: it does not hold a JSON object.
+    """
+    try:
+        raw: object = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ConversionError(f"{path} is missing", remedy) from error
+    except OSError as error:
+        raise ConversionError(f"{path} can't be read: {error.strerror}", "Check its permissions.") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}", remedy) from error
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{path} is not a JSON object", remedy)
+    return cast(dict[str, object], raw)
+
+
+def if_present(path: Path) -> Path | None:
+    """`path` where it is a file."""
+    return path if path.is_file() else None
+
+
+# <cache>/models--owner--name/snapshots/<commit>: the layout of the hub's cache.
+_IN_HUB_CACHE = re.compile(r"models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{40})$")
+
+
+def provenance_of(folder: Path, *, kind: str) -> Provenance:
+    """What to record of `folder`; `kind` where it is not in the hub's cache."""
+    if match := _IN_HUB_CACHE.search(folder.absolute().as_posix()):
+        owner, name, commit = match.groups()
+        return Provenance(kind="huggingface-hub", name=f"{owner}/{name}", revision=commit)
+    return Provenance(kind=kind, name=folder.resolve().name)

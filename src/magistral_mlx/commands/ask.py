@@ -12,19 +12,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from magistral_mlx.commands.arguments import fraction, natural_number, non_negative, whole_number
 from magistral_mlx.commands.console import Console
-from magistral_mlx.commands.following import follow, load_model
-from magistral_mlx.commands.numbers import fraction, natural_number, non_negative, whole_number
+from magistral_mlx.commands.streaming import follow, load_model
 from magistral_mlx.errors import PromptError, UsageError
-from magistral_mlx.generation.events import Ending, Stats
-from magistral_mlx.keep_awake import keep_awake
-from magistral_mlx.memory import ADVISED_CONTEXT
+from magistral_mlx.events import Ending, Stats
+from magistral_mlx.machine.keep_awake import keep_awake
+from magistral_mlx.memory.sizes import ADVISED_CONTEXT
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from magistral_mlx.generation.answer_schema import AnswerSchema
+    from magistral_mlx.generation.structured.schema import AnswerSchema
 
 SUMMARY = "ask one question and print the answer"
 
@@ -153,7 +153,7 @@ def _pictures(sources: list[str]) -> "list[Image.Image]":
 
 def _schema(given: str) -> "AnswerSchema":
     """The schema of a file, or the one that was written in its place."""
-    from magistral_mlx.generation.answer_schema import AnswerSchema
+    from magistral_mlx.generation.structured.schema import AnswerSchema
 
     if given.lstrip().startswith("{"):
         return AnswerSchema.of(given)

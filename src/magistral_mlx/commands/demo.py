@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magistral_mlx import places
+from magistral_mlx.commands.arguments import whole_number
 from magistral_mlx.commands.console import Console
-from magistral_mlx.commands.following import follow_with, load_model
-from magistral_mlx.commands.numbers import whole_number
+from magistral_mlx.commands.streaming import follow_with, load_model
 from magistral_mlx.errors import MagistralError
-from magistral_mlx.generation.events import Ending, Reply
+from magistral_mlx.events import Ending, Reply
+from magistral_mlx.storage import paths as places
 
 if TYPE_CHECKING:
+    from magistral_mlx.api.model import Magistral
     from magistral_mlx.commands.demo_questions import DemoQuestion
     from magistral_mlx.commands.demo_view import DemoView
     from magistral_mlx.miniature.pictures import BarChart, Grid
-    from magistral_mlx.runtime import Magistral
 
 SUMMARY = "see everything work in a minute, on the bundled miniature"
 
@@ -147,7 +147,7 @@ def _greeting(model: "Magistral", seed: int) -> str:
 def _summary(outcomes: Sequence[Outcome]) -> str:
     import statistics
 
-    from magistral_mlx.memory import gib
+    from magistral_mlx.storage.units import gib
 
     stats = [outcome.reply.stats for outcome in outcomes]
     right = sum(outcome.right for outcome in outcomes)

@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from PIL import Image
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
 from magistral_mlx.commands.console import Console
 from magistral_mlx.commands.demo_questions import DemoQuestion
-from magistral_mlx.generation.events import AnswerText, Event, ReasoningText
+from magistral_mlx.events import AnswerText, Event, ReasoningText
 from magistral_mlx.sanitize import sanitize
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
 WIDE = 100
 """Columns of a terminal from which on reasoning and answer stand side by side."""
@@ -76,8 +80,6 @@ class ColumnsView:
         """Show the question and open the columns."""
         from rich.live import Live
 
-        from magistral_mlx.commands.half_blocks import half_blocks
-
         self._picture = half_blocks(picture) if picture else None
         self._reasoning = self._answer = ""
         self._console.heading(f"\n{number}. {question.title}: {question.text}")
@@ -115,3 +117,21 @@ class ColumnsView:
         columns.add_column("Answer", ratio=1)
         columns.add_row(*cells, Text(self._reasoning, style="dim"), Text(self._answer))
         return columns
+
+
+SHRINK = 4
+"""Pixels of the picture per pixel of the text, in each direction."""
+
+
+def half_blocks(path: Path) -> Text:
+    """Return the picture at `path`, shrunk, as coloured lines of one length."""
+    with Image.open(path) as image:
+        small = image.convert("RGB").reduce(SHRINK)
+    data = small.tobytes()
+    colours = [Color.from_rgb(*data[start : start + 3]) for start in range(0, len(data), 3)]
+    rows = [colours[start : start + small.width] for start in range(0, len(colours), small.width)]
+    lines: list[Text] = []
+    for upper, lower in zip(rows[::2], rows[1::2], strict=False):
+        pairs = zip(upper, lower, strict=True)
+        lines.append(Text.assemble(*(("▀", Style(color=above, bgcolor=below)) for above, below in pairs)))
+    return Text("\n").join(lines)

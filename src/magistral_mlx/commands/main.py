@@ -13,20 +13,25 @@ import difflib
 import importlib
 import io
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, cast
 
 from magistral_mlx.commands.console import writing_output
 from magistral_mlx.errors import MagistralError, UsageError
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.storage import paths as places
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
 
 DISTRIBUTION = "magistral-mlx"
 GROUP = "magistral_mlx.commands"
@@ -188,11 +193,28 @@ def _settle(stream: TextIO) -> None:
 
 def _report_defect(error: Exception) -> str:
     """Write the traceback to the log file and return the line for the user."""
-    from magistral_mlx.commands.defect_log import write_defect
-
     what = f"Unexpected {type(error).__name__}: {error}"
     try:
         where = f"The details are in {write_defect(error)}"
     except OSError as failure:
         where = f"The log could not be written ({failure})"
     return f"{what}. {where}; MAGISTRAL_MLX_DEBUG=1 shows the traceback here."
+
+
+def write_defect(error: BaseException) -> Path:
+    """Append the traceback of `error` to the log and return the log's path.
+
+    The arguments of the command are left out: they hold the user's words.
+
+    Raises:
+        OSError: the log cannot be written.
+    """
+    folder = places.log_directory()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "magistral.log"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    version = metadata.version("magistral-mlx")
+    head = f"--- {now} magistral-mlx {version} Python {platform.python_version()} {platform.platform()}"
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(head + "\n" + "".join(traceback.format_exception(error)) + "\n")
+    return path

@@ -14,7 +14,7 @@ from magistral_mlx.commands.main import Command, installed_commands
 from magistral_mlx.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from magistral_mlx.model_config import Quantization
+    from magistral_mlx.checkpoint.config import Quantization
 
 SUMMARY = "list the installed models, or check, compare or publish one of them"
 
@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from magistral_mlx import installed, places
+    from magistral_mlx.checkpoint import installed
+    from magistral_mlx.storage import paths as places
 
     models = [_bundled(), *(_describe(each.name, each.path) for each in installed.installed_models())]
     console = Console.standard()
@@ -87,7 +88,7 @@ def _bundled() -> ListedModel:
 
 
 def _describe(name: str, path: Path) -> ListedModel:
-    from magistral_mlx.checkpoint import open_checkpoint
+    from magistral_mlx.checkpoint.folder import open_checkpoint
 
     try:
         checkpoint = open_checkpoint(path)
@@ -117,7 +118,7 @@ def _table(models: Sequence[ListedModel]) -> str:
 
 
 def _row(model: ListedModel) -> tuple[str, str, str, str, str]:
-    from magistral_mlx.memory import gib
+    from magistral_mlx.storage.units import gib
 
     if model.problem:
         return model.name, "-", f"not usable: {model.problem}", "-", model.path

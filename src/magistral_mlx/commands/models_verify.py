@@ -11,7 +11,7 @@ from magistral_mlx.errors import CheckpointError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from magistral_mlx.manifest import Verification
+    from magistral_mlx.checkpoint.manifest import Verification
 
 SUMMARY = "check every file of a converted folder against its manifest"
 
@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         CheckpointError: at least one is bad (exit code 1).
     """
-    from magistral_mlx.manifest import verify_folder
-    from magistral_mlx.memory import gib
+    from magistral_mlx.checkpoint.manifest import verify_folder
+    from magistral_mlx.storage.units import gib
 
     console = Console.standard()
     folder = _folder(arguments.model)
@@ -64,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _folder(model: str) -> "Path":
     """As `resolve`, but an installed folder is found by its name however damaged it is."""
-    from magistral_mlx.installed import resolve
-    from magistral_mlx.places import models_directory
+    from magistral_mlx.checkpoint.installed import resolve
+    from magistral_mlx.storage.paths import models_directory
 
     installed = models_directory() / model
     if installed.parent == models_directory() and installed.is_dir():

@@ -11,11 +11,11 @@ from dataclasses import asdict
 
 from magistral_mlx.commands.console import Console
 from magistral_mlx.errors import SessionError
-from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.export.formats import Format, export, write_export
 from magistral_mlx.sessions.export.words import day
 from magistral_mlx.sessions.library import Library, Summary
+from magistral_mlx.storage.paths import typed_path
 
 SUMMARY = "list, search, show, export, rename and delete kept conversations"
 _NAME_HELP = 'id, beginning of an id, title, or "last"'

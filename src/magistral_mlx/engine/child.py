@@ -8,19 +8,21 @@ by itself when its stdin closes, so that it never outlives the face.
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import subprocess
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from magistral_mlx.engine import wire
-from magistral_mlx.engine.engine_log import open_log
 from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
 from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.errors import EngineError
+from magistral_mlx.storage import paths as places
 
 # -P: a file in the user's folder must not pass for a module; faulthandler: native crashes leave their stack.
 PYTHON = (sys.executable, "-P", "-X", "faulthandler")
@@ -211,3 +213,25 @@ def _kill(process: Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+KEPT = 5
+"""Log files kept, the newest."""
+
+
+def open_log() -> tuple[BinaryIO, Path] | None:
+    """A new log file, open for appending bytes, and its path; None where the folder cannot be written.
+
+    An engine without a log is better than no engine: a full disk must not keep people from asking.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    folder = places.log_directory()
+    path = folder / f"engine-{stamp}-{os.getpid()}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in sorted(folder.glob("engine-*.log"))[: -(KEPT - 1)]:
+            old.unlink(missing_ok=True)
+        return path.open("ab"), path
+    except OSError as error:
+        _log.warning("No engine log at %s: %s", path, error)
+        return None

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from magistral_mlx.generation.events import ContextSegments, Stats
+from magistral_mlx.events import ContextSegments, Stats
 
 WINDOW_SECONDS = 1.0
 """What "now" means for the speed."""

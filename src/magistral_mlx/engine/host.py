@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+from magistral_mlx import events
+from magistral_mlx.engine.adapter import EngineRuntime, EventStream
 from magistral_mlx.engine.gauges import Gauges
-from magistral_mlx.engine.port import EngineRuntime, EventStream
 from magistral_mlx.engine.protocol import (
     Answer,
     AnswerNow,
@@ -41,9 +42,8 @@ from magistral_mlx.engine.protocol import (
     Stop,
 )
 from magistral_mlx.errors import DeviceLostError, MagistralError
-from magistral_mlx.generation import events
-from magistral_mlx.generation.events import AnswerText, Event, Finished, PrefillProgress, ReasoningText
-from magistral_mlx.telemetry import Telemetry
+from magistral_mlx.events import AnswerText, Event, Finished, PrefillProgress, ReasoningText
+from magistral_mlx.machine.telemetry import Telemetry
 
 BUSY_INTERVAL = 0.5
 """Seconds between two Progress while an answer runs; they also show that the process is alive."""

@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import count
 from typing import Protocol
 
-from magistral_mlx.engine.mailbox import Mailbox
 from magistral_mlx.engine.protocol import (
     AnswerNow,
     Ask,
@@ -35,6 +34,7 @@ from magistral_mlx.engine.protocol import (
     Start,
     Stop,
 )
+from magistral_mlx.engine.wire import Mailbox
 from magistral_mlx.errors import EngineError
 
 CLOSED = Failed("The engine was closed", "Start it again.", engine_lost=True)

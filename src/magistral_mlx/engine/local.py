@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from magistral_mlx.engine.adapter import EngineRuntime
 from magistral_mlx.engine.host import Host
 from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
-from magistral_mlx.engine.mailbox import Mailbox
-from magistral_mlx.engine.port import EngineRuntime
 from magistral_mlx.engine.protocol import Close, Failed, Message
-from magistral_mlx.telemetry import probes_of_this_machine, sample
+from magistral_mlx.engine.wire import Mailbox
+from magistral_mlx.machine.probes import probes_of_this_machine
+from magistral_mlx.machine.telemetry import sample
 
 
 def magistral_runtime() -> EngineRuntime:

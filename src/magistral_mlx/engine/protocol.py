@@ -14,11 +14,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, cast
 
-from magistral_mlx.engine import strict_json
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import ContextSegments, Reply
+from magistral_mlx.events import ContextSegments, Reply
+from magistral_mlx.machine.telemetry import Telemetry
 from magistral_mlx.prompt.images import ImageGeometry
-from magistral_mlx.telemetry import Telemetry
+from magistral_mlx.storage import messages as strict_json
 
 
 class Message:

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from magistral_mlx.engine import wire
+from magistral_mlx.engine.adapter import EngineRuntime
 from magistral_mlx.engine.host import Host
-from magistral_mlx.engine.mailbox import Mailbox
-from magistral_mlx.engine.port import EngineRuntime
 from magistral_mlx.engine.protocol import Close, Failed, Message
+from magistral_mlx.engine.wire import Mailbox
 from magistral_mlx.errors import EngineError
-from magistral_mlx.keep_awake import keep_awake
-from magistral_mlx.telemetry import probes_of_this_machine, sample
+from magistral_mlx.machine.keep_awake import keep_awake
+from magistral_mlx.machine.probes import probes_of_this_machine
+from magistral_mlx.machine.telemetry import sample
 
 MERGE_SECONDS = 0.03
 """Pieces that come within this time go out as one."""

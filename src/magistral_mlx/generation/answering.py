@@ -9,13 +9,7 @@ from functools import partial
 import mlx.core as mx
 
 from magistral_mlx.errors import ContextOverflow
-from magistral_mlx.faults import FaultKind, recognise
-from magistral_mlx.generation.answer_schema import AnswerSchema
-from magistral_mlx.generation.constrained import AnswerGuard, decode_in_shape
-from magistral_mlx.generation.control import Control, Limits, answer_reserve, soft_landing
-from magistral_mlx.generation.decoding import PromptReader, decode, prefill
-from magistral_mlx.generation.drafts import Drafter, ModelDrafter, NgramDrafter
-from magistral_mlx.generation.events import (
+from magistral_mlx.events import (
     AnswerText,
     ContextSegments,
     Ending,
@@ -28,20 +22,25 @@ from magistral_mlx.generation.events import (
     Stats,
     ToolCall,
 )
+from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
+from magistral_mlx.generation.decode.decoding import PromptReader, decode, prefill
+from magistral_mlx.generation.decode.drafts import Drafter, ModelDrafter, NgramDrafter
+from magistral_mlx.generation.decode.logprobs import LogprobRecorder
+from magistral_mlx.generation.decode.prefill_step import PrefillStep
+from magistral_mlx.generation.decode.sampling import Draws, Sampling
+from magistral_mlx.generation.decode.speculation import Pace, decode_ahead
 from magistral_mlx.generation.loaded_model import LoadedModel
-from magistral_mlx.generation.logprobs import LogprobRecorder
 from magistral_mlx.generation.memory_check import context_that_fits
-from magistral_mlx.generation.prefill_step import PrefillStep
-from magistral_mlx.generation.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.sampling import Draws, Sampling
-from magistral_mlx.generation.segments import prompt_segments
-from magistral_mlx.generation.speculation import Pace, decode_ahead
-from magistral_mlx.generation.splitter import EventSplitter, Piece
-from magistral_mlx.generation.steering import Steering
-from magistral_mlx.generation.text_thoughts import TextSectionTracker, TextThoughtSplitter
-from magistral_mlx.prompt.chat import PreparedPrompt
-from magistral_mlx.prompt.splicing import thought_is_open
-from magistral_mlx.prompt.thought_marks import ThoughtMarks
+from magistral_mlx.generation.reply.limits import Control, Limits, answer_reserve, soft_landing
+from magistral_mlx.generation.reply.splitter import EventSplitter, Piece
+from magistral_mlx.generation.reply.steering import Steering
+from magistral_mlx.generation.reply.text_marks import TextSectionTracker, TextThoughtSplitter
+from magistral_mlx.generation.structured.guard import AnswerGuard, decode_in_shape
+from magistral_mlx.generation.structured.schema import AnswerSchema
+from magistral_mlx.machine.faults import FaultKind, recognise
+from magistral_mlx.prompt.splicing import prompt_segments, thought_is_open
+from magistral_mlx.prompt.system_prompt import ThoughtMarks
+from magistral_mlx.prompt.turns import PreparedPrompt
 
 _log = logging.getLogger(__name__)
 

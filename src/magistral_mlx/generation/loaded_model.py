@@ -1,30 +1,29 @@
 """A checkpoint opened and loaded: everything that answering needs, in one value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 import mlx.core as mx
 
-from magistral_mlx.admission import check_before_loading
-from magistral_mlx.checkpoint import Checkpoint, open_checkpoint
-from magistral_mlx.errors import CheckpointError
-from magistral_mlx.generation.cache_file import model_identity
-from magistral_mlx.generation.cache_store import CacheStore
-from magistral_mlx.generation.feature_store import FeatureStore
-from magistral_mlx.generation.prefill_step import PrefillStep, prefill_step
-from magistral_mlx.memory import ModelSize, float_bytes_here, idle_cache_bytes, size_of, this_machine
+from magistral_mlx.checkpoint.folder import Checkpoint, open_checkpoint
+from magistral_mlx.errors import CheckpointError, UsageError
+from magistral_mlx.generation.cache.cache_file import model_identity
+from magistral_mlx.generation.cache.cache_store import CacheStore
+from magistral_mlx.generation.cache.feature_store import FeatureStore
+from magistral_mlx.generation.cache.prompt_cache import PromptCache
+from magistral_mlx.generation.decode.prefill_step import PrefillStep, prefill_step
+from magistral_mlx.memory.admission import check_before_loading
+from magistral_mlx.memory.sizes import ModelSize, float_bytes_here, idle_cache_bytes, size_of, this_machine
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
 from magistral_mlx.prompt.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from magistral_mlx.generation.draft_model import DraftModel
+from magistral_mlx.sanitize import sanitize_line
 
 
 class Running(Protocol):
@@ -146,3 +145,40 @@ def _geometry(checkpoint: Checkpoint) -> ImageGeometry | None:
         spatial_merge_size=config.spatial_merge_size,
         longest_edge=config.vision.image_size,
     )
+
+
+@dataclass(frozen=True)
+class DraftModel:
+    """The smaller model and its KV cache, which keeps what the last reply followed."""
+
+    loaded: LoadedModel
+    cache: PromptCache
+
+
+def with_draft(
+    loaded: LoadedModel, directory: Path, *, progress: Callable[[int, int], None] | None = None
+) -> LoadedModel:
+    """`loaded` with the model in `directory` to draft for it.
+
+    Raises:
+        CheckpointError, MemoryLimitError: as `open_model`.
+        UsageError: the two have different tokenizers, so that one can't speak for the other.
+    """
+    draft = open_model(directory, progress=progress)
+    if (difference := _difference(loaded.tokenizer, draft.tokenizer)) is not None:
+        raise UsageError(
+            f"{sanitize_line(draft.checkpoint.name)} can't draft for {sanitize_line(loaded.checkpoint.name)}:"
+            f" {difference}",
+            "Take a smaller model of the same tokenizer, or load without draft.",
+        )
+    return replace(loaded, draft=DraftModel(draft, PromptCache(draft.model)))
+
+
+def _difference(one: Tokenizer, other: Tokenizer) -> str | None:
+    if one.vocab_size != other.vocab_size:
+        return f"their tokenizers have {other.vocab_size} and {one.vocab_size} ids"
+    if one.special != other.special:
+        return "their control tokens have different ids"
+    ids = range(one.vocab_size)
+    differs = next((i for i in ids if one.token_bytes(i) != other.token_bytes(i)), None)
+    return None if differs is None else f"token id {differs} means different bytes in their tokenizers"

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from magistral_mlx.admission import Demand, context_before_sending
 from magistral_mlx.errors import MemoryLimitError
+from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache, common_length
 from magistral_mlx.generation.loaded_model import LoadedModel
-from magistral_mlx.generation.prompt_cache import Key, PromptCache, common_length
-from magistral_mlx.memory import this_machine
-from magistral_mlx.prompt.chat import PreparedPrompt
+from magistral_mlx.memory.admission import Demand, context_before_sending
+from magistral_mlx.memory.sizes import this_machine
+from magistral_mlx.prompt.turns import PreparedPrompt
 
 
 def context_that_fits(

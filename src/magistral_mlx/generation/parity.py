@@ -7,8 +7,9 @@ import mlx.core as mx
 from magistral_mlx.errors import PromptError
 from magistral_mlx.generation.evaluation import evaluate
 from magistral_mlx.generation.loaded_model import LoadedModel
-from magistral_mlx.prompt.chat import UserTurn, compose, encode
+from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.images import ImageSource, PreparedImage
+from magistral_mlx.prompt.turns import UserTurn
 
 
 def prompt_logits(loaded: LoadedModel, token_ids: Sequence[int], pictures: Sequence[ImageSource]) -> mx.array:

@@ -12,8 +12,8 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models import llama
 
+from magistral_mlx.checkpoint.config import TextConfig
 from magistral_mlx.model.kv_cache import LayerCache, for_reading
-from magistral_mlx.model_config import TextConfig
 
 __all__ = [
     "build_decoder",

@@ -13,11 +13,11 @@ from typing import cast
 import mlx.core as mx
 import mlx.nn as nn
 
-from magistral_mlx.checkpoint import Checkpoint
+from magistral_mlx.checkpoint.config import Quantization
+from magistral_mlx.checkpoint.folder import Checkpoint
 from magistral_mlx.errors import CheckpointError, MemoryLimitError
-from magistral_mlx.faults import is_out_of_memory
+from magistral_mlx.machine.faults import is_out_of_memory
 from magistral_mlx.model.magistral import MagistralModel
-from magistral_mlx.model_config import Quantization
 
 _FLOATS = (mx.float32, mx.float16, mx.bfloat16)
 

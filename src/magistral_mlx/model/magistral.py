@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 import mlx.nn as nn
 
+from magistral_mlx.checkpoint.config import ModelConfig
 from magistral_mlx.errors import CheckpointError, ImageError, PromptError
 from magistral_mlx.model.decoder import (
     build_decoder,
@@ -18,7 +19,6 @@ from magistral_mlx.model.decoder import (
 )
 from magistral_mlx.model.kv_cache import LayerCache, new_layers
 from magistral_mlx.model.vision import Projector, build_tower, encode_patches
-from magistral_mlx.model_config import ModelConfig
 
 
 class MagistralModel(nn.Module):

@@ -19,7 +19,7 @@ import mlx.nn as nn
 from mlx_vlm.models.pixtral import vision as pixtral
 from mlx_vlm.models.pixtral.config import VisionConfig as PixtralConfig
 
-from magistral_mlx.model_config import ModelConfig, VisionConfig
+from magistral_mlx.checkpoint.config import ModelConfig, VisionConfig
 
 SCORE_BYTES = 256 * 2**20
 """Most memory for attention scores at once where attention is not one fused kernel (the CPU)."""

@@ -5,93 +5,19 @@
 can use the turns without loading it.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from magistral_mlx.errors import PromptError
-from magistral_mlx.prompt.system_prompt import ReasoningPrompt
-from magistral_mlx.prompt.thought_marks import ThoughtMarks
+from magistral_mlx.prompt.system_prompt import ReasoningPrompt, ThoughtMarks
+from magistral_mlx.prompt.turns import AssistantTurn, PreparedPrompt, Turn
 
 if TYPE_CHECKING:
     from mistral_common.protocol.instruct.messages import ChatMessage
     from mistral_common.protocol.instruct.tool_calls import Tool
 
-    from magistral_mlx.prompt.images import ImageSource, PreparedImage
     from magistral_mlx.prompt.tokenizer import Tokenizer
-
-    Message: TypeAlias = ChatMessage | Mapping[str, Any]
-    """A chat message as mistral-common takes it: one of its classes, or a dict of the same keys."""
-
-
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""The names that mistral-common takes."""
-
-
-def is_tool_name(name: str) -> bool:
-    """Whether the format can express a tool of this name."""
-    return _TOOL_NAME.fullmatch(name) is not None
-
-
-def as_tool_name(name: str) -> str:
-    """What stands in the history for the name that a model wrote: the name itself if the format knows such
-    names, else one with hyphens, which no Python function has."""
-    return name if is_tool_name(name) else re.sub(r"[^a-zA-Z0-9_-]", "-", name)[:63] + "-"
-
-
-class CalledTool(Protocol):
-    """A tool call of an earlier answer; `generation.events.ToolCall` is one."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def arguments(self) -> str:
-        """A JSON object as text, if the model wrote one."""
-        ...
-
-
-@dataclass(frozen=True)
-class UserTurn:
-    """What the user said; pictures stand before the text."""
-
-    text: str
-    images: "tuple[ImageSource, ...]" = ()
-
-
-@dataclass(frozen=True)
-class AssistantTurn:
-    """What the model said. `reasoning` is "" when it did not think; a thought that was cut off is closed."""
-
-    reasoning: str
-    answer: str
-    tool_calls: tuple[CalledTool, ...] = ()
-    token_ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
-    """The ids that the model wrote, so that they need not be read again; () stands for those of the text."""
-
-
-@dataclass(frozen=True)
-class ToolTurn:
-    """What a tool gave back for the call of that name in the turn before."""
-
-    name: str
-    content: str
-
-
-Turn: TypeAlias = UserTurn | AssistantTurn | ToolTurn
-
-
-@dataclass(frozen=True)
-class PreparedPrompt:
-    """What the model reads: ids, and the pictures that fill their [IMG] positions, in order."""
-
-    token_ids: tuple[int, ...]
-    images: "tuple[PreparedImage, ...]" = ()
-
-    @property
-    def image_tokens(self) -> int:
-        """[IMG] positions, breaks and ends not counted."""
-        return sum(image.token_count for image in self.images)
+    from magistral_mlx.prompt.turns import Message
 
 
 def compose(

@@ -29,13 +29,13 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from pydantic import ValidationError
 
 from magistral_mlx.errors import PromptError
-from magistral_mlx.prompt.chat import PreparedPrompt
 from magistral_mlx.prompt.images import ImageGeometry, PreparedImage
 from magistral_mlx.prompt.picture_encoder import PictureEncoder, PictureRecorder
+from magistral_mlx.prompt.turns import PreparedPrompt
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
-    from magistral_mlx.prompt.chat import Message
+    from magistral_mlx.prompt.turns import Message
 
 INSTRUCT = {
     TokenizerVersion.v7: InstructTokenizerV7,

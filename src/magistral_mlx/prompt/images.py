@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+
 __all__ = ["ImageGeometry", "ImageSource", "PreparedImage", "image_grid", "load_image"]
 
 
@@ -85,3 +86,12 @@ class PreparedImage:
     def token_count(self) -> int:
         """[IMG] positions that this picture's features fill."""
         return self.rows * self.columns
+
+
+def seen_size(width: int, height: int, geometry: ImageGeometry) -> tuple[int, int, int]:
+    """Width and height in pixels as the vision tower gets them, and the positions of the prompt.
+
+    A row of image tokens is followed by one [IMG_BREAK], the last by [IMG_END].
+    """
+    rows, columns = image_grid(width, height, geometry)
+    return columns * geometry.token_edge, rows * geometry.token_edge, rows * (columns + 1)

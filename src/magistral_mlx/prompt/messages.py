@@ -14,10 +14,9 @@ from mistral_common.protocol.instruct.messages import (
 from mistral_common.protocol.instruct.tool_calls import FunctionCall, ToolCall
 
 from magistral_mlx.errors import PromptError
-from magistral_mlx.prompt.chat import AssistantTurn, ToolTurn, Turn, UserTurn
 from magistral_mlx.prompt.picture_files import load_image
-from magistral_mlx.prompt.system_prompt import ReasoningPrompt
-from magistral_mlx.prompt.thought_marks import ThoughtMarks, thought_as_text
+from magistral_mlx.prompt.system_prompt import ReasoningPrompt, ThoughtMarks, thought_as_text
+from magistral_mlx.prompt.turns import AssistantTurn, ToolTurn, Turn, UserTurn
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from magistral_mlx.errors import ImageError
-from magistral_mlx.places import typed_path
 from magistral_mlx.prompt.urls import decode_data_url, fetch_picture, file_url_path, scheme_of, shown_url
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.storage.paths import typed_path
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from magistral_mlx.prompt.chat import AssistantTurn, PreparedPrompt, Turn
+from magistral_mlx.events import ContextSegments
+from magistral_mlx.prompt.turns import AssistantTurn, PreparedPrompt, Turn
 
 if TYPE_CHECKING:
     from magistral_mlx.prompt.tokenizer import SpecialIds
@@ -80,3 +81,17 @@ def _stands_for(token_ids: Sequence[int], encoded: Sequence[int], special: "Spec
     """Whether the kept ids say what was encoded; tool calls without a result were left out there."""
     calls = special.tool_calls
     return bool(token_ids) and list(token_ids).count(calls or -1) == list(encoded).count(calls or -1)
+
+
+def prompt_segments(token_ids: Sequence[int], special: "SpecialIds") -> ContextSegments:
+    """The parts of a prompt; control tokens belong to what they enclose.
+
+    The system message stands at the beginning, up to [/SYSTEM_PROMPT]; pictures are wherever their
+    positions are; everything else is history, the question that is to be answered included.
+    """
+    ids = tuple(token_ids)
+    end_of_system = special.end_system_prompt
+    system = ids.index(end_of_system) + 1 if end_of_system in ids else 0
+    of_pictures = {special.image, special.image_break, special.image_end}
+    pictures = sum(token_id in of_pictures for token_id in ids)
+    return ContextSegments(system=system, pictures=pictures, history=len(ids) - system - pictures)

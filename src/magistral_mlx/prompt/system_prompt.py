@@ -7,9 +7,24 @@ Small 1.0 spells it between `<think>` and `</think>`, which are ordinary text to
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 from magistral_mlx.errors import CheckpointError
-from magistral_mlx.prompt.thought_marks import ThoughtMarks
+
+
+class ThoughtMarks(Enum):
+    """The marks of one model; which they are follows from its tokenizer."""
+
+    TOKENS = ("[THINK]", "[/THINK]")
+    TEXT = ("<think>", "</think>")
+
+    @property
+    def opening(self) -> str:
+        return self.value[0]
+
+    @property
+    def closing(self) -> str:
+        return self.value[1]
 
 
 @dataclass(frozen=True)
@@ -52,3 +67,9 @@ class ReasoningPrompt:
     def text(self) -> str:
         """The prompt as its file spells it."""
         return f"{self.before}{self.marks.opening}{self.thinking}{self.marks.closing}{self.after}"
+
+
+def thought_as_text(reasoning: str) -> str:
+    """A closed thought as Magistral Small 1.0 writes it, up to where its answer begins."""
+    marks = ThoughtMarks.TEXT
+    return f"{marks.opening}\n{reasoning}\n{marks.closing}\n"

@@ -19,11 +19,11 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from magistral_mlx.errors import CheckpointError, PromptError
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.picture_files import shown_path
-from magistral_mlx.prompt.thought_marks import ThoughtMarks
+from magistral_mlx.prompt.system_prompt import ThoughtMarks
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
-    from magistral_mlx.prompt.chat import Message, PreparedPrompt
+    from magistral_mlx.prompt.turns import Message, PreparedPrompt
 
 _REMEDY = "Copy tekken.json from the original model into the folder, or convert the model again."
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from magistral_mlx.errors import SessionError
-from magistral_mlx.places import sessions_directory
-from magistral_mlx.sessions.forgetting import forget_old
 from magistral_mlx.sessions.journal import Journal
+from magistral_mlx.sessions.retention import forget_old
 from magistral_mlx.sessions.search import Hit, find_words
 from magistral_mlx.sessions.session import Session, read_tree
 from magistral_mlx.sessions.tree import Tree
+from magistral_mlx.storage.paths import sessions_directory
 
 SUFFIX = ".jsonl"
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")

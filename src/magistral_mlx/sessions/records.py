@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import ClassVar, cast
 
-from magistral_mlx.engine import strict_json
 from magistral_mlx.errors import EngineError
-from magistral_mlx.generation.events import Ending, Stats
+from magistral_mlx.events import Ending, Stats
+from magistral_mlx.storage import messages as strict_json
 
 FORMAT = 1
 """The version of this format; a file of a newer one is read as far as it is understood."""

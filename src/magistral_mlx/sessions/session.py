@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from magistral_mlx.errors import SessionError
-from magistral_mlx.generation.events import Reply
+from magistral_mlx.events import Reply
 from magistral_mlx.sessions.journal import Journal, read_records
 from magistral_mlx.sessions.records import (
     Asked,

@@ -9,7 +9,7 @@ The path is what is shown and continued: from the root, at every fork the siblin
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from magistral_mlx.generation.events import Ending, Stats
+from magistral_mlx.events import Ending, Stats
 from magistral_mlx.sessions.records import (
     Asked,
     Began,

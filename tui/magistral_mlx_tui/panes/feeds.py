@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from magistral_mlx.sanitize import sanitize
+from magistral_mlx_tui.conversation.turns import Turn
 from magistral_mlx_tui.panes.stream_pane import StreamPane
-from magistral_mlx_tui.text.figures import format_seconds, format_tokens
-from magistral_mlx_tui.text.lines import FixedDocument, Line
-from magistral_mlx_tui.text.markdown import MarkdownDocument
-from magistral_mlx_tui.turns import Turn
+from magistral_mlx_tui.text.format import format_seconds, format_tokens
+from magistral_mlx_tui.text.layout.lines import FixedDocument, Line
+from magistral_mlx_tui.text.markdown.document import MarkdownDocument
 
 _MOST_AT_ONCE = 12_000
 """Characters that are taken into one frame: a long conversation that is opened comes in several."""

@@ -4,8 +4,8 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from magistral_mlx_tui.text.layout import Layout, Row
-from magistral_mlx_tui.text.lines import Role, Span
+from magistral_mlx_tui.text.layout.lines import Role, Span
+from magistral_mlx_tui.text.layout.rows import Layout, Row
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,9 +7,9 @@ from itertools import pairwise
 from rich.segment import Segment
 from rich.style import Style
 
-from magistral_mlx_tui.text.inline import LONGEST_STYLED
-from magistral_mlx_tui.text.layout import Row
-from magistral_mlx_tui.text.lines import Role, Span
+from magistral_mlx_tui.text.layout.lines import Role, Span
+from magistral_mlx_tui.text.layout.rows import Row
+from magistral_mlx_tui.text.markdown.inline import LONGEST_STYLED
 
 FULL_WIDTH: frozenset[Role] = frozenset({"question", "attachment", "code", "fence"})
 """Roles whose background reaches to the pane's edge."""

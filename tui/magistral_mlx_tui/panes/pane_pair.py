@@ -10,13 +10,13 @@ from textual.content import Content
 from textual.widgets import Input
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx_tui.controller import Phase
+from magistral_mlx_tui.conversation.controller import Phase
+from magistral_mlx_tui.conversation.turns import Turn
 from magistral_mlx_tui.panes.feeds import Feed, answer_words, thought_words
 from magistral_mlx_tui.panes.find_bar import FindBar
 from magistral_mlx_tui.panes.stream_pane import StreamPane
-from magistral_mlx_tui.text.figures import format_seconds, format_tokens
-from magistral_mlx_tui.text.wrap import clip_cells
-from magistral_mlx_tui.turns import Turn
+from magistral_mlx_tui.text.format import format_seconds, format_tokens
+from magistral_mlx_tui.text.layout.wrap import clip_cells
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _TAIL = 400

@@ -21,8 +21,8 @@ from textual.widget import Widget
 
 from magistral_mlx_tui.panes.hits import Hits
 from magistral_mlx_tui.panes.painting import FULL_WIDTH, mark_selection, segments_of
-from magistral_mlx_tui.text.layout import Layout
-from magistral_mlx_tui.text.lines import Document, Item, Role
+from magistral_mlx_tui.text.layout.lines import Document, Item, Role
+from magistral_mlx_tui.text.layout.rows import Layout
 
 _ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "text")
 _MOST_KEPT_STRIPS = 2000

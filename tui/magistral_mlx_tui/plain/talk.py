@@ -11,12 +11,12 @@ from magistral_mlx.commands.console import Console
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.commands import Command, no_such_command, parse_slash
-from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.last_words import last_words
-from magistral_mlx_tui.phases import Phase
+from magistral_mlx_tui.command_table import Command, no_such_command, parse_slash
+from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.conversation.state import Phase
 from magistral_mlx_tui.plain.transcript import Transcript
 from magistral_mlx_tui.plain.verbs import AT_ONCE, Verbs
+from magistral_mlx_tui.terminal.signals import last_words
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 

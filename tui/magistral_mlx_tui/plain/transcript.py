@@ -2,12 +2,12 @@
 
 from magistral_mlx.commands.console import Console
 from magistral_mlx.engine.protocol import EngineModel
-from magistral_mlx.generation.events import Ending
+from magistral_mlx.events import Ending
 from magistral_mlx.sanitize import sanitize, sanitize_line
-from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.phases import Phase
+from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.conversation.state import Phase
+from magistral_mlx_tui.conversation.turns import Turn
 from magistral_mlx_tui.plain.phrases import Phrases
-from magistral_mlx_tui.turns import Turn
 
 _ENDINGS = {
     Ending.COMPLETE: "complete",

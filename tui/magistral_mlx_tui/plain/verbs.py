@@ -3,27 +3,27 @@
 from collections.abc import Callable
 
 from magistral_mlx.errors import MagistralError, UsageError
-from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize, sanitize_line
-from magistral_mlx.sessions.drafts import Draft
 from magistral_mlx.sessions.export.words import day
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.arranging import (
+from magistral_mlx.sessions.unsent import Draft
+from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_tui.attachments.pictures import Picture, keep_picture, pictures_of
+from magistral_mlx_tui.command_table import COMMANDS, Command
+from magistral_mlx_tui.conversation.branching import (
     ask_again,
     edit_last,
     new_conversation,
     open_conversation,
     switch_branch,
 )
-from magistral_mlx_tui.commands import COMMANDS, Command
-from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.exporting import export_as_typed
-from magistral_mlx_tui.pictures import Picture, keep_picture, pictures_of
+from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.conversation.exporting import export_as_typed
+from magistral_mlx_tui.conversation.thinking import parse_thinking, thinking_words
+from magistral_mlx_tui.conversation.turns import Question
 from magistral_mlx_tui.plain.transcript import Transcript
 from magistral_mlx_tui.text.paths import find_file
-from magistral_mlx_tui.thinking import parse_thinking, thinking_words
-from magistral_mlx_tui.turns import Question
 
 AT_ONCE = frozenset({"stop", "answer_now", "pause", "restart", "reasoning", "help", "quit"})
 """Commands about what is running; all others wait until nothing is."""

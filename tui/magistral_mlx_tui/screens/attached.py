@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList
 
-from magistral_mlx_tui.pictures import Picture
-from magistral_mlx_tui.thumbnail import PictureMode
+from magistral_mlx_tui.attachments.pictures import Picture
+from magistral_mlx_tui.attachments.thumbnail import PictureMode
 from magistral_mlx_tui.widgets.plain import PlainStatic
 from magistral_mlx_tui.widgets.preview import Preview
 

@@ -9,25 +9,25 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Footer
 
-from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.arranging import edit_last
-from magistral_mlx_tui.clipboard import copy_text
-from magistral_mlx_tui.commands import Command, bindings, no_such_command, parse_slash
-from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.frame_clock import FrameClock
+from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_tui.attachments.clipboard import copy_text
+from magistral_mlx_tui.attachments.thumbnail import PictureMode
+from magistral_mlx_tui.command_table import Command, bindings, no_such_command, parse_slash
+from magistral_mlx_tui.conversation.attachment_tray import PictureDesk
+from magistral_mlx_tui.conversation.branching import edit_last
+from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.conversation.turns import Question
 from magistral_mlx_tui.panes.pane_pair import PanePair
-from magistral_mlx_tui.picture_desk import PictureDesk
 from magistral_mlx_tui.screens.attached import AttachedScreen
 from magistral_mlx_tui.screens.conversation_actions import ConversationActions
 from magistral_mlx_tui.screens.help import HelpScreen
 from magistral_mlx_tui.screens.looking import LookingScreen
 from magistral_mlx_tui.screens.picture_path import PicturePathScreen
+from magistral_mlx_tui.terminal.frame_clock import FrameClock
 from magistral_mlx_tui.text.paths import dropped_files, find_file
 from magistral_mlx_tui.themes import THEMES, next_theme
-from magistral_mlx_tui.thumbnail import PictureMode
-from magistral_mlx_tui.turns import Question
 from magistral_mlx_tui.widgets.attachments import Attachments
 from magistral_mlx_tui.widgets.gauges import Gauges
 from magistral_mlx_tui.widgets.header import Header

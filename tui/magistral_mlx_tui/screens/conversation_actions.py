@@ -10,21 +10,25 @@ from textual.app import App
 from textual.screen import Screen
 
 from magistral_mlx.errors import MagistralError
-from magistral_mlx.sessions.drafts import Draft
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.arranging import ask_again, new_conversation, open_conversation, switch_branch
-from magistral_mlx_tui.clipboard import copy_text
-from magistral_mlx_tui.controller import Controller
-from magistral_mlx_tui.excerpts import code_blocks, formulas
-from magistral_mlx_tui.exporting import export_as_typed, export_freely
-from magistral_mlx_tui.phases import Phase
-from magistral_mlx_tui.pictures import pictures_of
+from magistral_mlx.sessions.unsent import Draft
+from magistral_mlx_tui.attachments.clipboard import copy_text
+from magistral_mlx_tui.attachments.pictures import pictures_of
+from magistral_mlx_tui.conversation.branching import (
+    ask_again,
+    new_conversation,
+    open_conversation,
+    switch_branch,
+)
+from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.conversation.exporting import code_blocks, export_as_typed, export_freely, formulas
+from magistral_mlx_tui.conversation.state import Phase
+from magistral_mlx_tui.conversation.thinking import parse_thinking, thinking_words
+from magistral_mlx_tui.conversation.turns import Question
 from magistral_mlx_tui.screens.conversations import ConversationsScreen
 from magistral_mlx_tui.screens.export import ExportChoice, ExportScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
-from magistral_mlx_tui.thinking import parse_thinking, thinking_words
-from magistral_mlx_tui.turns import Question
 
 
 class ConversationActions(Screen[None]):

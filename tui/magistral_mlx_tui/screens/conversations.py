@@ -19,7 +19,7 @@ from magistral_mlx.sessions.export.words import day
 from magistral_mlx.sessions.library import Library, Summary
 from magistral_mlx.sessions.search import Hit
 from magistral_mlx.sessions.session import Session
-from magistral_mlx_tui.exporting import export_freely
+from magistral_mlx_tui.conversation.exporting import export_freely
 from magistral_mlx_tui.screens.export import ExportChoice, ExportScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
 from magistral_mlx_tui.widgets.plain import PlainStatic

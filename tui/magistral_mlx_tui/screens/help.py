@@ -8,7 +8,7 @@ from textual.containers import Grid, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from magistral_mlx_tui.commands import COMMANDS
+from magistral_mlx_tui.command_table import COMMANDS
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 

@@ -12,9 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from magistral_mlx.memory import Machine
-from magistral_mlx_tui.conversion_job import ConversionJob, JobState
-from magistral_mlx_tui.model_choices import ModelChoice, model_choices
+from magistral_mlx.memory.sizes import Machine
+from magistral_mlx_tui.models.choices import ModelChoice, model_choices
+from magistral_mlx_tui.models.conversion_job import ConversionJob, JobState
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _REAL = "mistralai/Magistral-Small-2509"

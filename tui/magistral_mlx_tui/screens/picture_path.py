@@ -15,10 +15,10 @@ from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input
 
 from magistral_mlx.errors import MagistralError
-from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx_tui.pictures import keep_picture
-from magistral_mlx_tui.thumbnail import PictureMode
+from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_tui.attachments.pictures import keep_picture
+from magistral_mlx_tui.attachments.thumbnail import PictureMode
 from magistral_mlx_tui.widgets.plain import PlainStatic
 from magistral_mlx_tui.widgets.preview import Preview
 

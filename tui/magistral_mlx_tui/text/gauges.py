@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from magistral_mlx.engine.protocol import Prefill, Progress
-from magistral_mlx.generation.events import ContextSegments
-from magistral_mlx.telemetry import MemoryPressure, Telemetry, ThermalState
-from magistral_mlx_tui.text.figures import bar, format_bytes, format_seconds, format_speed, sparkline
+from magistral_mlx.events import ContextSegments
+from magistral_mlx.machine.telemetry import MemoryPressure, Telemetry, ThermalState
+from magistral_mlx.storage.units import format_bytes
+from magistral_mlx_tui.text.format import bar, format_seconds, format_speed, sparkline
 
 Piece = tuple[str, str]
 """Text and its style, in Textual's words with theme variables."""

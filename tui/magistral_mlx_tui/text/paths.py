@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from magistral_mlx.places import typed_path
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.storage.paths import typed_path
 
 _WORD = re.compile(
     r"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<bare>(?:[^\s'"\\]|\\.)+)""", re.DOTALL

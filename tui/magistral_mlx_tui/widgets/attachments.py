@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from magistral_mlx.engine.protocol import EngineModel
-from magistral_mlx_tui.picture_cost import picture_cost
-from magistral_mlx_tui.pictures import Picture
-from magistral_mlx_tui.text.figures import format_bytes, format_seconds
+from magistral_mlx.storage.units import format_bytes
+from magistral_mlx_tui.attachments.cost import picture_cost
+from magistral_mlx_tui.attachments.pictures import Picture
+from magistral_mlx_tui.text.format import format_seconds
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _MOST_ROWS = 3

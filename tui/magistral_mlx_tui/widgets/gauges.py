@@ -4,7 +4,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 
-from magistral_mlx_tui.controller import Controller
+from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.conversation.turns import Turn
 from magistral_mlx_tui.text.gauges import (
     Activity,
     context_rows,
@@ -13,7 +14,6 @@ from magistral_mlx_tui.text.gauges import (
     narrow_rows,
     speed_rows,
 )
-from magistral_mlx_tui.turns import Turn
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 

@@ -5,8 +5,8 @@ from textual.content import Content
 
 from magistral_mlx.engine.protocol import EngineModel
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx_tui.controller import Phase
-from magistral_mlx_tui.text.wrap import clip_cells
+from magistral_mlx_tui.conversation.controller import Phase
+from magistral_mlx_tui.text.layout.wrap import clip_cells
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _LOOKS: dict[Phase, tuple[str, str]] = {

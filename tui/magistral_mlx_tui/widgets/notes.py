@@ -7,9 +7,9 @@ from textual.content import Content
 
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.controller import Controller, Failure, Phase
-from magistral_mlx_tui.text.figures import bar, format_seconds
-from magistral_mlx_tui.thinking import thinking_label
+from magistral_mlx_tui.conversation.controller import Controller, Failure, Phase
+from magistral_mlx_tui.conversation.thinking import thinking_label
+from magistral_mlx_tui.text.format import bar, format_seconds
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _PROGRESS_WIDTH = 24

@@ -8,8 +8,8 @@ from textual.containers import Vertical
 from textual.content import Content
 
 from magistral_mlx.errors import MagistralError
-from magistral_mlx_tui.pictures import pictures_directory
-from magistral_mlx_tui.thumbnail import PictureMode, half_cells, small_copy, terminal_is_prepared
+from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx_tui.attachments.thumbnail import PictureMode, half_cells, small_copy, terminal_is_prepared
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 

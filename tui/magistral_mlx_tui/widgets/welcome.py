@@ -4,8 +4,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
-from magistral_mlx_tui.controller import Controller, Phase
-from magistral_mlx_tui.text.figures import bar
+from magistral_mlx_tui.conversation.controller import Controller, Phase
+from magistral_mlx_tui.text.format import bar
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _WORDMARK = (

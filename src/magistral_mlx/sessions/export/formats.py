@@ -1,15 +1,18 @@
 """Which formats there are, and writing one of them to a file."""
 
+import json
 import os
 import re
 import unicodedata
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 
 from magistral_mlx.errors import SessionError, UsageError
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sessions.export.words import day, ending_words, picture_words, thought_figures
 from magistral_mlx.sessions.library import title_of
-from magistral_mlx.sessions.tree import Tree
+from magistral_mlx.sessions.tree import Tree, Turn
 
 _LONGEST_NAME = 60
 _SUFFIXES = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".json": "json"}
@@ -47,16 +50,12 @@ def export(tree: Tree, form: Format, *, reasoning: bool = True) -> str:
     """The conversation as text; `reasoning`: whether the thoughts are in it."""
     match form:
         case Format.MARKDOWN:
-            from magistral_mlx.sessions.export.as_markdown import to_markdown
-
             return to_markdown(tree, reasoning=reasoning)
         case Format.HTML:
             from magistral_mlx.sessions.export.as_html import to_html
 
             return to_html(tree, reasoning=reasoning)
         case Format.JSON:
-            from magistral_mlx.sessions.export.as_json import to_json
-
             return to_json(tree, reasoning=reasoning)
 
 
@@ -96,3 +95,68 @@ def free_name(tree: Tree, form: Format, folder: Path) -> Path:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def to_json(tree: Tree, *, reasoning: bool) -> str:
+    """`turns` in the order of asking, `path`: ids of those that are shown; times are seconds since 1970."""
+    whole = {
+        "format": "magistral-mlx conversation",
+        "version": 1,
+        "id": tree.id,
+        "title": title_of(tree),
+        "began_at": tree.began_at,
+        "path": [turn.id for turn in tree.path],
+        "turns": [_json_turn(turn, reasoning=reasoning) for turn in tree.turns.values()],
+    }
+    return json.dumps(whole, ensure_ascii=False, indent=2, default=str) + "\n"
+
+
+def _json_turn(turn: Turn, *, reasoning: bool) -> dict[str, object]:
+    return {
+        "id": turn.id,
+        "parent": turn.parent or None,
+        "asked_at": turn.at,
+        "ended_at": turn.ended_at,
+        "model": turn.model,
+        "system": turn.system,
+        "options": asdict(turn.options),
+        "question": turn.question,
+        "pictures": [asdict(picture) for picture in turn.pictures],
+        **({"reasoning": turn.reasoning, "thinking_seconds": turn.thinking_seconds} if reasoning else {}),
+        "answer": turn.answer,
+        "ending": turn.ending.value if turn.ending else None,
+        "stats": asdict(turn.stats),
+    }
+
+
+def to_markdown(tree: Tree, *, reasoning: bool) -> str:
+    """The turns on the path that is shown; see `Tree.path`."""
+    parts = [f"# {_escaped(title_of(tree)) or 'Conversation'}\n", f"{day(tree.began_at)}\n"]
+    for number, turn in enumerate(tree.path, start=1):
+        parts += _markdown_turn(turn, number, reasoning=reasoning)
+    return "\n".join(parts)
+
+
+def _markdown_turn(turn: Turn, number: int, *, reasoning: bool) -> list[str]:
+    parts = [f"## Question {number}\n", f"{turn.question.strip()}\n"]
+    parts += [f"*Picture: {_escaped(picture_words(each))}*\n" for each in turn.pictures]
+    if reasoning and turn.reasoning.strip():
+        parts += [f"### Reasoning ({thought_figures(turn)})\n", _quoted(turn.reasoning) + "\n"]
+    model = f" ({_escaped(turn.model)})" if turn.model else ""
+    parts.append(f"### Answer{model}\n")
+    if turn.answer.strip():
+        parts.append(f"{turn.answer.strip()}\n")
+    if words := ending_words(turn):
+        parts.append(f"*{words}*\n")
+    return parts
+
+
+def _quoted(text: str) -> str:
+    """Nothing in `text` gets out of a quotation, whatever it opens or closes."""
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
+
+
+def _escaped(text: str) -> str:
+    """One line of text that Markdown takes literally."""
+    line = " ".join(text.split())
+    return "".join(f"\\{each}" if each in "\\`*_[]<>#!|" else each for each in line)

@@ -3,7 +3,7 @@
 import math
 from datetime import datetime
 
-from magistral_mlx.generation.events import Ending
+from magistral_mlx.events import Ending
 from magistral_mlx.sessions.records import KeptPicture
 from magistral_mlx.sessions.tree import Turn
 

@@ -1,0 +1,1 @@
+"""What is written: recipes, widths per matrix, the plan of a conversion."""

@@ -1,0 +1,1 @@
+"""Tell how far a conversion is, to people and to programs."""

@@ -1,0 +1,1 @@
+"""Put a converted model where others find it: the Hugging Face hub, LM Studio."""

@@ -1,0 +1,1 @@
+"""Read repositories of the Hugging Face hub."""

@@ -1,0 +1,162 @@
+"""What a conversion will take, said before any work, and refused where the machine lacks it.
+
+Sizes are exact: the plan fixes them. Memory is the pipeline's buffers and what waits between its threads.
+Time comes from converting a few megabytes here and now; the disks and a download may be slower than that.
+"""
+
+import shutil
+import time
+from dataclasses import dataclass
+
+from magistral_mlx.errors import ConversionError
+from magistral_mlx.memory.sizes import this_machine
+from magistral_mlx.storage.units import in_gb
+from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan
+from magistral_mlx_convert.sources.hub.arrivals import peak_bytes, supply_of
+from magistral_mlx_convert.sources.source import Source
+from magistral_mlx_convert.system import SPARE_BYTES
+from magistral_mlx_convert.writing.kernel import Buffer, convert_rows
+from magistral_mlx_convert.writing.resume import Earlier
+from magistral_mlx_convert.writing.staging import Workplace
+from magistral_mlx_convert.writing.stream import BUFFERS, buffer_bytes_of, needs, open_units, row_bytes
+
+_CHUNKS_BETWEEN = 3
+"""Converted and on their way to the disk, or copied where nothing is quantized; in chunks of the source."""
+
+_PROGRAM_BYTES = 120 << 20
+"""Python, MLX and the libraries, before the first buffer."""
+
+_SAMPLE_BYTES = 4 << 20
+
+_LINK_BITS = {"100 Mbit/s": 100e6, "1 Gbit/s": 1e9}
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Bytes are exact but for `memory_needed`; None where the machine does not say."""
+
+    source: str
+    source_bytes: int
+    """Of the rows as they are delivered."""
+    stored_bytes: int
+    source_files: int
+    tensors: int
+    to_fetch: int
+    target: str
+    recipe: str
+    output_bytes: int
+    output_files: int
+    kept_bytes: int
+    disk_needed: int
+    disk_free: int
+    memory_needed: int
+    memory_available: int | None
+    bytes_per_second: float
+
+    @property
+    def seconds(self) -> float:
+        """Of converting alone."""
+        left = self.source_bytes * (1 - self.kept_bytes / self.output_bytes)
+        return left / self.bytes_per_second
+
+    def lines(self) -> list[str]:
+        """For people, one fact a line."""
+        available = "" if self.memory_available is None else f", {in_gb(self.memory_available)} available"
+        kept = f"; {in_gb(self.kept_bytes)} of it are there already" if self.kept_bytes else ""
+        fetch = f"; {in_gb(self.to_fetch)} to fetch" if self.to_fetch else ""
+        beside = " for the result and one file of the source at a time" if self.to_fetch else ""
+        return [
+            f"Source: {self.source}, {in_gb(self.stored_bytes)} in {_files(self.source_files)}, "
+            f"{self.tensors} tensors{fetch}",
+            f"Result: {self.target}, {in_gb(self.output_bytes)} in {_files(self.output_files)}, "
+            f"recipe {self.recipe}{kept}",
+            f"Disk: {in_gb(self.disk_needed)} needed{beside}, {in_gb(self.disk_free)} free",
+            f"Memory: {in_gb(self.memory_needed)} needed{available}",
+            f"Time: about {_minutes(self.seconds)} at the {self.bytes_per_second / 1e6:.0f} MB/s that this "
+            f"machine converts{self._fetching()}",
+        ]
+
+    def _fetching(self) -> str:
+        if not self.to_fetch:
+            return ""
+        times = [f"{_minutes(8 * self.to_fetch / bits)} at {link}" for link, bits in _LINK_BITS.items()]
+        return f"; fetching meanwhile takes {' or '.join(times)}"
+
+    def check(self) -> None:
+        """Raises ConversionError where disk or memory will not do."""
+        if self.disk_free < self.disk_needed:
+            raise ConversionError(
+                f"The disk of {self.target} has {in_gb(self.disk_free)} free, "
+                f"but the conversion needs {in_gb(self.disk_needed)}",
+                "Free some space, or choose a folder on another disk with --to.",
+            )
+        if self.memory_available is not None and self.memory_available < self.memory_needed:
+            raise ConversionError(
+                f"{in_gb(self.memory_available)} of memory are free, "
+                f"but the conversion needs {in_gb(self.memory_needed)}",
+                "Close some programs and run the same command again.",
+            )
+
+
+def preflight(plan: Plan, source: Source, workplace: Workplace, *, earlier: Earlier) -> Preflight:
+    """Looks at the plan, the machine and the disk; writes nothing."""
+    ahead = needs(open_units(plan, earlier.progressed))
+    arriving = supply_of(source)
+    peak = arriving.peak_bytes(ahead) if arriving is not None else peak_bytes(ahead, {})
+    headers = plan.output_bytes - sum(unit.output_bytes for unit in plan.units)
+    revision = f" at {source.provenance.revision[:12]}" if source.provenance.revision else ""
+    return Preflight(
+        source=f"{source.provenance.name}{revision}",
+        source_bytes=plan.source_bytes,
+        stored_bytes=plan.stored_bytes,
+        source_files=len({unit.parameter.source.file for unit in plan.units}),
+        tensors=len(plan.units),
+        to_fetch=arriving.fetch_bytes(ahead) if arriving is not None else 0,
+        target=str(workplace.target),
+        recipe=plan.recipe.name,
+        output_bytes=plan.output_bytes,
+        output_files=len(plan.shards),
+        kept_bytes=earlier.nbytes,
+        disk_needed=peak + headers + SPARE_BYTES,
+        disk_free=shutil.disk_usage(workplace.target.parent).free,
+        memory_needed=pipeline_bytes(plan),
+        memory_available=this_machine().available_bytes,
+        bytes_per_second=conversion_speed(plan),
+    )
+
+
+def pipeline_bytes(plan: Plan) -> int:
+    """Memory that converting takes, the program itself included: an upper estimate."""
+    chunk = buffer_bytes_of(plan.units)
+    # Scales and biases of one tensor wait for its codes.
+    waiting = max(sum(output.nbytes for output in unit.outputs[1:]) for unit in plan.units)
+    return _PROGRAM_BYTES + (BUFFERS + _CHUNKS_BETWEEN) * chunk + 2 * waiting
+
+
+def conversion_speed(plan: Plan) -> float:
+    """Source bytes per second that this machine converts, from a few megabytes of the largest parameter."""
+    unit = max(plan.units, key=lambda unit: (unit.packing is not None, unit.source_bytes))
+    rows = min(max(1, _SAMPLE_BYTES // row_bytes(unit)), unit.parameter.source.shape[0])
+    nbytes = rows * row_bytes(unit)
+    buffer = Buffer(nbytes)
+    # Any finite pattern does, and this one is finite in every dtype.
+    buffer.bytes[:nbytes] = bytes(range(32, 64)) * (nbytes // 32) + bytes(nbytes % 32)
+    seconds: list[float] = []
+    for _ in range(3):
+        started = time.perf_counter()
+        convert_rows(
+            unit, buffer, dtype=SAFETENSORS_DTYPE[plan.recipe.dtype], first=0, rows=rows, measure_every=rows
+        )
+        seconds.append(time.perf_counter() - started)
+    return nbytes / max(min(seconds), 1e-9)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"

@@ -1,0 +1,1 @@
+"""Measure the miniature and write its checkpoint."""

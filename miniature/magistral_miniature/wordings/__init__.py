@@ -1,0 +1,1 @@
+"""The words that questions are asked in."""

@@ -1,0 +1,73 @@
+"""Grammars of everyday wordings and lists of words, read from the text files in `everyday/`.
+
+A file has lists ("name = one|two|three"), before the first section or at the beginning of one, and sections
+("== name"). Every other line of a section is a grammar: "[Please |]add {a} and {b}<end>" offers two
+beginnings and the list `end`. "== tallest : extreme" takes the lines of section `extreme`, with its own
+lists, and has more of its own. A line goes on in the next if that is indented by four spaces; "~" is a space
+at the end of a line.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from magistral_miniature.wordings.grammars import Grammars, patterns
+
+__all__ = ["everyday", "of_writers", "templates", "word_lists"]
+
+_FOLDER = Path(__file__).parent / "everyday"
+_LIST = re.compile(r"([a-z_0-9]+) = (.*)")
+_SECTION = re.compile(r"== ([\w ]+?)(?: : (\w+))?")
+
+
+def everyday(file: str, section: str) -> Grammars:
+    """Return the grammars of a section.
+
+    Args:
+        file: name of a file, without its ending.
+        section: name of the section in it.
+    """
+    lists, sections = _read(file)
+    own, lines, other = sections[section]
+    if other:
+        of_other, more, _ = sections[other]
+        own, lines = {**of_other, **own}, (*more, *lines)
+    return patterns("\n".join(lines), **{**lists, **own})
+
+
+def word_lists(file: str) -> dict[str, tuple[str, ...]]:
+    """Return the lists that stand before the sections of a file, by name."""
+    return {name: tuple(listed.split("|")) for name, listed in _read(file)[0].items()}
+
+
+def templates(file: str, section: str) -> tuple[str, ...]:
+    """Return the lines of a section as they stand; nothing if the file has no such section."""
+    return _read(file)[1].get(section, ({}, (), None))[1]
+
+
+def of_writers(section: str) -> tuple[str, ...]:
+    """Return the lines of a section in every list that a writer wrote (`everyday/writers/`)."""
+    files = sorted(path.stem for path in (_FOLDER / "writers").glob("*.txt"))
+    return tuple(line for file in files for line in templates(f"writers/{file}", section))
+
+
+_Section = tuple[dict[str, str], tuple[str, ...], str | None]
+
+
+@lru_cache
+def _read(file: str) -> tuple[dict[str, str], dict[str, _Section]]:
+    text = (_FOLDER / f"{file}.txt").read_text("utf-8").replace("\n    ", "")
+    shared: dict[str, str] = {}
+    sections: dict[str, _Section] = {}
+    lists, lines = shared, []
+    for line in (line.replace("~", " ") for line in text.splitlines() if line and line[0] != "#"):
+        if section := _SECTION.fullmatch(line):
+            lists, lines = {}, []
+            sections[section[1]] = (lists, (), section[2])
+            name = section[1]
+        elif not lines and (listed := _LIST.fullmatch(line)):
+            lists[listed[1]] = listed[2]
+        else:
+            lines.append(line)
+            sections[name] = (lists, tuple(lines), sections[name][2])
+    return shared, sections

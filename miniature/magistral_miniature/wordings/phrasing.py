@@ -1,0 +1,308 @@
+"""From templates to questions as people type them, with a share of wordings held out.
+
+Every seventh template of a list, and some openings, are never drawn in training: choices are made by them,
+though grammars make many of them all the same. The measured table asks in the wordings of
+`everyday/blind/`, whose writers had seen nothing of training: in all, and in those it cannot have made.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Literal
+
+from magistral_miniature.wordings.files import everyday
+from magistral_miniature.wordings.fillers import among_other_words
+from magistral_miniature.wordings.grammars import composed, parts_of
+from magistral_miniature.wordings.questions import Wordings
+from magistral_miniature.wordings.story_words import story_slots
+from magistral_miniature.wordings.variation import makes, with_other_words
+
+__all__ = [
+    "BLIND",
+    "HELD_OUT_STEP",
+    "Split",
+    "asks",
+    "drawn",
+    "evaluated",
+    "filled",
+    "known",
+    "phrase",
+    "plainest",
+    "template_of_training",
+    "templates_of",
+]
+
+Split = Literal["train", "held-out", "familiar", "plain", "tester", "tester-new", "stranger", "stranger-new"]
+"""What is drawn from: what training learns from; what it never draws, to choose by; what it makes, with other
+numbers and pictures; the plainest wordings; the two blind lists, all of them or what training cannot have
+made of them."""
+BLIND: tuple[Split, ...] = ("tester", "tester-new", "stranger", "stranger-new")
+"""The splits that ask as the lists in `everyday/blind/` do."""
+_MADE: tuple[Split, ...] = ("train", "familiar")
+HELD_OUT_STEP = 7
+_PLAINEST, _PLAIN_SHARE = 8, 0.16
+
+_OPENINGS = (
+    "Please tell me: ",
+    "Quick question: ",
+    "Hi! ",
+    "Hello, ",
+    "Tell me: ",
+    "I would like to know: ",
+    "A question: ",
+    "Hey, ",
+    "Help me with this: ",
+    "Now this: ",
+    "Next question: ",
+    "Dear model, ",
+    "Think carefully. ",
+    "OK, ",
+    "And now: ",
+    "Answer this: ",
+    "Let me ask you something. ",
+    "Here is my question: ",
+    "One question: ",
+    "Another question. ",
+    "Good morning. ",
+    "Good evening, ",
+    "Excuse me, ",
+    "Sorry, ",
+    "Well, ",
+    "So, ",
+    "Alright: ",
+    "Please answer: ",
+    "Please help me. ",
+    "Can you help me? ",
+    "I have a question. ",
+    "I need your help. ",
+    "My teacher asks: ",
+    "My son wants to know: ",
+    "Homework: ",
+    "Task: ",
+    "Question: ",
+    "Q: ",
+    "User: ",
+    "Take your time. ",
+    "Pay attention. ",
+    "Try this one. ",
+    "Try again: ",
+    "First of all, ",
+    "Just one thing: ",
+    "Work slowly. ",
+    "Reason first. ",
+    "Think first. ",
+    "Concentrate. ",
+    "I wonder: ",
+    "Could you tell me: ",
+    "Can you answer this? ",
+)
+_PICTURE_OPENINGS = (
+    "Look at the picture. ",
+    "Here is a picture. ",
+    "In this picture: ",
+    "Look at this image. ",
+    "See the attached picture. ",
+    "I have attached a picture. ",
+    "About the picture: ",
+    "From the image: ",
+    "Take a look at this. ",
+    "Study the image. ",
+    "Here is an image. ",
+    "This is a picture. ",
+    "I drew this. ",
+    "I made this picture. ",
+    "Have a look at the image. ",
+    "In the image: ",
+    "In the picture you see, ",
+    "Using the picture, answer: ",
+    "Based on the image: ",
+    "Consider the picture. ",
+    "With the picture in mind: ",
+    "You see a picture. ",
+    "Examine the picture carefully. ",
+    "Look closely. ",
+    "Look again. ",
+    "For this image: ",
+)
+_CLOSINGS = (
+    " Thanks!",
+    " Please.",
+    " Think step by step.",
+    " Thank you.",
+    " Answer briefly.",
+    " Be careful.",
+    " Explain your reasoning.",
+    " Take care.",
+    " Take your time.",
+    " Do it carefully.",
+    " Do not guess.",
+    " I need it soon.",
+    " I need to be sure.",
+    " It is important.",
+    " Check your work.",
+    " Show your work.",
+    " Tell me.",
+    " Help me.",
+    " Can you do that?",
+    " Just answer.",
+    " Be quick.",
+    " Be exact.",
+    " Think about it.",
+    " Thanks in advance.",
+    " Cheers!",
+    " I am curious.",
+    " What do you say?",
+    " Go!",
+)
+_BEFOREHAND, _AFTERWARDS = everyday("frames", "beforehand"), everyday("frames", "afterwards")
+_BEFOREHAND_OF_PICTURES = _BEFOREHAND + everyday("frames", "beforehand_of_pictures")
+_SMALL_WORDS = ("the", "a", "an", "is", "of", "in", "do", "does", "please", "me", "this", "there")
+
+
+def templates_of(templates: Sequence[str], split: Split) -> list[str]:
+    """Return the templates of one split."""
+    held = [t for i, t in enumerate(templates) if i % HELD_OUT_STEP == HELD_OUT_STEP - 2]
+    return held if split == "held-out" else [t for t in templates if t not in held]
+
+
+@lru_cache
+def drawn(wordings: Wordings) -> tuple[str, ...]:
+    """Return the templates that training draws: of the list, and of writers."""
+    return (*templates_of(wordings.listed, "train"), *templates_of(wordings.written, "train"))
+
+
+@lru_cache
+def evaluated(wordings: Wordings, split: Split) -> tuple[str, ...]:
+    """Return what evaluation asks: held-out templates, or those of a blind list."""
+    if split == "held-out":
+        return (*templates_of(wordings.listed, "held-out"), *templates_of(wordings.written, "held-out"))
+    if split == "plain":
+        return plainest(wordings)
+    writer, _, new = split.partition("-")
+    return tuple(one for one in wordings.blind[writer] if not new or not known(one, wordings))
+
+
+def plainest(wordings: Wordings) -> tuple[str, ...]:
+    """Return the templates that most people use: they stand first in the list."""
+    return drawn(wordings)[:_PLAINEST]
+
+
+def asks(wordings: Wordings, split: Split) -> bool:
+    """Tell whether there is any wording in this split: not every blind writer wrote all kinds."""
+    return split in _MADE or bool(evaluated(wordings, split))
+
+
+def known(template: str, wordings: Wordings) -> bool:
+    """Tell whether training may make `template`, with or without an opening of the lists."""
+    subject, slots = wordings.about, tuple(wordings.slots.items())
+    openings = [one for one in _OPENINGS + _PICTURE_OPENINGS if template.lower().startswith(one.lower())]
+    forms = filter(None, (template, *(template[len(one) :] for one in openings)))
+    grammars = (*(((template,),) for template in drawn(wordings)), *wordings.parts)
+    return any(makes(grammars, form, subject, slots) for form in forms)
+
+
+def phrase(
+    rng: random.Random, wordings: Wordings, split: Split, slots: Mapping[str, object] | None = None
+) -> str:
+    """Fill a random template of the split and vary how it is typed.
+
+    In training, a sixth are the plainest, a third are put together from parts, where there are any, and the
+    others are whole templates; words change places with others. What evaluation asks is left as it was
+    written but for the held-out templates.
+
+    Args:
+        rng: source of chance.
+        wordings: the ways to ask.
+        split: what is drawn from.
+        slots: what stands in braces.
+    """
+    values = {**story_slots(rng), **wordings.slots, **(slots or {})}
+    picture = wordings.about in ("grid", "chart")
+    made = split in _MADE
+    template = template_of_training(rng, wordings) if made else rng.choice(evaluated(wordings, split))
+    text = filled(rng, template, values)
+    if not made and split != "held-out":
+        return text
+    if split == "held-out" or rng.random() < 0.8:
+        text = text[0].upper() + text[1:]
+    return _typed(rng, _framed(rng, text, split, values, picture=picture), split)
+
+
+def template_of_training(rng: random.Random, wordings: Wordings) -> str:
+    """Draw a template, or put one together, and change words in it."""
+    chance = rng.random()
+    if chance < _PLAIN_SHARE:
+        return rng.choice(plainest(wordings))
+    if wordings.parts and chance < 0.5:
+        parts = parts_of(rng, wordings.parts)
+    else:
+        parts = [rng.choice(drawn(wordings))]
+    if rng.random() < 0.5:
+        parts = with_other_words(rng, parts, wordings.about)
+    template = "".join(parts)
+    if rng.random() < (0.2 if "{a}" in template else 0.08):
+        template = among_other_words(rng, template)
+    return template
+
+
+def filled(rng: random.Random, template: str, values: Mapping[str, object]) -> str:
+    """Put values into the slots of a template, and into the slots of values."""
+
+    def value(match: re.Match[str]) -> str:
+        put = values.get(match.group(1), match.group())
+        return str(rng.choice(put) if isinstance(put, tuple) else put)
+
+    before = ""
+    while template != before:
+        before, template = template, re.sub(r"\{(\w+)\}", value, template)
+    return re.sub(r"\b([Aa]) (?=orange)", r"\1n ", template)
+
+
+def _framed(
+    rng: random.Random, text: str, split: Split, values: Mapping[str, object], *, picture: bool
+) -> str:
+    """Put something before or after a question."""
+    training = split != "held-out"
+    if rng.random() < 0.3:
+        if training and rng.random() < 0.5:
+            opening = filled(rng, composed(rng, _BEFOREHAND_OF_PICTURES if picture else _BEFOREHAND), values)
+        else:
+            openings = _OPENINGS + _PICTURE_OPENINGS * 2 if picture else _OPENINGS
+            opening = rng.choice(templates_of(openings, split))
+        if opening[-2] in ":," and rng.random() < 0.7:
+            text = text[0].lower() + text[1:]
+        text = opening + text
+    if rng.random() < 0.15:
+        if text[-1] not in ".?!=":
+            text += "."
+        if training and rng.random() < 0.5:
+            text += filled(rng, composed(rng, _AFTERWARDS), values)
+        else:
+            text += rng.choice(templates_of(_CLOSINGS, split))
+    return text
+
+
+def _typed(rng: random.Random, text: str, split: Split) -> str:
+    """Type as hasty people do."""
+    if split != "held-out" and rng.random() < 0.1:
+        text = _without_a_word(rng, text)
+    chance = rng.random()
+    if chance < 0.12:
+        text = text.rstrip("?.")
+    elif chance < 0.2:
+        text = text.lower()
+    elif chance < 0.28:
+        text = text.lower().rstrip("?.")
+    elif split != "held-out" and chance < 0.31:
+        text = text.upper()
+    return text or "?"
+
+
+def _without_a_word(rng: random.Random, text: str) -> str:
+    """Leave out one small word."""
+    words = text.split(" ")
+    small = [i for i, word in enumerate(words) if word.lower() in _SMALL_WORDS]
+    if small:
+        del words[rng.choice(small)]
+    return " ".join(words)

@@ -1,0 +1,183 @@
+"""One wording becomes many: words change places with others that mean the same in it.
+
+Only words that can stand for each other wherever templates use them are grouped. `makes` tells whether
+training might have made a wording, so that nothing is measured with what was learned.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Literal
+
+from magistral_miniature.wordings.grammars import Grammars
+from magistral_miniature.wordings.story_words import GOODS, NAMES, PLACES, ROLES, THINGS
+
+__all__ = ["Slots", "Subject", "makes", "plain", "with_other_words"]
+
+Subject = Literal["numbers", "chart", "grid", "talk"]
+"""What a question is about; it decides which words can stand for each other."""
+Slots = tuple[tuple[str, tuple[str, ...]], ...]
+"""What can stand in slots, by name."""
+
+_EVERYWHERE = (
+    "picture|image|photo|drawing|graphic|pic|illustration|snapshot|sketch|visual|attachment",
+    "tell me|let me know|say|inform me|please tell me|can you tell me|could you say",
+    "what is|what's|whats|what would be|what might be",
+    "please|kindly|pls|please kindly",
+    "can you|could you|would you|will you|are you able to|can u",
+    "i want to know|i'd like to know|i would like to know|i need to know|i wish to know|i must know",
+    "i need|i want|i require|i'd like|i would like|i'm after",
+    "in total|altogether|in all|all in all|overall|in sum|all together|taken together",
+    "find|identify|locate|determine|detect|pick out|make out|seek out",
+    "in one sentence|in a sentence|in a single sentence|in one short sentence|with one sentence",
+    "for me|to me",
+    "exactly|precisely",
+    "attached|enclosed|given|uploaded|present",
+)
+_NUMBERS = (
+    "calculate|compute|work out|figure out|evaluate|solve|reckon|determine",
+    "sum|total",
+    "what do i get|what do you get|what comes out|what is the result|what results|what is it",
+    "left|left over|remaining",
+    "give me|show me|write down|hand me|get me",
+    "difference|gap",
+    "the result of|the answer to|the outcome of|the solution of",
+)
+_CHARTS = (
+    "tallest|highest|biggest|largest|greatest|longest",
+    "shortest|lowest|smallest|least tall|tiniest|littlest",
+    "taller|higher|bigger|larger|greater",
+    "chart|graph|diagram|bar chart|plot|bar graph|bar diagram",
+    "letter|label",
+    "value|number|figure|reading|amount|score",
+    "bar|column",
+    "all the others|all others|the others|the rest|every other one|the other ones",
+)
+_GRIDS = (
+    "shape|symbol|object|item|thing|element",
+    "cell|field|box|spot|tile",
+    "holds|contains|has|shows",
+    "hold|contain|have|show",
+    "located|placed|found|drawn|positioned|situated",
+    "count|tally",
+    "number of|count of|amount of|quantity of|total of",
+    "describe|explain|outline|put into words|depict in words|characterise",
+    "alt text|alternative text|text alternative|alt attribute",
+    "description|caption|summary",
+)
+
+
+class _Groups:
+    """Groups of phrases, with one expression that finds any of them."""
+
+    def __init__(self, *groups: str) -> None:
+        split = [group.split("|") for group in groups]
+        self.others = {phrase: group for group in reversed(split) for phrase in group}
+        longest = sorted(self.others, key=len, reverse=True)
+        self.found = re.compile(
+            rf"(?<![\w'{{])(?:{'|'.join(map(re.escape, longest))})(?![\w'}}])", re.IGNORECASE
+        )
+
+    def change(self, rng: random.Random, text: str, share: float) -> str:
+        """Exchange that share of the phrases that are found."""
+
+        def other(match: re.Match[str]) -> str:
+            said = match.group()
+            if rng.random() >= share:
+                return said
+            new = rng.choice(self.others[said.lower()])
+            return new[0].upper() + new[1:] if said[0].isupper() else new
+
+        return self.found.sub(other, text)
+
+    def expression(self, text: str) -> str:
+        """Return an expression for all that `change` may make of a text, without spaces."""
+        pieces, end = [], 0
+        for match in self.found.finditer(text):
+            others = {_joined(other) for other in self.others[match.group().lower()]}
+            pieces += [
+                re.escape(_joined(text[end : match.start()])),
+                f"(?:{'|'.join(map(re.escape, others))})",
+            ]
+            end = match.end()
+        return "".join([*pieces, re.escape(_joined(text[end:]))])
+
+
+_FOR: Mapping[Subject, _Groups] = {
+    "numbers": _Groups(*_NUMBERS, *_EVERYWHERE[1:]),
+    "chart": _Groups(*_CHARTS, *_EVERYWHERE),
+    "grid": _Groups(*_GRIDS, *_EVERYWHERE),
+    "talk": _Groups(*_EVERYWHERE[1:8]),
+}
+_PEOPLE, _THINGS, _OTHERS = {name.lower() for name in NAMES}, set(THINGS), {*ROLES, *PLACES, *GOODS}
+_MARKS = re.compile(r"[,.;:!?\"]+(?= |$)")
+_COURTESY = re.compile(r"\b(?:please|kindly|pls|thanks|thank you)\b")
+_WORD = re.compile(r"[\w{}']+")
+_SLOTS = {"{v}": "{w}", "{m}": "{n}", "{k}": "{p}", "{s}": "{p}", "{u}": "{p}"}
+
+
+def with_other_words(rng: random.Random, parts: Sequence[str], subject: Subject) -> list[str]:
+    """Exchange half of the words in the parts of a template that others can stand for."""
+    changed = [_FOR[subject].change(rng, part, 0.5) for part in parts]
+    return [_renamed(rng, "".join(changed))] if subject == "numbers" else changed
+
+
+def _renamed(rng: random.Random, text: str) -> str:
+    """Give other names to the people and things of a story, each the same one throughout."""
+    for few in (NAMES, THINGS):
+        known = [word for word in dict.fromkeys(_WORD.findall(text)) if word in few]
+        if known:
+            new = dict(zip(known, rng.sample(few, len(known)), strict=True))
+            text = _WORD.sub(lambda match, new=new: new.get(match.group(), match.group()), text)  # type: ignore[misc]
+    return text
+
+
+def plain(text: str, subject: Subject) -> str:
+    """Return a wording without what is never asked about: capitals, marks, courtesy, names and things."""
+    text = text.lower().replace("’", "'")
+    if subject == "numbers":
+        text = _WORD.sub(lambda match: _kind(match.group()), text)
+    return _COURTESY.sub("", _MARKS.sub("", text))
+
+
+def _kind(word: str) -> str:
+    """Return the slot for a name or a thing, and any other word as it is."""
+    if word in _THINGS:
+        return "{n}"
+    if word in _PEOPLE:
+        return "{w}"
+    return "{p}" if word in _OTHERS else _SLOTS.get(word, word)
+
+
+def _joined(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+@cache
+def _expression(grammar: tuple[tuple[str, ...], ...], subject: Subject, slots: Slots) -> re.Pattern[str]:
+    """Return an expression for what training makes of a grammar, without spaces."""
+    values = dict(slots)
+
+    def part(text: str) -> str:
+        return re.sub(r"\\\{(\w+)\\\}", slot, _FOR[subject].expression(plain(text, subject)))
+
+    def slot(match: re.Match[str]) -> str:
+        known = values.get(match.group(1))
+        return match.group() if known is None else f"(?:{'|'.join({part(value) for value in known})})"
+
+    parts = ("|".join(sorted({part(one) for one in alternatives})) for alternatives in grammar)
+    return re.compile("".join(f"(?:{one})" for one in parts))
+
+
+def makes(grammars: Grammars, wording: str, subject: Subject, slots: Slots = ()) -> bool:
+    """Tell whether grammars, and the exchange of words, make `wording`, whatever its marks and courtesies.
+
+    Args:
+        grammars: what training draws from.
+        wording: a template.
+        subject: which words can stand for each other.
+        slots: what training puts into slots that `wording` itself does not have.
+    """
+    wanted = _joined(plain(wording, subject))
+    return any(_expression(grammar, subject, slots).fullmatch(wanted) for grammar in grammars)

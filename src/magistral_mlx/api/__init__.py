@@ -1,0 +1,1 @@
+"""The public objects: model, conversation, stream, batch, memory plan."""

@@ -1,0 +1,119 @@
+"""A conversation as texts and arrays beside its KV cache: what `Conversation.save` writes and gets back."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, cast
+
+import mlx.core as mx
+
+from magistral_mlx.errors import CacheFileError
+from magistral_mlx.events import ToolCall
+from magistral_mlx.prompt.images import load_image
+from magistral_mlx.prompt.splicing import reply_marks
+from magistral_mlx.prompt.turns import AssistantTurn, ToolTurn, Turn, UserTurn
+
+if TYPE_CHECKING:
+    from magistral_mlx.prompt.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class SavedConversation:
+    """What of a conversation is saved beside its KV cache."""
+
+    system: str | None
+    turns: tuple[Turn, ...]
+
+    def to_parts(self) -> tuple[str, dict[str, mx.array]]:
+        """A text, and the pictures as bytes of PNG files."""
+        pictures: dict[str, mx.array] = {}
+        turns = [_turn_to_json(turn, pictures) for turn in self.turns]
+        return json.dumps({"system": self.system, "turns": turns}), pictures
+
+
+def from_parts(text: str, pictures: Mapping[str, mx.array], tokenizer: "Tokenizer") -> SavedConversation:
+    """The conversation again.
+
+    Kept ids are taken only as ordinary tokens and the marks that a reply may hold: the file may come from
+    anywhere.
+
+    Raises:
+        CacheFileError: the text is not such a conversation.
+        ImageError: a picture cannot be read.
+    """
+    try:
+        raw = cast("dict[str, Any]", json.loads(text))
+        turns = tuple(_turn_from_json(each, pictures, tokenizer) for each in raw["turns"])
+        system = raw["system"]
+        if system is not None and not isinstance(system, str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError) as error:
+        raise CacheFileError("The cache file holds no conversation", "Ask without it.") from error
+    return SavedConversation(system, turns)
+
+
+def common_turns(turns: Sequence[Turn], others: Sequence[Turn]) -> int:
+    """How many turns both begin with; pictures are the same if their pixels are."""
+    pairs = zip(turns, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: _same(*pair), pairs))
+
+
+def _same(turn: Turn, other: Turn) -> bool:
+    if isinstance(turn, UserTurn) and isinstance(other, UserTurn):
+        return turn.text == other.text and _pixels(turn) == _pixels(other)
+    return turn == other
+
+
+def _pixels(turn: UserTurn) -> list[tuple[str, tuple[int, int], bytes]]:
+    pictures = [load_image(image) for image in turn.images]
+    return [(picture.mode, picture.size, picture.tobytes()) for picture in pictures]
+
+
+def _turn_to_json(turn: Turn, pictures: dict[str, mx.array]) -> dict[str, object]:
+    match turn:
+        case UserTurn():
+            names: list[str] = []
+            for image in turn.images:
+                buffer = io.BytesIO()
+                load_image(image).save(buffer, "PNG")
+                names.append(f"picture.{len(pictures)}")
+                pictures[names[-1]] = mx.array(cast("Any", memoryview(buffer.getvalue())))
+            return {"user": turn.text, "images": names}
+        case AssistantTurn():
+            calls = [[call.name, call.arguments] for call in turn.tool_calls]
+            return {
+                "reasoning": turn.reasoning,
+                "answer": turn.answer,
+                "calls": calls,
+                "ids": list(turn.token_ids),
+            }
+        case ToolTurn():
+            return {"tool": turn.name, "content": turn.content}
+
+
+def _turn_from_json(raw: Mapping[str, Any], pictures: Mapping[str, mx.array], tokenizer: "Tokenizer") -> Turn:
+    if "user" in raw:
+        images = tuple(load_image(bytes(memoryview(cast("Any", pictures[name])))) for name in raw["images"])
+        return UserTurn(_text(raw["user"]), images)
+    if "tool" in raw:
+        return ToolTurn(_text(raw["tool"]), _text(raw["content"]))
+    calls = tuple(ToolCall(_text(name), _text(arguments)) for name, arguments in raw["calls"])
+    ids = tuple(int(token_id) for token_id in raw["ids"])
+    kept = ids if _harmless(ids, tokenizer) else ()
+    return AssistantTurn(_text(raw["reasoning"]), _text(raw["answer"]), calls, kept)
+
+
+def _harmless(token_ids: Sequence[int], tokenizer: "Tokenizer") -> bool:
+    usual = reply_marks(tokenizer.special)
+    return all(
+        0 <= token_id < tokenizer.vocab_size and (token_id in usual or not tokenizer.is_control(token_id))
+        for token_id in token_ids
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

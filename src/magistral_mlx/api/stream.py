@@ -1,0 +1,205 @@
+"""A reply as it comes: an iterator of events over the owner thread, which can be stopped from anywhere."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from magistral_mlx.api.checks import check_callback
+from magistral_mlx.api.owner_thread import owner_thread
+from magistral_mlx.api.request import Question
+from magistral_mlx.events import ContextSegments, Event, Finished, Paused, PrefillProgress, Reply
+from magistral_mlx.generation.reply.steering import Steering
+
+if TYPE_CHECKING:
+    from magistral_mlx.generation.answering import Answering
+    from magistral_mlx.generation.cache.prompt_cache import PromptCache
+
+_PULL_SECONDS = 0.01
+"""A pull collects text for so long, so that a fast model does not change threads for every token."""
+
+
+class AnswerStream(Iterator[Event]):
+    """The events of one reply; the last one is `Finished`.
+
+    Work is done on demand: nothing is computed beyond what is read, and a stream that is dropped or closed
+    half-way ends its reply there. A conversation keeps what was produced until then.
+
+        with model.stream("...") as stream:
+            for event in stream:
+                ...
+    """
+
+    _over = True
+    """Until `__init__` has run to its end, which Ctrl-C may prevent, there is nothing to leave."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._owner = owner_thread()
+        self._steering = Steering()
+        self._ready: deque[Event] = deque()
+        self._asked_at = time.perf_counter()
+        self._answering: Answering | None = None
+        self._cache: PromptCache | None = None
+        self._events: Generator[Event, None, None] | None = None
+        self._reply: Reply | None = None
+        self._rests = False
+        self.segments: ContextSegments | None = None
+        """What the prompt is made of; None until the first event."""
+        self._over = False
+
+    def __iter__(self) -> "AnswerStream":
+        return self
+
+    def __next__(self) -> Event:
+        """The next event, as soon as there is one.
+
+        Raises:
+            PromptError: on the first call: the question cannot be put, or is too long (ContextOverflow).
+            UsageError: on the first call: the conversation is still answering another one.
+        """
+        while True:
+            if self._ready:
+                event = self._ready.popleft()
+                self._rests = isinstance(event, Paused)
+                return event
+            if self._over:
+                raise StopIteration
+            if self._rests:
+                self._steering.wait()
+            self._owner.call(self._pull, on_interrupt=self.stop)
+
+    def __enter__(self) -> "AnswerStream":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._over:
+            self._steering.stop()
+            self._owner.post(self.end_here)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the question's time has come: until then it waits behind others."""
+        return self._answering is not None
+
+    def stop(self) -> None:
+        """Ends the reply at the next token or prefill chunk, from any thread; returns at once.
+
+        The stream then gives what is left and `Finished` with `Ending.STOPPED`.
+        """
+        self._steering.stop()
+
+    def answer_now(self) -> None:
+        """Closes the running thought, from any thread; the answer follows. Returns at once.
+
+        While the prompt is still read, the thought is closed as soon as it opens. In the answer it does
+        nothing. A paused stream goes on.
+        """
+        self._steering.answer_now()
+
+    def pause(self) -> None:
+        """Lets the reply rest at the next token or prefill chunk, from any thread; returns at once.
+
+        The stream then gives `Paused`; what it gives next comes after `resume`, `answer_now` or `stop`.
+        Other streams and conversations are not held up.
+        """
+        self._steering.pause()
+
+    def resume(self, hint: str | None = None) -> None:
+        """Goes on after `pause`, from any thread; returns at once.
+
+        Args:
+            hint: is written into the open thought, as a paragraph of its own, and steers it from there: text
+                that spells a control token stays text. It counts as thought. Once the answer has begun, it
+                is left out.
+        """
+        self._steering.resume(hint)
+
+    def close(self) -> None:
+        """Leaves the reply where it is; the stream gives nothing more. May be called more than once."""
+        self._steering.stop()
+        if not self._over:
+            self._owner.call(self.end_here)
+        self._ready.clear()
+
+    def end_here(self) -> None:
+        """On the owner thread: ends a reply that nobody reads any more, or whose model is closed."""
+        if self._over:
+            return
+        if self._answering is None or self._events is None:
+            self._over = True
+            return
+        self._events.close()
+        self._end(self._answering.leave())
+
+    def reply(self, on_event: Callable[[Event], None] | None = None) -> Reply:
+        """Runs to the end, without a pause for whoever reads along, and gives the reply.
+
+        With `on_event`, that is called with each event on the calling thread; if it raises, the reply ends
+        there and the exception goes on its way.
+
+        Of a stream that was closed half-way: what there was, as stopped.
+
+        Raises:
+            PromptError, UsageError: as on the first call of `next`.
+            RuntimeError: the stream failed before, or was closed before it began.
+        """
+        check_callback("on_event", on_event)
+        if on_event is not None:
+            with self:
+                for event in self:
+                    on_event(event)
+        while not self._over:
+            self._steering.wait()
+            self._owner.call(self._run_to_the_end, on_interrupt=self.stop)
+        if self._reply is None:
+            raise RuntimeError("the stream ended without a reply")
+        return self._reply
+
+    def _stopping(self) -> bool:
+        return self._steering.stopped or self._owner.closing
+
+    def _pull(self) -> None:
+        """On the owner thread: goes on until there is something to read."""
+        deadline = time.perf_counter() + _PULL_SECONDS
+        while not self._over:
+            event = self._advance()
+            self._ready.append(event)
+            # After progress comes a chunk, which takes long.
+            if isinstance(event, PrefillProgress | Paused) or time.perf_counter() > deadline:
+                return
+
+    def _run_to_the_end(self) -> None:
+        while not self._over and not self._steering.paused:
+            self._advance()
+
+    def _advance(self) -> Event:
+        try:
+            if self._events is None:
+                self._answering, self._cache = self._question.begin(
+                    stopping=self._stopping, steering=self._steering, asked_at=self._asked_at
+                )
+                self._question.model().running.add(self)
+                self.segments = self._answering.segments
+                self._events = self._answering.events()
+            event = next(self._events)
+        except BaseException:
+            self._end(None)
+            raise
+        if isinstance(event, Finished):
+            return Finished(self._end(event.reply) or event.reply)
+        return event
+
+    def _end(self, reply: Reply | None) -> Reply | None:
+        self._over = True
+        answering, self._answering = self._answering, None
+        self._events = None
+        cache, self._cache = self._cache, None
+        self._reply = reply if cache is None else self._question.end(cache, answering, reply)
+        return self._reply

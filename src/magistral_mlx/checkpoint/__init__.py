@@ -1,0 +1,1 @@
+"""A folder on disk, validated and described. No arrays, no MLX."""

@@ -1,0 +1,139 @@
+"""Loads a model and follows the events of one answer, showing both as they go on.
+
+The reasoning goes aside, the answer is the result.
+"""
+
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol
+
+from magistral_mlx.commands.console import Console
+from magistral_mlx.events import AnswerText, Event, Finished, PrefillProgress, ReasoningText, Reply
+
+if TYPE_CHECKING:
+    from magistral_mlx.api.model import Magistral
+
+
+class Stream(Protocol):
+    """What is needed of `AnswerStream`: its events, and a way to stop it early."""
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events; the last one is `Finished`."""
+        ...
+
+    def stop(self) -> None:
+        """End at the next token with `Finished`; safe in a signal handler."""
+
+
+def load_model(name: str | None, *, console: Console, wire: bool = False) -> "Magistral":
+    """Load the model called `name`, or the best installed one, saying so while it lasts.
+
+    Raises:
+        MagistralError: the model cannot be loaded.
+    """
+
+    def progress(stage: str, done: int, total: int) -> None:
+        share = f" {100 * done // total} %" if total else ""
+        console.progress(f"{stage}{share}")
+
+    console.progress(f"Loading {name or 'the best installed model'} ...")
+    try:
+        from magistral_mlx.api.model import load
+
+        return load(name, wire=wire, progress=progress)
+    finally:
+        console.end_progress()
+
+
+def follow(events: Stream, *, console: Console, reasoning: bool, answer: bool) -> Reply:
+    """Show `events` on `console` until the last one and return the reply; Ctrl-C as in `follow_with`.
+
+    Args:
+        events: what `Magistral.stream` returns.
+        console: where to show it.
+        reasoning: stream the reasoning to stderr.
+        answer: stream the answer to stdout.
+    """
+    display = _Display(console, reasoning=reasoning, answer=answer)
+    try:
+        return follow_with(events, display.show)
+    finally:
+        display.end()
+
+
+def follow_with(events: Stream, show: Callable[[Event], None]) -> Reply:
+    """Give every event but the last one to `show`, and return the reply of the last one.
+
+    The first Ctrl-C stops the answer: the stream then ends with what was produced, as STOPPED. A second one
+    interrupts whatever runs.
+    """
+    with _interrupted_by(events.stop):
+        for event in events:
+            if isinstance(event, Finished):
+                return event.reply
+            show(event)
+    raise RuntimeError("the stream of an answer ended without `Finished`")
+
+
+@contextmanager
+def _interrupted_by(stop: Callable[[], None]) -> Generator[None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Display:
+    def __init__(self, console: Console, *, reasoning: bool, answer: bool) -> None:
+        self._console = console
+        self._shows_reasoning = reasoning
+        self._shows_answer = answer
+        self._reasoning = ""
+        self._answer = ""
+
+    def show(self, event: Event) -> None:
+        match event:
+            case PrefillProgress(done=done, total=total):
+                self._console.progress(f"Reading the question: {done} of {total} tokens")
+            case ReasoningText(text=text):
+                self._show_reasoning(text)
+            case AnswerText(text=text):
+                self._show_answer(text)
+            case _:
+                pass
+
+    def end(self) -> None:
+        """Leave both streams at the beginning of a line."""
+        self._console.end_progress()
+        if self._shows_answer and self._answer:
+            if not self._answer.endswith("\n"):
+                self._console.result("\n")
+        elif self._shows_reasoning and self._reasoning and not self._reasoning.endswith("\n"):
+            self._console.aside("\n")
+
+    def _show_reasoning(self, text: str) -> None:
+        if self._shows_reasoning:
+            self._begin(text, self._reasoning)
+            self._console.aside(text)
+        elif not self._reasoning:
+            self._console.progress("Thinking ...")
+        self._reasoning += text
+
+    def _show_answer(self, text: str) -> None:
+        if self._shows_answer:
+            if self._shows_reasoning and self._reasoning and not self._answer:
+                self._console.aside("\n\n")
+            self._begin(text, self._answer)
+            self._console.result(text)
+        self._answer += text
+
+    def _begin(self, text: str, before: str) -> None:
+        if text and not before:
+            self._console.end_progress()

@@ -1,0 +1,114 @@
+"""The KV caches of one model that nobody uses right now, within a bound of bytes.
+
+A question takes the cache with the longest common beginning, whoever made it, and gives it back afterwards.
+What goes beyond the common beginning is trimmed if it is the asker's own (an edited question, a reply asked
+for again), and left to its owner otherwise: the asker then gets a copy of the beginning. So a branch costs a
+copy when it is first asked, and conversations share what they have in common without harming each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache, common_length
+from magistral_mlx.model.magistral import MagistralModel
+
+
+@dataclass(frozen=True)
+class _Idle:
+    cache: PromptCache
+    owner: object
+
+
+class CacheStore:
+    """Idle caches, least recently used first out when they take more than `limit_bytes`.
+
+    The cache that was given back last stays even when it alone is over the limit: its conversation is the
+    one that goes on most likely. For the owner thread only.
+    """
+
+    def __init__(self, model: MagistralModel, *, limit_bytes: int) -> None:
+        self._model = model
+        self._limit_bytes = limit_bytes
+        self._idle: list[_Idle] = []  # the latest last
+
+    def __len__(self) -> int:
+        """Idle caches held."""
+        return len(self._idle)
+
+    @property
+    def limit_bytes(self) -> int:
+        """The bound."""
+        return self._limit_bytes
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all idle caches."""
+        return sum(idle.cache.nbytes for idle in self._idle)
+
+    def take(self, keys: Sequence[Key], *, owner: object, kv_bits: int = 16) -> PromptCache:
+        """A cache that holds the longest known beginning of `keys` and nothing else; maybe none of it.
+
+        Args:
+            owner: whoever asks, compared by identity.
+            kv_bits: the width it is to have; the asker's own is packed if it is wider.
+        """
+        best = max(
+            self._usable(owner, kv_bits), key=lambda idle: self._worth(idle, keys, owner), default=None
+        )
+        common = 0 if best is None else common_length(best.cache.keys, keys)
+        if best is None or not common:
+            return PromptCache(self._model, kv_bits=kv_bits)
+        if best.owner is owner or common == len(best.cache):
+            self._idle.remove(best)
+            cache = best.cache
+            cache.trim(common)
+        else:
+            cache = best.cache.copy(common)
+        cache.use_bits(kv_bits)
+        return cache
+
+    def give_back(self, cache: PromptCache, *, owner: object) -> None:
+        """Takes a cache that is not used any more; forgets older ones if need be."""
+        if not len(cache):
+            return
+        cache.compact()
+        self._idle.append(_Idle(cache, owner))
+        self.shrink(self._limit_bytes)
+
+    def make_room(self, nbytes: int) -> None:
+        """Before an answer that will need so many bytes: idle caches and it get twice the bound together."""
+        while self._idle and self.nbytes + nbytes > 2 * self._limit_bytes:
+            del self._idle[0]
+
+    def shrink(self, limit_bytes: int) -> None:
+        """Forgets the least recently used caches until the rest takes at most so much, or is one."""
+        while len(self._idle) > 1 and self.nbytes > limit_bytes:
+            del self._idle[0]
+
+    def forget(self, owner: object) -> None:
+        """Frees the caches of one owner."""
+        self._idle = [idle for idle in self._idle if idle.owner is not owner]
+
+    def held(self, owner: object) -> PromptCache | None:
+        """The latest cache of that owner."""
+        return next((idle.cache for idle in reversed(self._idle) if idle.owner is owner), None)
+
+    def clear(self) -> None:
+        """Frees everything."""
+        self._idle = []
+
+    def _usable(self, owner: object, kv_bits: int) -> list[_Idle]:
+        """Those of the width, and the asker's own unpacked ones.
+
+        What others have read unpacked is not packed for somebody else: attention saw it unpacked, so the
+        reply could differ from the one that reading it anew would give.
+        """
+        return [
+            idle
+            for idle in self._idle
+            if idle.cache.kv_bits == kv_bits or (idle.owner is owner and idle.cache.kv_bits == 16)
+        ]
+
+    def _worth(self, idle: _Idle, keys: Sequence[Key], owner: object) -> tuple[int, bool]:
+        """The longest beginning; of equals the asker's own."""
+        return common_length(idle.cache.keys, keys), idle.owner is owner

@@ -1,0 +1,1 @@
+"""Turn a prompt into token ids: prefill, sampling, speculation, batches."""

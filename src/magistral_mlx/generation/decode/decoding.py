@@ -1,0 +1,143 @@
+"""Running the model over a prompt and then token by token. Both can be left at any point.
+
+Leaving either generator (or an exception in it) leaves the prompt cache consistent: a chunk or a token is
+noted in its record once it has been fed.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import cast
+
+import mlx.core as mx
+import numpy as np
+
+from magistral_mlx.events import PrefillProgress
+from magistral_mlx.generation.cache.feature_store import FeatureStore
+from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache
+from magistral_mlx.generation.decode.sampling import Sampler
+from magistral_mlx.generation.evaluation import evaluate, evaluate_layers, start_evaluating
+from magistral_mlx.model.magistral import MagistralModel
+from magistral_mlx.prompt.turns import PreparedPrompt
+
+CLEAR_EVERY = 256
+"""Decoded tokens after which the allocator gives unused buffers back, as mlx-lm does."""
+
+
+class PromptReader:
+    """Token ids and pictures of one prompt -> embeddings of any stretch of it.
+
+    Args:
+        image_id: the id of [IMG]; None for a tokenizer without pictures.
+    """
+
+    def __init__(
+        self, model: MagistralModel, store: FeatureStore, prompt: PreparedPrompt, *, image_id: int | None
+    ) -> None:
+        self._model = model
+        self._store = store
+        self._images = prompt.images
+        self._ids = np.asarray(prompt.token_ids, np.int32)
+        self._image_positions = np.flatnonzero(self._ids == (-1 if image_id is None else image_id))
+        sizes = [image.rows * image.columns for image in prompt.images]
+        self._first_feature = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+    def ids(self, start: int, stop: int) -> mx.array:
+        """[stop - start] token ids."""
+        return mx.array(self._ids[start:stop])
+
+    def embeddings(self, start: int, stop: int) -> mx.array | None:
+        """[stop - start, hidden]; None if no picture lies there, so that the ids alone will do.
+
+        Pictures are encoded here, one at a time, when the first stretch that needs them is read.
+        """
+        first, last = (int(place) for place in np.searchsorted(self._image_positions, [start, stop]))
+        if first == last:
+            return None
+        places = mx.array(self._image_positions[first:last] - start)
+        embeddings = self._model.embed(self.ids(start, stop))
+        embeddings[places] = self._features(first, last).astype(embeddings.dtype)
+        return embeddings
+
+    def _features(self, first: int, last: int) -> mx.array:
+        """Features number `first` to `last` (exclusive), counted over all pictures of the prompt."""
+        pieces: list[mx.array] = []
+        for image, begin in zip(self._images, self._first_feature[:-1], strict=True):
+            end = begin + image.rows * image.columns
+            if begin < last and end > first:
+                features = self._store.features(image)
+                pieces.append(features[max(first - begin, 0) : last - begin])
+        return mx.concatenate(pieces)
+
+
+def prefill(
+    model: MagistralModel,
+    cache: PromptCache,
+    reader: PromptReader,
+    keys: Sequence[Key],
+    *,
+    step_at: Callable[[int], int],
+) -> Generator[PrefillProgress, None, mx.array]:
+    """Reads everything that the cache lacks, in chunks.
+
+    Memory beyond the KV cache does not grow with the prompt: embeddings exist for one chunk at a time, and
+    only the last position goes through lm_head.
+
+    Args:
+        keys: one per position of the prompt; `cache` holds a beginning of them, or all and their logits.
+        step_at: how many tokens to read next when so many are held (`PrefillStep.at`).
+
+    Yields:
+        The progress, first with what the cache held already.
+
+    Returns:
+        Logits [1, vocab] after the last position.
+    """
+    yield PrefillProgress(len(cache), len(keys))
+    if len(cache) == len(keys) and cache.logits is not None:
+        return cache.logits
+    while True:
+        start = len(cache)
+        stop = min(start + step_at(start), len(keys))
+        embeddings = reader.embeddings(start, stop)
+        hidden = model.hidden(
+            reader.ids(start, stop)[None],
+            cache=cache.layers,
+            embeddings=None if embeddings is None else embeddings[None],
+        )
+        last = stop == len(keys)
+        logits = model.head(hidden[:, -1, :]) if last else None
+        del hidden  # else a chunk that nobody needs any more lives through the next one
+        evaluate_layers(cache.layers)
+        if logits is not None:
+            evaluate(logits)
+        cache.extend(keys[start:stop], logits=logits)
+        mx.clear_cache()
+        yield PrefillProgress(stop, len(keys))
+        if logits is not None:
+            return logits
+
+
+def decode(
+    model: MagistralModel, cache: PromptCache, logits: mx.array, sampler: Sampler
+) -> Generator[int, Sequence[int] | None, None]:
+    """Token ids, one after the other, without end; the caller decides when to leave.
+
+    `send` ids to force them: they come next, instead of what the model would have written. While the caller
+    handles a token, the machine already computes the following one.
+
+    Args:
+        logits: [1, vocab] after the prompt, from `prefill`.
+    """
+    following = sampler(logits)
+    forced: deque[int] = deque()
+    for count in itertools.count(1):
+        current = mx.array([forced.popleft()]) if forced else following
+        logits = model(current[None], cache=cache.layers)[:, -1, :]
+        following = sampler(logits)
+        start_evaluating(following)
+        token_id = cast("int", current.item())
+        cache.extend([token_id], logits=logits)
+        if count % CLEAR_EVERY == 0:
+            mx.clear_cache()
+        forced.extend((yield token_id) or ())

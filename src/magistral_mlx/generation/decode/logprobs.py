@@ -1,0 +1,49 @@
+"""How likely the tokens of a reply were, for the model itself."""
+
+from collections import deque
+from typing import cast
+
+import mlx.core as mx
+
+from magistral_mlx.events import TokenLogprob
+from magistral_mlx.generation.decode.sampling import Sampler
+from magistral_mlx.prompt.tokenizer import Tokenizer
+
+
+class LogprobRecorder:
+    """Keeps the log-probability of each token; between sampler and caller of `decoding.decode`.
+
+    Args:
+        alternatives: how many of the likeliest tokens to keep at each place.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, alternatives: int) -> None:
+        self._tokenizer = tokenizer
+        self._alternatives = alternatives
+        self._waiting: deque[mx.array] = deque()
+        self.tokens: list[TokenLogprob] = []
+
+    def recording(self, sampler: Sampler) -> Sampler:
+        """`sampler`, called once per position in order, noting the logits on the way."""
+
+        def sample(logits: mx.array) -> mx.array:
+            raw = logits.astype(mx.float32)[0]
+            self._waiting.append(raw - mx.logsumexp(raw))
+            return sampler(logits)
+
+        return sample
+
+    def push(self, token_id: int) -> None:
+        """Takes the token that came, drawn or forced."""
+        logprobs = self._waiting.popleft()
+        top: tuple[TokenLogprob, ...] = ()
+        if self._alternatives:
+            likeliest = mx.argsort(-logprobs)[: self._alternatives]
+            ids = cast("list[int]", likeliest.tolist())
+            values = cast("list[float]", logprobs[likeliest].tolist())
+            top = tuple(self._entry(*pair) for pair in zip(ids, values, strict=True))
+        value = cast("float", logprobs[token_id].item())
+        self.tokens.append(TokenLogprob(token_id, self._tokenizer.token_bytes(token_id), value, top))
+
+    def _entry(self, token_id: int, value: float) -> TokenLogprob:
+        return TokenLogprob(token_id, self._tokenizer.token_bytes(token_id), value)

@@ -1,0 +1,1 @@
+"""Turn token ids into a reply: sections, limits, loops, stop strings."""

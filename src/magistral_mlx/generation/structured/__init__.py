@@ -1,0 +1,1 @@
+"""Keep an answer inside its JSON schema, and close it in time."""

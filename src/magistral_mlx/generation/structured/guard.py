@@ -1,0 +1,225 @@
+"""Answers in a shape: the thought stays free, the answer follows a JSON schema and always ends.
+
+The rules, for a reply with a schema:
+
+1. Inside a thought everything may come but the end of the turn.
+2. Outside, only what the schema's grammar allows; before the first token of the answer also [THINK], if the
+   model shall think and did not yet, and [TOOL_CALLS], if it has tools. A tool call is free.
+3. A complete answer that nothing may follow ends the turn at once.
+4. At every token of the answer a closing is known: tokens that complete the value. A token after which no
+   closing would fit into `max_tokens` is replaced by the first one of the closing known before it. So the
+   answer is valid at its last token, wherever that comes.
+"""
+
+import itertools
+import json
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from typing import cast
+
+import mlx.core as mx
+import numpy as np
+
+from magistral_mlx.errors import UsageError
+from magistral_mlx.events import Ending
+from magistral_mlx.generation.cache.prompt_cache import PromptCache
+from magistral_mlx.generation.decode.decoding import CLEAR_EVERY
+from magistral_mlx.generation.decode.sampling import Sampler
+from magistral_mlx.generation.evaluation import start_evaluating
+from magistral_mlx.generation.reply.sections import Section, SectionTracker
+from magistral_mlx.generation.structured.closing import Closer, StringTracker
+from magistral_mlx.generation.structured.grammar import AnswerGrammar, unenforced_bound
+from magistral_mlx.generation.structured.schema import AnswerSchema
+from magistral_mlx.model.magistral import MagistralModel
+from magistral_mlx.prompt.tokenizer import Tokenizer
+from magistral_mlx.sanitize import sanitize_line
+
+_LONGEST_SMALLEST_ANSWER = 4096
+"""A schema whose smallest answer is longer, in tokens, is refused."""
+_SOME = 64
+_AROUND_A_THOUGHT = 2
+"""[THINK] and [/THINK]."""
+
+
+class AnswerGuard:
+    """Keeps one reply to a schema; see the module's rules.
+
+    Args:
+        tokenizer: the checkpoint's.
+        schema: what the answer must fulfil.
+        thinking: the model may think before it answers.
+        thinking_open: the prompt ends inside a thought.
+        tools: the model may call tools instead.
+
+    Raises:
+        UsageError: the schema's smallest answer is too long, or the grammar is too complex.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, schema: AnswerSchema, *, thinking: bool, thinking_open: bool, tools: bool
+    ) -> None:
+        self._special = tokenizer.special
+        self._tokenizer = tokenizer
+        self._tracker = SectionTracker(tokenizer.special, thinking_open=thinking_open)
+        self._may_think = thinking and not thinking_open
+        self._may_call = tools
+        self._string = StringTracker()
+        self._closer = Closer(tokenizer)
+        self._begun = False
+        self._left = self._pushed = 0
+        self._looped = False
+        self.cut_at: int | None = None
+        """How many tokens of the reply stand before the first one that was put in for want of room; None: the
+        model wrote all of them."""
+        self.is_whole = False
+        """The model ended its turn after a complete answer."""
+        try:
+            self._grammar = AnswerGrammar(tokenizer, schema.text)
+            ending = self._closer.closing(self._grammar, self._string, most_tokens=_LONGEST_SMALLEST_ANSWER)
+        except ValueError as error:
+            raise UsageError(
+                f"The schema can't be followed ({sanitize_line(str(error).partition('<state>')[0])[:200]})",
+                "Simplify it: fewer nested alternatives.",
+            ) from error
+        if loose := unenforced_bound(tokenizer, json.loads(schema.text)):
+            raise UsageError(
+                f"The schema's {loose} can't be enforced", "Use minimum and maximum, which include the bound."
+            )
+        if ending is None:
+            raise UsageError(
+                f"No answer of less than {_LONGEST_SMALLEST_ANSWER:,} tokens fulfils the schema",
+                "Lower its minimum lengths and numbers of items, or let nested parts be left out.",
+            )
+        self._ending = ending
+        self._tried: tuple[int, list[int] | None] | None = None
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the next token belongs to a thought."""
+        return self._tracker.section is Section.REASONING
+
+    def reserve(self, max_tokens: int) -> int:
+        """How many of `max_tokens` tokens a thought must leave: twice the smallest answer and some, if there
+        are so many, but the smallest answer and the end of the turn in any case."""
+        smallest = len(self._ending) + 1
+        return max(smallest, min(2 * smallest + _SOME, max_tokens // 2))
+
+    def limit(self, max_tokens: int) -> None:
+        """Tells how many tokens the reply may have; once, before its first token.
+
+        Raises:
+            UsageError: the smallest answer does not fit.
+        """
+        needed = len(self._ending) + 1 + (_AROUND_A_THOUGHT if self._may_think or self.thinking else 0)
+        if max_tokens < needed:
+            raise UsageError(
+                f"The smallest answer of this schema needs {needed} tokens, there is room for {max_tokens}",
+                "Raise max_tokens, or shorten the prompt.",
+            )
+        self._left = max_tokens
+
+    def push(self, token_id: int) -> None:
+        """Takes the token that came: one that `choose` chose, or one that was forced."""
+        if self._tracker.section is Section.ANSWER and not self._tokenizer.is_control(token_id):
+            ending = self._ending_after(token_id)
+            self._grammar.push(token_id)
+            self._string.push(self._tokenizer.token_bytes(token_id))
+            self._begun, self._ending, self._tried = True, ending or [], None
+        self.is_whole = token_id == self._special.eos and self._begun and self._grammar.accepts
+        self._left -= 1
+        self._pushed += 1
+        self._tracker.push(token_id)
+        self._may_think = self._may_think and not self.thinking
+
+    def choose(self, logits: mx.array, sampler: Sampler) -> int:
+        """The next token outside of a thought, from logits [1, vocab]."""
+        if self._tracker.section is not Section.ANSWER:
+            return cast("int", sampler(logits).item())
+        if self._tracker.tool_calls:
+            return self._special.eos
+        if self._looped:
+            return self._closing_token()
+        mask = np.zeros(logits.shape[-1], np.bool_)
+        mask[: self._tokenizer.vocab_size] = self._grammar.allowed()
+        if self._begun and not mask.any():
+            return self._special.eos
+        for token_id, may in self._controls():
+            mask[token_id] = may
+        token_id = cast("int", sampler(mx.where(mx.array(cast("mx.array", mask)), logits, -mx.inf)).item())
+        if self._tokenizer.is_control(token_id) or self._ending_after(token_id) is not None:
+            return token_id
+        if self.cut_at is None:
+            self.cut_at = self._pushed
+        return self._closing_token()
+
+    def within_thought(self, logits: mx.array) -> mx.array:
+        """Logits [1, vocab] of which the end of the turn is not chosen."""
+        return mx.where(mx.arange(logits.shape[-1]) == self._special.eos, -mx.inf, logits)
+
+    def ending(self, ending: Ending | None) -> Ending | None:
+        """How the reply ends, if it does, given what the control of its limits says.
+
+        A loop inside the answer does not end it at once: the answer is closed first. One that had to be
+        closed for want of room is valid, but cut off all the same.
+        """
+        if ending is Ending.LOOP and self._tracker.section is Section.ANSWER:
+            self._looped = True
+            return None
+        if ending is Ending.COMPLETE and self._looped:
+            return Ending.LOOP
+        was_cut = ending is Ending.COMPLETE and self.cut_at is not None
+        return Ending.CUT_IN_ANSWER if was_cut else ending
+
+    def _controls(self) -> Iterator[tuple[int, bool]]:
+        yield self._special.eos, self._begun and self._grammar.accepts
+        if self._special.think is not None:
+            yield self._special.think, self._may_think and not self._begun
+        if self._special.tool_calls is not None:
+            yield self._special.tool_calls, self._may_call and not self._begun
+
+    def _closing_token(self) -> int:
+        return self._ending[0] if self._ending else self._special.eos
+
+    def _ending_after(self, token_id: int) -> list[int] | None:
+        """How the answer ends in time after this token; None if it would not."""
+        most = self._left - 2  # this token, and the end of the turn
+        if self._ending and self._ending[0] == token_id and len(self._ending) - 1 <= most:
+            return self._ending[1:]
+        if len(self._ending) <= most and self._grammar.takes([token_id, *self._ending]):
+            return self._ending
+        if self._tried is None or self._tried[0] != token_id:
+            trial, string = self._grammar.fork(), self._string.copy()
+            trial.push(token_id)
+            string.push(self._tokenizer.token_bytes(token_id))
+            self._tried = (token_id, self._closer.closing(trial, string, most_tokens=most))
+        return self._tried[1]
+
+
+def decode_in_shape(
+    model: MagistralModel, cache: PromptCache, logits: mx.array, sampler: Sampler, guard: AnswerGuard
+) -> Generator[int, Sequence[int] | None, None]:
+    """As `decoding.decode`, with an answer that `guard` keeps in shape; ends after the end of the turn.
+
+    Inside a thought the next pass is computed ahead as in `decode`; inside the answer each mask needs the
+    token before it.
+    """
+    thinking = guard.thinking
+    following = sampler(guard.within_thought(logits)) if thinking else None
+    forced: deque[int] = deque()
+    for count in itertools.count(1):
+        if forced:
+            current = mx.array([forced.popleft()])
+        elif following is not None and guard.thinking:
+            current = following
+        else:
+            current = mx.array([guard.choose(logits, sampler)])
+        logits = model(current[None], cache=cache.layers)[:, -1, :]
+        # Right only if `current` does not close the thought; if it does, this one is not used.
+        following = sampler(guard.within_thought(logits)) if guard.thinking else None
+        start_evaluating(logits if following is None else following)
+        token_id = cast("int", current.item())
+        cache.extend([token_id], logits=logits)
+        guard.push(token_id)
+        if count % CLEAR_EVERY == 0:
+            mx.clear_cache()
+        forced.extend((yield token_id) or ())

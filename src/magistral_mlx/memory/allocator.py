@@ -1,0 +1,65 @@
+"""How much memory MLX's allocator may use and keep: limits that scale with the machine.
+
+* **Cache** (freed buffers kept for reuse). Without a limit that makes a small Mac swap; a fixed small limit
+  costs a large one a third of its speed: so it is a share of the machine's memory.
+* **Memory**. MLX's own limit lies at 1.5 times what Metal recommends, and between the two a Mac loads without
+  an error and crawls: so the limit is what Metal recommends. Work that goes over it first waits for buffers
+  of running work to be given back.
+* **Wired memory** (kept from being swapped). Raising that limit is what made whole machines panic
+  (ml-explore/mlx issue 3186), so it is never touched unless somebody asks for it, and then leaves the system
+  the greater of 35 % and 8 GB (the rule of osaurus-ai/vmlx-swift pull request 421).
+"""
+
+import mlx.core as mx
+import psutil
+
+from magistral_mlx.errors import UsageError
+from magistral_mlx.machine.probes import recommended_working_set
+
+GIB = 2**30
+_CACHE_SHARE = 16
+_SMALLEST_CACHE = GIB // 4
+_FREE_SHARE = 0.35
+_FREE_BYTES = 8 * GIB
+
+
+def allocator_cache_limit(total_bytes: int) -> int:
+    """Bytes of freed buffers that MLX may keep on a machine of `total_bytes`: 1/16, at least 256 MB."""
+    return max(total_bytes // _CACHE_SHARE, _SMALLEST_CACHE)
+
+
+def wired_limit(total_bytes: int, recommended_bytes: int) -> int:
+    """Bytes to keep resident when asked to: all but the greater of 35 % and 8 GB, and no more than Metal
+    recommends, which is also the system's own limit. 0 where nothing is left."""
+    left = total_bytes - max(int(total_bytes * _FREE_SHARE), _FREE_BYTES)
+    return max(0, min(left, recommended_bytes))
+
+
+def set_limits(*, wire: bool = False) -> None:
+    """Sets MLX's limits for this machine and the whole process.
+
+    Args:
+        wire: also keep weights and caches from being swapped, within `wired_limit`.
+
+    Raises:
+        UsageError: `wire` on a machine without Metal, or on one too small for it.
+    """
+    total = psutil.virtual_memory().total
+    recommended = recommended_working_set(mx.device_info())
+    if wire:
+        _wire(total, recommended)
+    mx.set_cache_limit(allocator_cache_limit(total))
+    if recommended is not None:
+        mx.set_memory_limit(recommended)
+
+
+def _wire(total: int, recommended: int | None) -> None:
+    if recommended is None:
+        raise UsageError("Memory can be wired on a Mac with Metal only", "Leave out --wire (wire=True).")
+    limit = wired_limit(total, recommended)
+    if limit == 0:
+        raise UsageError(
+            f"Wiring leaves the system 8 GB at least, and this machine has {total / GIB:.0f} GB",
+            "Leave out --wire (wire=True).",
+        )
+    mx.set_wired_limit(limit)

@@ -1,0 +1,1 @@
+"""Paths, messages, atomic files and units."""

@@ -1,0 +1,37 @@
+"""The logs of engines: one each, the newest kept, never a reason not to start."""
+
+from pathlib import Path
+
+from magistral_mlx.engine.child import KEPT, open_log
+from magistral_mlx.storage import paths as places
+
+
+def opened() -> Path:
+    log = open_log()
+    assert log is not None
+    file, path = log
+    file.write(b"started")
+    file.close()
+    return path
+
+
+def test_only_the_newest_logs_are_kept() -> None:
+    paths = [opened() for _ in range(KEPT + 3)]
+    kept = sorted(places.log_directory().glob("engine-*.log"))
+    assert kept == paths[-KEPT:]
+    assert kept[-1].read_bytes() == b"started"
+
+
+def test_other_logs_are_left_alone() -> None:
+    places.log_directory().mkdir(parents=True)
+    other = places.log_directory() / "magistral.log"
+    other.write_text("a defect")
+    for _ in range(KEPT + 3):
+        opened()
+    assert other.read_text() == "a defect"
+
+
+def test_a_folder_that_cannot_be_written_gives_no_log() -> None:
+    places.data_directory().mkdir(parents=True)
+    places.log_directory().write_text("a file where the folder should be")
+    assert open_log() is None

@@ -1,0 +1,25 @@
+"""Every screen looks as it did when somebody looked at it; see `scenes` for how to look again."""
+
+from pathlib import Path
+
+import pytest
+
+from support.scenes import DOCS, FOLDER, IN_DOCS, Take, own_place, pictures, takes
+
+_REMEDY = "Look at it (cd tests; python -m support.scenes --png /tmp/look), then commit tests/tui/snapshots"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("take", takes(), ids=lambda take: take.name)
+async def test_the_screens_look_as_they_did(take: Take, tmp_path: Path) -> None:
+    with own_place(tmp_path):
+        made = await pictures(take)
+    for name, svg in made.items():
+        assert svg == (FOLDER / name).read_text(encoding="utf-8"), f"{name} differs. {_REMEDY}"
+
+
+def test_no_picture_is_left_over_and_the_docs_show_these() -> None:
+    wanted = {name for take in takes() for name in take.file_names()}
+    assert {file.name for file in FOLDER.glob("*")} == wanted
+    for copy, original in IN_DOCS.items():
+        assert (DOCS / copy).read_bytes() == (FOLDER / original).read_bytes()

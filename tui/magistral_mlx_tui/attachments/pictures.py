@@ -1,0 +1,117 @@
+"""Attached pictures: their bytes are copied into the app's own folder at once, so the file may vanish."""
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from magistral_mlx.errors import ImageError
+from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.sessions.unsent import Draft
+from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx.storage.units import format_bytes
+from magistral_mlx_tui.attachments.header import read_picture_header
+
+LARGEST_FILE = 100 * 2**20
+"""Bytes; no photograph needs more, and a file is read whole."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was attached."""
+
+    name: str
+    """The file's name, harmless for a screen."""
+    kept: Path
+    """Where its bytes are kept, named by their SHA-256."""
+    format: str
+    size: tuple[int, int] | None
+    bytes_count: int
+
+    @property
+    def label(self) -> str:
+        """Name, size in pixels and bytes, for a row of the screen."""
+        pixels = f"{self.size[0]}×{self.size[1]}" if self.size else self.format
+        return f"{self.name}  {pixels}  {format_bytes(self.bytes_count)}"
+
+
+def keep_picture(source: Path) -> Picture:
+    """Copy the picture at `source` into the app's folder.
+
+    Raises:
+        ImageError: there is no such file, it is not a picture, too large, or the copy cannot be written.
+    """
+    name = sanitize_line(source.name)
+    data = _read(source, name)
+    header = read_picture_header(data)
+    if header is None:
+        raise ImageError(f"{name} is not a picture", "Attach a PNG, JPEG, WebP, GIF, BMP, TIFF or HEIC file.")
+    kept = pictures_directory() / (hashlib.sha256(data).hexdigest() + header.suffix)
+    try:
+        _write(kept, data)
+    except OSError as error:
+        raise ImageError(
+            f"{name} cannot be copied to {sanitize_line(str(kept.parent))} ({error.strerror})",
+            "Make room there, or choose another folder with MAGISTRAL_MLX_HOME.",
+        ) from error
+    return Picture(name, kept, header.format, header.size, len(data))
+
+
+def pictures_of(draft: Draft) -> list[Picture]:
+    """The pictures of a draft, but for those whose bytes are gone or were never kept by us."""
+    found: list[Picture] = []
+    for number, path in enumerate(map(Path, draft.pictures)):
+        if path.parent == pictures_directory():
+            with suppress(ImageError):
+                found.append(keep_picture(path))
+                if name := sanitize_line("".join(draft.names[number : number + 1])):
+                    found[-1] = replace(found[-1], name=name)
+    return found
+
+
+def _read(source: Path, name: str) -> bytes:
+    try:
+        # Without waiting: a pipe must not hang the app; it opens at once and is then refused.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            _check(os.fstat(descriptor), name)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(LARGEST_FILE + 1)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise ImageError(f"There is no file {sanitize_line(str(source))}", "Check the path.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name is not valid"
+        raise ImageError(
+            f"{name} cannot be read ({reason})", "Check the path and its permissions."
+        ) from error
+    if not data:
+        raise ImageError(f"{name} is empty", "Attach a picture file.")
+    return data
+
+
+def _check(status: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"{name} is not a file", "Attach a picture file.")
+    if status.st_size > LARGEST_FILE:
+        sizes = f"{format_bytes(status.st_size)}, more than the {format_bytes(LARGEST_FILE)} that are taken"
+        raise ImageError(f"{name} has {sizes}", "Save it smaller.")
+
+
+def _write(kept: Path, data: bytes) -> None:
+    """Put `data` at `kept` in one step, readable by this user only."""
+    if kept.exists() and kept.stat().st_size == len(data):
+        os.utime(kept)  # used now: see sessions/forgetting.py
+        return
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+        part.chmod(0o600)
+        part.replace(kept)
+    finally:
+        part.unlink(missing_ok=True)

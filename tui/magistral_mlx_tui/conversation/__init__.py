@@ -1,0 +1,1 @@
+"""What a conversation in the app does; no widgets."""

@@ -1,0 +1,221 @@
+"""Keeps the conversation on the screen on disk, as it happens, and brings kept ones back. No Textual here."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from magistral_mlx.engine.protocol import SavedTurn
+from magistral_mlx.events import Reply
+from magistral_mlx.sessions import tree
+from magistral_mlx.sessions.library import Library
+from magistral_mlx.sessions.records import KeptPicture
+from magistral_mlx.sessions.session import LONGEST_WAIT, Session
+from magistral_mlx.sessions.unsent import Draft, load_draft, save_draft, take_orphan
+from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx_tui.attachments.pictures import Picture
+from magistral_mlx_tui.conversation.turns import Question, Turn
+
+_RETRY_SECONDS = 5.0
+"""How often a full disk is tried again."""
+_DRAFT_SECONDS = 0.5
+"""How long a typed letter may stay in memory alone."""
+
+
+class Keeper:
+    """The kept side of one conversation at a time; nothing here fails for the disk, see `trouble`.
+
+    Args:
+        library: where conversations are kept.
+        on_change: called when `trouble` changed.
+    """
+
+    def __init__(self, library: Library, *, on_change: Callable[[], None]) -> None:
+        self.library = library
+        self.session = library.new()
+        self.draft_trouble = ""
+        self._on_change = on_change
+        self._flushing: asyncio.TimerHandle | None = None
+        self._drafting: asyncio.TimerHandle | None = None
+        self._draft = Draft()
+
+    @property
+    def trouble(self) -> str:
+        """Why not everything is on the disk, in words; empty when it is."""
+        return self.session.trouble or self.draft_trouble
+
+    # -- turns -------------------------------------------------------------------------------------------
+
+    def ask(self, turn: Turn, *, after: Turn | None, model: str, system: str | None) -> None:
+        """`turn` begins below the turn `after`, or at the beginning."""
+        turn.id = self.session.ask(
+            turn.question.text,
+            parent=tree.ROOT if after is None else after.id,
+            pictures=tuple(_kept(picture) for picture in turn.question.pictures),
+            model=model,
+            system=system,
+            options=turn.question.options,
+        )
+        self._after_writing()
+
+    def add(
+        self,
+        turn: Turn,
+        *,
+        reasoning: str = "",
+        answer: str = "",
+        reasoning_tokens: int = 0,
+        answer_tokens: int = 0,
+    ) -> None:
+        """A piece came, as the engine sent it."""
+        self.session.add(
+            turn.id,
+            reasoning=reasoning,
+            answer=answer,
+            reasoning_tokens=reasoning_tokens,
+            answer_tokens=answer_tokens,
+        )
+        self._after_writing()
+
+    def end(self, turn: Turn, reply: Reply) -> None:
+        """The turn ended."""
+        self.session.end(turn.id, reply, thinking_seconds=turn.thinking_seconds)
+        self._after_writing()
+
+    def flush(self) -> None:
+        """Write what is only in memory."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        before = self.trouble
+        self.session.flush()
+        self._after_writing()
+        if self.trouble != before:
+            self._on_change()
+
+    def siblings(self, turn: Turn) -> list[int]:
+        """Everything that was asked in the place of `turn`, it included; empty if it is not kept."""
+        return self.session.tree.siblings(turn.id) if turn.id in self.session.tree.turns else []
+
+    def place(self, turn: Turn) -> tuple[int, int]:
+        """The how-manieth of how many that were asked in the place of `turn`."""
+        return _place(self.session, turn.id)
+
+    def saved(self, turns: Sequence[Turn]) -> list[SavedTurn]:
+        """`turns` as an engine takes them: the model's own words, not the harmless ones of the screen.
+
+        A question to which nothing was said is left out: two questions in a row are none for the model.
+        """
+        self.session.flush()
+        kept = self.session.tree.turns
+        return [
+            SavedTurn(turn.question.text, turn.question.paths, kept[turn.id].reasoning, kept[turn.id].answer)
+            for turn in turns
+            if turn.id in kept and (kept[turn.id].reasoning or kept[turn.id].answer)
+        ]
+
+    # -- conversations -----------------------------------------------------------------------------------
+
+    def adopt(self, session: Session) -> None:
+        """Leave this conversation and keep `session` from now on."""
+        self._leave()
+        self.session = session
+
+    def save_now(self) -> None:
+        """Write everything that is only in memory, what is typed included."""
+        if self._drafting is not None:
+            self._save_draft()
+        self.flush()
+
+    def close(self) -> None:
+        """Write everything; call at the end, as often as there is an end."""
+        self._leave()
+
+    def sync(self) -> None:
+        """Make the disk keep it also if the power fails; takes a while, safe in a thread."""
+        self.session.sync()
+
+    # -- what is typed -----------------------------------------------------------------------------------
+
+    def keep_draft(self, text: str, pictures: Sequence[Picture]) -> None:
+        """What stands in the prompt now."""
+        names = tuple(picture.name for picture in pictures)
+        self._draft = Draft(text, tuple(str(picture.kept) for picture in pictures), names)
+        if self._drafting is None:
+            self._drafting = asyncio.get_running_loop().call_later(_DRAFT_SECONDS, self._save_draft)
+
+    def draft_of(self, id: str) -> Draft:  # noqa: A002 - the word of the format
+        """What stood in the prompt of a kept conversation."""
+        return load_draft(self.library.directory / f"{id}.jsonl")
+
+    def orphaned_draft(self) -> Draft:
+        """What stood in the prompt of a program that is gone."""
+        return take_orphan(self.library.directory)
+
+    def _save_draft(self) -> None:
+        if self._drafting is not None:
+            self._drafting.cancel()
+            self._drafting = None
+        before = self.draft_trouble
+        try:
+            save_draft(self.session.path, self._draft)
+            self.draft_trouble = ""
+        except OSError as error:
+            self.draft_trouble = f"{error.strerror}: what you type cannot be saved"
+            self._drafting = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._save_draft)
+        if self.draft_trouble != before:
+            self._on_change()
+
+    # -- the time between --------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        if self._drafting is not None:
+            self._save_draft()
+        for timer in (self._drafting, self._flushing):
+            if timer is not None:
+                timer.cancel()
+        self._drafting = self._flushing = None
+        self.session.close()
+        self._draft = Draft()
+
+    def _after_writing(self) -> None:
+        """What waits is written soon, also if nothing more comes."""
+        if self._flushing is None and self.session.waiting:
+            delay = _RETRY_SECONDS if self.session.trouble else LONGEST_WAIT
+            self._flushing = asyncio.get_running_loop().call_later(delay, self.flush)
+
+
+def _kept(picture: Picture) -> KeptPicture:
+    width, height = picture.size or (None, None)
+    return KeptPicture(picture.name, picture.kept.name, picture.format, width, height, picture.bytes_count)
+
+
+def _picture(kept: KeptPicture) -> Picture:
+    size = (kept.width, kept.height) if kept.width and kept.height else None
+    # Only the name counts: a record never leads out of the folder of kept pictures.
+    file = pictures_directory() / kept.file.replace("\\", "/").rpartition("/")[2]
+    return Picture(kept.name, file, kept.format, size, kept.bytes_count)
+
+
+def turns_of(session: Session) -> list[Turn]:
+    """The kept turns that are shown, as the screen takes them."""
+    turns = [_brought_back(turn) for turn in session.tree.path]
+    for turn in turns:
+        turn.sibling = _place(session, turn.id)
+    return turns
+
+
+def _place(session: Session, turn: int) -> tuple[int, int]:
+    siblings = session.tree.siblings(turn)
+    return siblings.index(turn) + 1, len(siblings)
+
+
+def _brought_back(kept: tree.Turn) -> Turn:
+    question = Question(kept.question, tuple(_picture(each) for each in kept.pictures), kept.options)
+    turn = Turn(question, id=kept.id)
+    turn.add_reasoning(kept.reasoning, kept.reasoning_tokens)
+    turn.add_answer(kept.answer, kept.answer_tokens)
+    turn.thought_before(kept.thinking_seconds)
+    if kept.ending is None:
+        turn.fail()
+    else:
+        turn.finish(Reply(kept.reasoning, kept.answer, kept.ending, kept.stats))
+    return turn

@@ -1,0 +1,1 @@
+"""The installed models, and a conversion that runs inside the app."""

@@ -1,0 +1,1 @@
+"""The terminal itself: signals, stderr, the frame clock, garbage collection."""

@@ -1,0 +1,1 @@
+"""Break text into rows of cells."""
