@@ -9,7 +9,7 @@ happened and, after it, what to do next; faces print it as it stands and never a
     ├── ConversionError       a source that cannot be converted, or a target that cannot be written
     ├── NetworkError          a hub or an image URL that did not answer
     ├── PromptError           a question that cannot be put to the model (empty, wrong roles)
-    │   ├── ImageError        a picture that cannot be read or used
+    │   ├── ImageError        an image that cannot be read or used
     │   └── ContextOverflow   more tokens than the model or the memory takes
     ├── MemoryLimitError      a model or a prompt that does not fit this machine
     ├── DeviceError           the GPU or its driver gave the work up
@@ -59,7 +59,7 @@ class PromptError(MagistralError):
 
 
 class ImageError(PromptError):
-    """A picture cannot be read or used."""
+    """An image cannot be read or used."""
 
 
 class ContextOverflow(PromptError):  # noqa: N818 - the field says "context overflow"

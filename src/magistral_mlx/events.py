@@ -40,19 +40,19 @@ class Stats:
     """Counts in tokens, times in seconds, memory in bytes, for one reply."""
 
     prompt_tokens: int = 0
-    """All tokens of the prompt, cached ones and picture positions included."""
+    """All tokens of the prompt, cached ones and image positions included."""
     cached_tokens: int = 0
     """Prompt tokens that were not read again because the cache held them."""
     image_tokens: int = 0
-    """Prompt positions filled by picture features ([IMG] only, not breaks and ends)."""
+    """Prompt positions filled by image features ([IMG] only, not breaks and ends)."""
     reasoning_tokens: int = 0
     """Generated tokens of the thought; its two control tokens are not counted."""
     answer_tokens: int = 0
     """Generated tokens of the answer and of tool calls; control tokens are not counted."""
     prefill_seconds: float = 0.0
-    """Picture encoding and reading of the prompt, up to the first generated token."""
+    """Image encoding and reading of the prompt, up to the first generated token."""
     time_to_first_token: float = 0.0
-    """From the call to the first generated token: picture encoding and prefill included."""
+    """From the call to the first generated token: image encoding and prefill included."""
     decode_tokens_per_second: float = 0.0
     peak_memory_bytes: int = 0
     decode_passes: int = 0
@@ -146,8 +146,8 @@ class ContextSegments:
 
     system: int = 0
     """The system message, the reasoning prompt included."""
-    pictures: int = 0
-    """All pictures of the conversation, their breaks and ends included."""
+    images: int = 0
+    """All images of the conversation, their breaks and ends included."""
     history: int = 0
     """Everything else before the running or last reply: questions and earlier replies."""
     reasoning: int = 0

@@ -8,7 +8,7 @@ pieces is as harmless as one that arrives whole.
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# C0 controls and DEL have pictures of their own; C1 controls, bidirectional overrides and isolates (they
+# C0 controls and DEL have images of their own; C1 controls, bidirectional overrides and isolates (they
 # reorder what stands around them) and lone surrogates (they cannot be written as UTF-8) have none.
 _STAND_INS: dict[int, str] = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"},

@@ -22,14 +22,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
 
 
 def questions() -> list[str | mm.UserTurn]:
-    """Of different lengths; three of them with pictures, two of which have one size."""
-    pictures = [Image.new("RGB", size, colour) for size, colour in (((60, 50), "red"), ((60, 50), "blue"))]
+    """Of different lengths; three of them with images, two of which have one size."""
+    images = [Image.new("RGB", size, colour) for size, colour in (((60, 50), "red"), ((60, 50), "blue"))]
     return [
         "Hi",
-        mm.UserTurn("What is it?", (pictures[0],)),
+        mm.UserTurn("What is it?", (images[0],)),
         "A somewhat longer question, which says a lot of things before it ends.",
-        mm.UserTurn("What is it?", (pictures[1],)),
-        mm.UserTurn("", (pictures[1], Image.new("RGB", (90, 30), "green"))),
+        mm.UserTurn("What is it?", (images[1],)),
+        mm.UserTurn("", (images[1], Image.new("RGB", (90, 30), "green"))),
         "Why?",
     ]
 

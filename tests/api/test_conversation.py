@@ -42,13 +42,13 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
 
 
 def encoded(model: mm.Magistral) -> int:
-    """How many pictures went through the vision tower."""
+    """How many images went through the vision tower."""
     loaded = model._loaded
     assert loaded is not None
     return loaded.features.encoded
 
 
-def forget_pictures(model: mm.Magistral) -> None:
+def forget_images(model: mm.Magistral) -> None:
     """What was encoded before is not known any more."""
     loaded = model._loaded
     assert loaded is not None
@@ -61,7 +61,7 @@ def generated(reply: mm.Reply) -> int:
 
 
 def test_a_second_turn_reads_only_what_is_new(words: mm.Magistral) -> None:
-    forget_pictures(words)
+    forget_images(words)
     chat = words.conversation(system="You are terse.")
     first = chat.ask("What is 4 + 3?", images=[RED])
     assert (first.reasoning, first.answer) == ("Four plus three", "Seven indeed")
@@ -91,16 +91,16 @@ def test_conversations_know_nothing_of_each_other(words: mm.Magistral) -> None:
     assert len(one.turns) == len(two.turns) == 2
 
 
-def test_a_question_without_conversation_shares_the_picture(words: mm.Magistral) -> None:
-    forget_pictures(words)
+def test_a_question_without_conversation_shares_the_image(words: mm.Magistral) -> None:
+    forget_images(words)
     first = words.ask("What is it?", images=[RED])
     second = words.ask("Where is it?", images=[RED])
     assert second.stats.cached_tokens >= first.stats.image_tokens
     assert encoded(words) == 1
 
 
-def test_two_pictures_of_one_size_are_not_confused(chance: mm.Magistral) -> None:
-    forget_pictures(chance)
+def test_two_images_of_one_size_are_not_confused(chance: mm.Magistral) -> None:
+    forget_images(chance)
     red = chance.ask("What is it?", images=[RED], **GREEDY)
     blue = chance.ask("What is it?", images=[BLUE], **GREEDY)
     assert encoded(chance) == 2

@@ -1,4 +1,4 @@
-"""The width of the KV cache as people set it: per model, per conversation, per question, with pictures."""
+"""The width of the KV cache as people set it: per model, per conversation, per question, with images."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,7 +39,7 @@ def test_a_packed_cache_takes_the_share_of_memory_that_it_promises(chance: mm.Ma
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-def test_warm_equals_cold_with_pictures(chance: mm.Magistral, bits: int) -> None:
+def test_warm_equals_cold_with_images(chance: mm.Magistral, bits: int) -> None:
     chat = chance.conversation(kv_bits=bits)
     first = chat.ask(LONG, images=[RED], **GREEDY)
     second = chat.ask("And this one?", images=[NOISE], **GREEDY)
@@ -107,9 +107,9 @@ def test_record_and_cache_stay_together_whatever_is_asked(
     chance: mm.Magistral, steps: list[tuple[str, int | None, bool]], stop_at: int
 ) -> None:
     chat = chance.conversation(kv_bits=8)
-    for text, bits, picture in steps:
+    for text, bits, image in steps:
         stream = chat.stream(
-            text, images=[RED] if picture else [], kv_bits=bits, temperature=0, max_tokens=stop_at
+            text, images=[RED] if image else [], kv_bits=bits, temperature=0, max_tokens=stop_at
         )
         reply = stream.reply()
         loaded = chance._loaded

@@ -59,7 +59,7 @@ def test_what_fits_once_others_give_memory_back_is_tight() -> None:
         ([Image.new("RGB", (100, 50)), (4000, 4000)], 10 + 3080),
     ],
 )
-def test_pictures_by_number_by_size_and_themselves(images: Any, tokens: int) -> None:
+def test_images_by_number_by_size_and_themselves(images: Any, tokens: int) -> None:
     made = mm.plan(images=images, machine=MAC)
     assert made.image_tokens == tokens
     assert made.context >= tokens + 1000
@@ -92,9 +92,9 @@ def test_impossible_numbers(options: dict[str, Any]) -> None:
         mm.plan(machine=MAC, **options)
 
 
-def test_pictures_for_a_blind_model(tmp_path: Path) -> None:
+def test_images_for_a_blind_model(tmp_path: Path) -> None:
     folder = write_converted(tmp_path / "blind", config=tiny_config(vision=False))
-    with pytest.raises(mm.UsageError, match="takes no pictures"):
+    with pytest.raises(mm.UsageError, match="takes no images"):
         mm.plan(folder, images=1, machine=MAC)
 
 

@@ -48,7 +48,7 @@ def chance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
         yield model
 
 
-def picture(colour: str, size: tuple[int, int] = (60, 50)) -> Image.Image:
+def image(colour: str, size: tuple[int, int] = (60, 50)) -> Image.Image:
     return Image.new("RGB", size, colour)
 
 
@@ -66,7 +66,7 @@ def test_reasoning_and_answer_come_apart(model: mm.Magistral) -> None:
 
 
 def test_stats(model: mm.Magistral) -> None:
-    reply = model.ask("What is in it?", images=[picture("red")], system="Be brief.")
+    reply = model.ask("What is in it?", images=[image("red")], system="Be brief.")
     stats = reply.stats
     assert stats.image_tokens == 2 * 3
     assert stats.prompt_tokens > stats.image_tokens
@@ -295,7 +295,7 @@ def test_the_wired_limit_is_never_touched(model: mm.Magistral, monkeypatch: pyte
     limits: list[int] = []
     monkeypatch.setattr(mx, "set_cache_limit", limits.append)
     with mm.load(model.path) as again:
-        assert again.ask("?", images=[picture("red")]).answer == ANSWER
+        assert again.ask("?", images=[image("red")]).answer == ANSWER
     (limit,) = limits
     assert limit >= 256 * 2**20
 
@@ -429,8 +429,8 @@ def test_a_question_that_is_no_text(model: mm.Magistral) -> None:
         model.ask(None)  # type: ignore[arg-type]
 
 
-def test_a_single_picture_needs_no_list(model: mm.Magistral) -> None:
-    assert model.ask("?", images=picture("red")).stats.image_tokens == 6  # type: ignore[arg-type]
+def test_a_single_image_needs_no_list(model: mm.Magistral) -> None:
+    assert model.ask("?", images=image("red")).stats.image_tokens == 6  # type: ignore[arg-type]
 
 
 def test_a_prompt_longer_than_the_context_names_both_numbers(tmp_path: Path, model: mm.Magistral) -> None:
@@ -442,11 +442,11 @@ def test_a_prompt_longer_than_the_context_names_both_numbers(tmp_path: Path, mod
         assert small.ask("?").stats.prompt_tokens == reply.stats.prompt_tokens
 
 
-def test_a_model_without_eyes_refuses_pictures(make: Make) -> None:
+def test_a_model_without_eyes_refuses_images(make: Make) -> None:
     model = make(["Yes.", EOS], vision=False)
     assert not model.sees
     with pytest.raises(mm.ImageError, match="cannot see"):
-        model.ask("?", images=[picture("red")])
+        model.ask("?", images=[image("red")])
     assert model.ask("?").answer == "Yes."
 
 
@@ -468,19 +468,19 @@ def test_tokenize_is_literal(model: mm.Magistral) -> None:
         model.tokenize([{"role": "wizard", "content": "x"}])
 
 
-def test_logits_of_a_prompt_with_pictures(chance: mm.Magistral) -> None:
+def test_logits_of_a_prompt_with_images(chance: mm.Magistral) -> None:
     def ids(image: Image.Image) -> list[int]:
         chunk = {"type": "image", "image": image}
         content = [chunk, {"type": "text", "text": "Hm?"}]
         return chance.tokenize([{"role": "user", "content": content}])
 
-    red, blue = picture("red"), picture("blue")
+    red, blue = image("red"), image("blue")
     assert ids(red) == ids(blue)
     logits = chance.logits(ids(red), images=[red])
     assert logits.shape == (len(ids(red)), 1124)
     assert np.array_equal(np.array(logits), np.array(chance.logits(ids(red), images=[red])))
     assert np.abs(np.array(logits) - np.array(chance.logits(ids(red), images=[blue]))).max() > 0.1
-    for wrong in ([], [red, blue], [picture("red", (200, 200))]):
+    for wrong in ([], [red, blue], [image("red", (200, 200))]):
         with pytest.raises(mm.PromptError, match=r"\[IMG\] positions"):
             chance.logits(ids(red), images=wrong)
 

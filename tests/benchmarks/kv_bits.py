@@ -2,10 +2,10 @@
 
     python tests/benchmarks/kv_bits.py                    the miniature
     python tests/benchmarks/kv_bits.py --model FOLDER     a converted folder, such as the real model's
-    python tests/benchmarks/kv_bits.py --picture 280      after a question about a picture so many pixels wide
+    python tests/benchmarks/kv_bits.py --image 280      after a question about an image so many pixels wide
 
 The text is read in two parts: the first in prefill chunks, the second token by token, as decoding does, so
-that both ways of reading a packed cache count. Without a picture both parts are sums in words; with one, the
+that both ways of reading a packed cache count. Without an image both parts are sums in words; with one, the
 first is the question as `ask` puts it and the second what the model itself writes next, greedily, in 16 bits.
 KL is between 16 bits and the narrower one, in nats per token.
 """
@@ -26,7 +26,7 @@ from magistral_mlx.checkpoint.installed import resolve
 from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
 from magistral_mlx.generation.decode.decoding import PromptReader, prefill
 from magistral_mlx.generation.loaded_model import LoadedModel, open_model
-from magistral_mlx.miniature.pictures import draw, random_chart
+from magistral_mlx.miniature.images import draw, random_chart
 from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.turns import PreparedPrompt, UserTurn
 
@@ -43,11 +43,11 @@ def main() -> None:
     arguments = parser.parse_args()
     loaded = open_model(resolve(arguments.model))
     count = arguments.decoded
-    if arguments.picture is None:
+    if arguments.image is None:
         ids = text_ids(loaded, arguments.tokens + count)
         prompt, following = PreparedPrompt(tuple(ids[:-count])), ids[-count:]
     else:
-        prompt, following = picture_prompt(loaded, arguments.picture), None
+        prompt, following = image_prompt(loaded, arguments.image), None
     exact = read(loaded, prompt, following, count, kv_bits=16)
     print(
         f"{loaded.checkpoint.name}, {len(prompt.token_ids)} tokens in chunks "
@@ -77,13 +77,13 @@ def text_ids(loaded: LoadedModel, count: int) -> list[int]:
     return ids[:count]
 
 
-def picture_prompt(loaded: LoadedModel, width: int) -> PreparedPrompt:
+def image_prompt(loaded: LoadedModel, width: int) -> PreparedPrompt:
     """A question about a bar chart, the same for every run."""
     chance = random.Random(0)
     chart = draw(random_chart(chance), chance)
-    picture = chart.resize((width, width * chart.height // chart.width))
+    image = chart.resize((width, width * chart.height // chart.width))
     messages = compose(
-        [UserTurn("Which bar is the tallest?", (picture,))],
+        [UserTurn("Which bar is the tallest?", (image,))],
         system=None,
         system_prompt=loaded.reasoning_prompt,
         thinking=True,

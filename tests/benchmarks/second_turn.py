@@ -1,11 +1,11 @@
-"""Time to the first token of a second question about the same picture, against mlx-vlm on the same weights.
+"""Time to the first token of a second question about the same image, against mlx-vlm on the same weights.
 
-    python tests/benchmarks/second_turn.py                 # 1540 x 1540 pixels, the largest picture
+    python tests/benchmarks/second_turn.py                 # 1540 x 1540 pixels, the largest image
     python tests/benchmarks/second_turn.py --side 616      # where a CPU is too slow for that
 
-Ours is the whole way of `Conversation.ask`: composing, encoding, preparing the picture, prefill, one token.
-The peer's is what mlx-vlm does on each turn of a chat with a picture unless its prefix cache is switched on:
-encode the picture, read the whole prompt, one token; its preparation of text and picture is left out in its
+Ours is the whole way of `Conversation.ask`: composing, encoding, preparing the image, prefill, one token.
+The peer's is what mlx-vlm does on each turn of a chat with an image unless its prefix cache is switched on:
+encode the image, read the whole prompt, one token; its preparation of text and image is left out in its
 favour. The model is random, with Magistral's patches and merging; tower and decoder are narrower, so that a
 CPU gets to the end: a real model has more vision and more decoder on the peer's side. On a busy machine trust
 the CPU seconds; on a GPU the wall clock.
@@ -65,10 +65,10 @@ def config(layers: int) -> dict[str, Any]:
 
 def ours(folder: Path, side: int) -> tuple[Cost, list[int], mx.array]:
     """Seconds to the first token of the second turn, its prompt, and the pixels."""
-    picture = Image.effect_noise((side, side), 80).convert("RGB")
+    image = Image.effect_noise((side, side), 80).convert("RGB")
     with mm.load(folder) as model:
         chat = model.conversation()
-        chat.ask(QUESTIONS[0], images=[picture], temperature=0, max_tokens=4)
+        chat.ask(QUESTIONS[0], images=[image], temperature=0, max_tokens=4)
         stream = chat.stream(QUESTIONS[1], temperature=0, max_tokens=1)
         cost = timed(stream.reply)
         reply = stream.reply()
@@ -81,7 +81,7 @@ def ours(folder: Path, side: int) -> tuple[Cost, list[int], mx.array]:
         image = loaded.tokenizer.special.image or 0
         ids = [key if isinstance(key, int) else image for key in cache.keys[: reply.stats.prompt_tokens]]
         prepared = loaded.tokenizer.encode_messages(
-            [{"role": "user", "content": [{"type": "image", "image": picture}]}], tools=()
+            [{"role": "user", "content": [{"type": "image", "image": image}]}], tools=()
         )
         return cost, ids, mx.array(prepared.images[0].pixels)
 

@@ -1,11 +1,11 @@
-"""Time and peak memory of encoding one picture, ours against mlx-vlm's own Mistral3 path.
+"""Time and peak memory of encoding one image, ours against mlx-vlm's own Mistral3 path.
 
-    python tests/benchmarks/vision.py                    # 1540 x 1540 pixels, the largest picture
+    python tests/benchmarks/vision.py                    # 1540 x 1540 pixels, the largest image
     python tests/benchmarks/vision.py --side 616         # where a CPU is too slow for that
 
 The tower is random, of Magistral's width (1024 / 4096 / 16 heads) and of two layers; the projector is whole.
-Both paths get the same weights and the same picture in one run, in turns, each in a process of its own: on
-the CPU mlx-vlm dies of a picture above 1512 x 1512 pixels, whose 2.3 billion attention scores it holds at
+Both paths get the same weights and the same image in one run, in turns, each in a process of its own: on
+the CPU mlx-vlm dies of an image above 1512 x 1512 pixels, whose 2.3 billion attention scores it holds at
 once. On a busy machine trust the CPU seconds; on a GPU the wall clock.
 """
 
@@ -120,7 +120,7 @@ PATHS = {"magistral-mlx": ours, "mlx-vlm": mlx_vlm}
 
 
 def encode_once(path: str, side: int, features_file: Path) -> None:
-    """Encodes the picture by one path and prints the cost; the features go to a file."""
+    """Encodes the image by one path and prints the cost; the features go to a file."""
     mx.random.seed(0)
     weights = random_weights(default_dtype())
     pixels = mx.random.normal((3, side, side))

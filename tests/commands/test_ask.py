@@ -74,13 +74,13 @@ def test_json_is_one_object_with_the_contracts_names(
 
 
 def test_every_flag_reaches_the_model(model: ScriptedModel, tmp_path: Path) -> None:
-    picture = tmp_path / "one.png"
-    Image.new("RGB", (28, 56), "red").save(picture)
+    image = tmp_path / "one.png"
+    Image.new("RGB", (28, 56), "red").save(image)
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "string"}')
     flags = f"--schema {schema} --system S --thinking-budget 5 --max-tokens 9"
     flags += " --temperature 0 --top-p 0.5 --seed 3 --kv-bits 8"
-    assert _ask("hello", "--image", str(picture), "--image", str(picture), *flags.split()) == 0
+    assert _ask("hello", "--image", str(image), "--image", str(image), *flags.split()) == 0
     (text, options), *_ = model.questions
     images = options.pop("images")
     assert isinstance(images, list)

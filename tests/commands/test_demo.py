@@ -76,7 +76,7 @@ def test_right_answers_are_counted_and_the_way_on_is_shown(
     assert all(options["temperature"] == 0.0 for _, options in model.questions)
 
 
-def test_every_question_shows_reasoning_answer_and_picture(
+def test_every_question_shows_reasoning_answer_and_image(
     use: Callable[[_Knowing], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     use(_Knowing(_truth))
@@ -88,9 +88,9 @@ def test_every_question_shows_reasoning_answer_and_picture(
         assert f"     It is **{question.truth}**.\n   Right: {question.truth}." in printed
     assert "   Reasoning:\n     I look.\n     So.\n   Answer:\n" in printed
     for name in ("grid.png", "barchart.png"):
-        assert f"Picture: {folder / name}" in printed
-        with Image.open(folder / name) as picture:
-            assert picture.width % 28 == 0
+        assert f"Image: {folder / name}" in printed
+        with Image.open(folder / name) as image:
+            assert image.width % 28 == 0
 
 
 def test_wrong_answers_are_called_wrong(
@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     assert "MAGISTRAL_MLX_HOME" in error
 
 
-def test_a_wide_terminal_shows_columns_with_the_picture_in_blocks(
+def test_a_wide_terminal_shows_columns_with_the_image_in_blocks(
     use: Callable[[_Knowing], None],
     terminal: tuple[io.StringIO, io.StringIO],
     monkeypatch: pytest.MonkeyPatch,
@@ -154,8 +154,8 @@ def test_a_wide_terminal_shows_columns_with_the_picture_in_blocks(
     use(_Knowing(lambda question: _truth(question) + " [red]\x1b[2J"))
     assert _demo() == 0
     shown = terminal[0].getvalue()
-    heading = next(line for line in shown.splitlines() if "Picture" in line)
-    assert heading.index("Picture") < heading.index("Reasoning") < heading.index("Answer")
+    heading = next(line for line in shown.splitlines() if "Image" in line)
+    assert heading.index("Image") < heading.index("Reasoning") < heading.index("Answer")
     assert "▀" in shown
     assert f"\x1b[1m\n1. A sum: {_QUESTIONS[0].text}\x1b[0m\n" in shown
     assert "[red]␛[2J" in shown
@@ -174,9 +174,9 @@ def test_a_narrow_terminal_gets_one_thing_after_the_other(
 
 
 def test_half_blocks_show_two_pixels_in_one_character(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (8, 8), (255, 0, 0))
-    picture.paste((0, 0, 255), (0, 4, 8, 8))
-    picture.save(tmp_path / "p.png")
+    image = Image.new("RGB", (8, 8), (255, 0, 0))
+    image.paste((0, 0, 255), (0, 4, 8, 8))
+    image.save(tmp_path / "p.png")
     text = half_blocks(tmp_path / "p.png")
     assert text.plain == "▀▀"
     assert str(text.spans[0].style) == "#ff0000 on #0000ff"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magistral_mlx.commands.demo_questions import DemoQuestion, bars_in, cells_in, draw_questions, numbers_in
-from magistral_mlx.miniature.pictures import BarChart, Grid
+from magistral_mlx.miniature.images import BarChart, Grid
 
 
 def _by_title(seed: int) -> dict[str, DemoQuestion]:
@@ -43,9 +43,7 @@ def test_a_description_must_name_every_cell_in_order() -> None:
         question
         for seed in range(100)
         for question in draw_questions(random.Random(seed))
-        if isinstance(question.picture, Grid)
-        and question.title.startswith("Alt")
-        and question.picture.rows == 2
+        if isinstance(question.image, Grid) and question.title.startswith("Alt") and question.image.rows == 2
     )
     first, second = question.truth.split("; ")
     assert question.is_right(f"A grid: row 1 holds {first}; row 2 holds {second}.")

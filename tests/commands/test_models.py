@@ -26,7 +26,7 @@ def test_a_fresh_machine_has_the_miniature(capsys: pytest.CaptureFixture[str]) -
     assert _models() == 0
     printed = capsys.readouterr()
     heading, miniature = printed.out.splitlines()
-    assert heading.split() == ["NAME", "SIZE", "WEIGHTS", "PICTURES", "FOLDER"]
+    assert heading.split() == ["NAME", "SIZE", "WEIGHTS", "IMAGES", "FOLDER"]
     assert miniature.startswith("miniature ")
     assert str(places.models_directory()) in printed.err
 

@@ -106,12 +106,12 @@ import random
 import magistral_mlx as mm
 from magistral_mlx.commands.main import main
 from magistral_mlx.miniature import checkpoint_directory
-from magistral_mlx.miniature.pictures import draw, random_chart
+from magistral_mlx.miniature.images import draw, random_chart
 
 draw(random_chart(random.Random(1)), random.Random(1)).save("chart.png")
 for line in (
     ["models"],
-    ["ask", "Describe this picture.", "--image", "chart.png", "--max-tokens", "20"],
+    ["ask", "Describe this image.", "--image", "chart.png", "--max-tokens", "20"],
     ["convert", str(checkpoint_directory()), "--to", "converted"],
     ["ask", "2 + 2", "--model", "converted"],
 ):

@@ -17,7 +17,7 @@ import pytest
 
 from magistral_mlx.api import memory_plan as memory_table
 from magistral_mlx.commands import main as command
-from magistral_mlx.miniature.pictures import BarChart, draw
+from magistral_mlx.miniature.images import BarChart, draw
 from support.markdown_blocks import Block, blocks_of
 from support.pseudo_terminal import run_on_a_terminal
 

@@ -143,7 +143,7 @@ async def test_the_local_engine_does_the_same(local: LocalEngine) -> None:
     assert (await reply_to(local, "Who are you?")).reply.answer == "It is **7**."
 
 
-async def test_a_picture_travels_as_a_path(local: LocalEngine, tmp_path: Path) -> None:
+async def test_an_image_travels_as_a_path(local: LocalEngine, tmp_path: Path) -> None:
     path = tmp_path / "red.png"
     Image.new("RGB", (56, 28), "red").save(path)
     events = [event async for event in local.ask(AskRequest("What is it?", images=(str(path),)))]
@@ -152,7 +152,7 @@ async def test_a_picture_travels_as_a_path(local: LocalEngine, tmp_path: Path) -
     assert last.reply.stats.image_tokens == 2
 
 
-async def test_a_picture_that_is_none_fails_the_question_only(local: LocalEngine, tmp_path: Path) -> None:
+async def test_an_image_that_is_none_fails_the_question_only(local: LocalEngine, tmp_path: Path) -> None:
     path = tmp_path / "note.png"
     path.write_text("not a picture")
     last = [event async for event in local.ask(AskRequest("What is it?", images=(str(path),)))][-1]

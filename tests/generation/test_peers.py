@@ -32,7 +32,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def ours(folder: Path, images: tuple[Image.Image, ...]) -> tuple[list[int], list[int], list[mx.array]]:
-    """Ids of the prompt, ids of the reply, pixels of the pictures."""
+    """Ids of the prompt, ids of the reply, pixels of the images."""
     with mm.load(folder) as model:
         chat = model.conversation()
         reply = chat.ask(QUESTION, images=images, temperature=0, max_tokens=TOKENS)
@@ -85,7 +85,7 @@ def test_text(folder: Path) -> None:
     assert until_the_end(by_mlx_vlm(folder, prompt, [])) == written
 
 
-def test_text_and_pictures(folder: Path) -> None:
+def test_text_and_images(folder: Path) -> None:
     images = tuple(Image.effect_noise((84, 56), sigma).convert("RGB") for sigma in (90, 20))
     prompt, written, pixels = ours(folder, images)
     assert len(set(written)) > 5

@@ -27,12 +27,12 @@ STEP = 28
 
 @dataclass(frozen=True)
 class Case:
-    """One checkpoint's shape; `pictures` are (height, width) in pixels, three in all."""
+    """One checkpoint's shape; `images` are (height, width) in pixels, three in all."""
 
     name: str
     text: dict[str, int]
     vision: dict[str, int]
-    pictures: tuple[tuple[int, int], ...]
+    images: tuple[tuple[int, int], ...]
     seed: int
     shard_size: str
 
@@ -42,7 +42,7 @@ CASES = (
         name="narrow",
         text={"hidden_size": 64, "head_dim": 32, "num_attention_heads": 4, "num_key_value_heads": 2},
         vision={"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 96},
-        pictures=((84, 56), (28, 28), (56, 168)),
+        images=((84, 56), (28, 28), (56, 168)),
         seed=1,
         shard_size="10GB",
     ),
@@ -51,7 +51,7 @@ CASES = (
         name="sharded",
         text={"hidden_size": 64, "head_dim": 16, "num_attention_heads": 6, "num_key_value_heads": 3},
         vision={"hidden_size": 32, "num_attention_heads": 1, "intermediate_size": 64},
-        pictures=((28, 140), (112, 84), (28, 56)),
+        images=((28, 140), (112, 84), (28, 56)),
         seed=2,
         shard_size="200KB",
     ),
@@ -101,14 +101,14 @@ def build(case: Case) -> Mistral3ForConditionalGeneration:
     return model
 
 
-def prompt(pictures: tuple[tuple[int, int], ...], generator: torch.Generator) -> list[int]:
-    """Text, then each picture's rows of places, with text after each."""
+def prompt(images: tuple[tuple[int, int], ...], generator: torch.Generator) -> list[int]:
+    """Text, then each image's rows of places, with text after each."""
 
     def words(count: int) -> list[int]:
         return torch.randint(FIRST_TEXT, VOCABULARY, (count,), generator=generator).tolist()
 
     ids = [1, 3, *words(5)]
-    for height, width in pictures:
+    for height, width in images:
         row = [IMAGE] * (width // STEP)
         for _ in range(height // STEP):
             ids += [*row, BREAK]
@@ -119,23 +119,23 @@ def prompt(pictures: tuple[tuple[int, int], ...], generator: torch.Generator) ->
 
 @torch.no_grad()
 def expected(model: Mistral3ForConditionalGeneration, case: Case) -> dict[str, torch.Tensor]:
-    """Prompts with 0, 1 and 3 pictures: ids, pixels and the logits of every position."""
+    """Prompts with 0, 1 and 3 images: ids, pixels and the logits of every position."""
     generator = torch.Generator().manual_seed(case.seed)
     tensors: dict[str, torch.Tensor] = {}
     for count in (0, 1, 3):
-        pictures = case.pictures[:count]
-        ids = prompt(pictures, generator)
-        pixels = [torch.randn((3, height, width), generator=generator) for height, width in pictures]
+        images = case.images[:count]
+        ids = prompt(images, generator)
+        pixels = [torch.randn((3, height, width), generator=generator) for height, width in images]
         inputs: dict[str, torch.Tensor] = {"input_ids": torch.tensor([ids])}
-        if pictures:
-            height, width = (max(sides) for sides in zip(*pictures, strict=True))
+        if images:
+            height, width = (max(sides) for sides in zip(*images, strict=True))
             packed = torch.zeros((count, 3, height, width))
-            for index, picture in enumerate(pixels):
-                packed[index, :, : picture.shape[1], : picture.shape[2]] = picture
-            inputs |= {"pixel_values": packed, "image_sizes": torch.tensor(pictures)}
+            for index, image in enumerate(pixels):
+                packed[index, :, : image.shape[1], : image.shape[2]] = image
+            inputs |= {"pixel_values": packed, "image_sizes": torch.tensor(images)}
         tensors[f"{count}.token_ids"] = torch.tensor(ids, dtype=torch.int32)
         tensors[f"{count}.logits"] = model(**inputs).logits[0].contiguous()
-        tensors |= {f"{count}.pixels.{index}": picture for index, picture in enumerate(pixels)}
+        tensors |= {f"{count}.pixels.{index}": image for index, image in enumerate(pixels)}
     return tensors
 
 

@@ -45,17 +45,17 @@ def test_what_fits_on_every_mac(mac: int) -> None:
 
 def test_a_refusal_names_every_way_out_with_numbers() -> None:
     machine = loaded_on(24)
-    pictures = demand(30_000, patches=(LARGEST, LARGEST, 400))
+    images = demand(30_000, patches=(LARGEST, LARGEST, 400))
     with pytest.raises(mm.MemoryLimitError) as refused:
-        context_before_sending(pictures, machine)
-    assert "30,512 tokens, 3 new pictures" in refused.value.problem
+        context_before_sending(images, machine)
+    assert "30,512 tokens, 3 new images" in refused.value.problem
     assert "4.7 GB for the KV cache" in refused.value.problem
     remedy = refused.value.remedy
     assert "an 8-bit KV cache (kv_bits=8, --kv-bits 8; 47," in remedy
     assert "a prompt of at most 24," in remedy
     assert "closing other programs" in remedy
     close = demand(26_000, patches=(LARGEST, LARGEST))
-    with pytest.raises(mm.MemoryLimitError, match=r"pictures of at most 770 pixels \(4,537 tokens fewer\)"):
+    with pytest.raises(mm.MemoryLimitError, match=r"images of at most 770 pixels \(4,537 tokens fewer\)"):
         context_before_sending(close, machine)
 
 
@@ -120,11 +120,11 @@ def test_a_question_is_refused_before_anything_is_encoded_and_the_next_one_works
     chat = chance.conversation()
     chat.ask("Hello?", temperature=0, max_tokens=4)
     turns, used = chat.turns, chat.context_used
-    picture = Image.effect_noise((1540, 1540), 90)
+    image = Image.effect_noise((1540, 1540), 90)
     with monkeypatch.context() as patch:
         machine_with(patch, 2**20)
-        with pytest.raises(mm.MemoryLimitError, match="a new picture"):
-            chat.ask("What is it?", images=[picture])
+        with pytest.raises(mm.MemoryLimitError, match="a new image"):
+            chat.ask("What is it?", images=[image])
     assert chance._loaded is not None
     assert chance._loaded.features.encoded == 0
     assert (chat.turns, chat.context_used) == (turns, used)

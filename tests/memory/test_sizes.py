@@ -43,7 +43,7 @@ def test_kv_bytes_per_token_of_magistral_small(bits: int, expected: int) -> None
 @pytest.mark.parametrize("mac", MAC_SIZES)
 @pytest.mark.parametrize("share", [2 / 3, 3 / 4])
 def test_context_that_fits_agrees_with_figures_worked_out_by_hand(mac: int, share: float) -> None:
-    """Weights 14.138e9 bytes, 0.75 GiB for the process, 0.51 GiB for a picture of 1540 px, the rest is KV."""
+    """Weights 14.138e9 bytes, 0.75 GiB for the process, 0.51 GiB for an image of 1540 px, the rest is KV."""
     left = mac * GIB * share - 14.138e9 - 0.75 * GIB - 0.515 * GIB
     made = plan(SMALL, Machine(recommended_bytes=int(mac * GIB * share)))
     for bits, per_token in ((16, 163_840), (8, 87_040), (4, 46_080)):

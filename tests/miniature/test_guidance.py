@@ -7,7 +7,7 @@ from magistral_miniature.tasks.arithmetic import arithmetic
 from magistral_miniature.tasks.copying import copies
 from magistral_miniature.tasks.looking import marks
 from magistral_miniature.wordings.words import NUMBERS
-from magistral_mlx.miniature.pictures import random_chart, random_grid
+from magistral_mlx.miniature.images import random_chart, random_grid
 
 
 def word_at(text: str, place: int) -> str:

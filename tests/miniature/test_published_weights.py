@@ -7,7 +7,7 @@ import pytest
 
 import magistral_mlx as mm
 from magistral_mlx.commands.demo_questions import draw_questions
-from magistral_mlx.miniature.pictures import draw
+from magistral_mlx.miniature.images import draw
 
 _SUMS = ("What is {a} + {b}?", "{a} + {b}", "{a}+{b}=", "What is {a} plus {b}?", "Add {a} and {b}.")
 _DIFFERENCES = ("What is {a} - {b}?", "{a} - {b}", "What is {a} minus {b}?", "Subtract {b} from {a}.")
@@ -33,7 +33,7 @@ def test_one_question_of_each_kind(model: mm.Magistral) -> None:
     wrong: list[str] = []
     for seed in range(3):
         for question in draw_questions(random.Random(seed)):
-            shown = [] if question.picture is None else [draw(question.picture, random.Random(seed))]
+            shown = [] if question.image is None else [draw(question.image, random.Random(seed))]
             answer = model.ask(question.text, images=shown, temperature=0.0).answer
             if not question.is_right(answer):
                 wrong.append(f"{question.text} -> {answer}")

@@ -1,19 +1,20 @@
-"""The task generator: answers follow from the pictures and numbers, held-out cases stay apart."""
+"""The task generator: answers follow from the images and numbers, held-out cases stay apart."""
 
 import random
 import re
 from typing import get_args
 
 import pytest
+from magistral_miniature.wordings.lists.pictures import CELL, COUNT, DESCRIBE
 
 from magistral_miniature.tasks import charts, grids, talk
 from magistral_miniature.tasks.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
 from magistral_miniature.tasks.cases import BLIND_TASKS, case
 from magistral_miniature.tasks.conversations import (
     OUT_OF_ROOM,
+    AttachedImage,
     Control,
     Conversation,
-    Picture,
     Text,
     converse,
     render,
@@ -23,7 +24,6 @@ from magistral_miniature.wordings.fillers import among_other_words
 from magistral_miniature.wordings.grammars import parts_of, patterns
 from magistral_miniature.wordings.lists.bars import SHORTEST, TALLEST, VALUE
 from magistral_miniature.wordings.lists.numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
-from magistral_miniature.wordings.lists.pictures import CELL, COUNT, DESCRIBE
 from magistral_miniature.wordings.phrasing import (
     HELD_OUT_STEP,
     Split,
@@ -37,7 +37,7 @@ from magistral_miniature.wordings.phrasing import (
 from magistral_miniature.wordings.questions import QUESTIONS
 from magistral_miniature.wordings.story_words import story_slots
 from magistral_miniature.wordings.variation import makes, plain, with_other_words
-from magistral_mlx.miniature.pictures import BarChart, Cell, Grid, random_chart, random_grid
+from magistral_mlx.miniature.images import BarChart, Cell, Grid, random_chart, random_grid
 
 RED_CIRCLE, BLUE_STAR = Cell("red", "circle"), Cell("blue", "star")
 GRID = Grid(((RED_CIRCLE, None, BLUE_STAR), (RED_CIRCLE, RED_CIRCLE, None)))
@@ -215,11 +215,11 @@ def test_a_story_keeps_its_person_and_its_thing() -> None:
 @pytest.mark.parametrize("split", get_args(Split)[1:])
 @pytest.mark.parametrize("task", BLIND_TASKS)
 def test_cases_take_the_wordings_of_their_split(task: str, split: str) -> None:
-    pictures = [random_grid(random.Random(1)), random_chart(random.Random(2))]
-    turns = [case(task, number, pictures, split).turn for number in range(20)]  # type: ignore[arg-type]
+    images = [random_grid(random.Random(1)), random_chart(random.Random(2))]
+    turns = [case(task, number, images, split).turn for number in range(20)]  # type: ignore[arg-type]
     assert {turn.task for turn in turns} == {task}
     assert len({turn.question for turn in turns}) > 5
-    assert turns == [case(task, number, pictures, split).turn for number in range(20)]  # type: ignore[arg-type]
+    assert turns == [case(task, number, images, split).turn for number in range(20)]  # type: ignore[arg-type]
 
 
 def test_operand_pairs_are_split() -> None:
@@ -239,7 +239,7 @@ def test_pieces_render_as_the_chat_format() -> None:
     exchange = "What is 1 + 1?[/INST][THINK]thought[/THINK]answer</s>"
     assert text[start:] == f"[INST]<7>{exchange}[INST]{exchange}"
     assert text.startswith("<s>[SYSTEM_PROMPT]")
-    assert [p for p in pieces if isinstance(p, Picture)] == [Picture(7)]
+    assert [p for p in pieces if isinstance(p, AttachedImage)] == [AttachedImage(7)]
 
 
 def test_without_thinking_only_direct_answers_are_given() -> None:

@@ -1,4 +1,4 @@
-"""The model as a whole: its parameters, its cache, and prompts with pictures."""
+"""The model as a whole: its parameters, its cache, and prompts with images."""
 
 import math
 

@@ -32,21 +32,21 @@ def golden(
     return load_model(open_checkpoint(target), dtype=mx.float32), folder
 
 
-@pytest.mark.parametrize("pictures", [0, 1, 3])
-def test_logits_equal_transformers(golden: tuple[MagistralModel, Path], pictures: int) -> None:
+@pytest.mark.parametrize("images", [0, 1, 3])
+def test_logits_equal_transformers(golden: tuple[MagistralModel, Path], images: int) -> None:
     model, folder = golden
     expected = mx.load(str(folder / "expected.safetensors"))
     assert isinstance(expected, dict)
-    token_ids = expected[f"{pictures}.token_ids"]
-    features = [model.encode_image(expected[f"{pictures}.pixels.{index}"]) for index in range(pictures)]
+    token_ids = expected[f"{images}.token_ids"]
+    features = [model.encode_image(expected[f"{images}.pixels.{index}"]) for index in range(images)]
     embeddings = model.embed_prompt([int(token) for token in token_ids.tolist()], features)
     logits = model(token_ids[None], embeddings=embeddings[None])[0]
-    reference = expected[f"{pictures}.logits"]
+    reference = expected[f"{images}.logits"]
     assert mx.std(reference).item() > 0.5, "the golden is too flat to tell models apart"
     assert mx.abs(logits - reference).max().item() < TOLERANCE
 
 
-def test_pictures_matter_to_the_goldens(golden: tuple[MagistralModel, Path]) -> None:
+def test_images_matter_to_the_goldens(golden: tuple[MagistralModel, Path]) -> None:
     """A parity test that a blind model could pass would prove nothing about the eyes."""
     model, folder = golden
     expected = mx.load(str(folder / "expected.safetensors"))

@@ -1,4 +1,4 @@
-"""The eyes: same numbers as mlx-vlm's own path, one picture at a time, memory that stays in line."""
+"""The eyes: same numbers as mlx-vlm's own path, one image at a time, memory that stays in line."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def model() -> MagistralModel:
     return build()
 
 
-def picture(height: int, width: int, *, seed: int = 0) -> mx.array:
+def image(height: int, width: int, *, seed: int = 0) -> mx.array:
     return mx.random.normal((3, height, width), key=mx.random.key(seed))
 
 
@@ -53,7 +53,7 @@ def upstream() -> Any:
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (28, 140), (196, 56), (84, 112)])
 def test_features_equal_those_of_mlx_vlm(model: MagistralModel, height: int, width: int) -> None:
-    pixels = picture(height, width)
+    pixels = image(height, width)
     theirs = upstream()
     *_, states = theirs.vision_tower(
         pixels.transpose(1, 2, 0)[None], output_hidden_states=True, image_sizes=[(height, width)]
@@ -63,16 +63,16 @@ def test_features_equal_those_of_mlx_vlm(model: MagistralModel, height: int, wid
 
 
 def test_one_at_a_time_equals_mlx_vlm_with_both_packed(model: MagistralModel) -> None:
-    """mlx-vlm masks two pictures apart; without a mask the same numbers come out."""
+    """mlx-vlm masks two images apart; without a mask the same numbers come out."""
     theirs, sizes = upstream(), [(56, 84), (84, 28)]
     packed = mx.zeros((2, 3, 84, 84))
     for index, (height, width) in enumerate(sizes):
-        packed[index, :, :height, :width] = picture(height, width, seed=index)
+        packed[index, :, :height, :width] = image(height, width, seed=index)
     *_, states = theirs.vision_tower(
         packed.transpose(0, 2, 3, 1), output_hidden_states=True, image_sizes=sizes
     )
     expected = theirs.multi_modal_projector(states[-1], sizes)
-    ours = [model.encode_image(picture(*size, seed=index)) for index, size in enumerate(sizes)]
+    ours = [model.encode_image(image(*size, seed=index)) for index, size in enumerate(sizes)]
     assert difference(mx.concatenate(ours), expected) < 1e-5
 
 
@@ -95,9 +95,9 @@ def test_a_size_that_was_not_prepared_is_refused(model: MagistralModel, shape: t
 def test_features_have_the_dtype_of_the_weights(model: MagistralModel) -> None:
     half = build()
     half.set_dtype(mx.bfloat16)
-    features = half.encode_image(picture(56, 84))
+    features = half.encode_image(image(56, 84))
     assert features.dtype == mx.bfloat16
-    assert difference(features.astype(mx.float32), model.encode_image(picture(56, 84))) < 0.1
+    assert difference(features.astype(mx.float32), model.encode_image(image(56, 84))) < 0.1
 
 
 def unfolded(grid: mx.array, merge: int) -> list[list[float]]:
@@ -127,9 +127,9 @@ def test_the_merger_takes_squares_in_the_order_of_unfold(
 
 
 def test_blocks_of_queries_change_nothing(model: MagistralModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = model.encode_image(picture(84, 112))
+    whole = model.encode_image(image(84, 112))
     monkeypatch.setattr(vision, "SCORE_BYTES", 4 * 48 * 4 * 7)  # 7 of the 48 patches at a time
-    assert difference(model.encode_image(picture(84, 112)), whole) < 1e-5
+    assert difference(model.encode_image(image(84, 112)), whole) < 1e-5
 
 
 def test_memory_does_not_grow_with_the_square_of_the_patches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_the_square_of_the_patches(monkeypatch: pytest
     mx.eval(model.parameters())
     peaks: list[int] = []
     for side in (196, 392):
-        pixels = picture(side, side)
+        pixels = image(side, side)
         mx.eval(pixels)
         before = mx.get_active_memory()
         mx.reset_peak_memory()

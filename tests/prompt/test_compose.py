@@ -1,4 +1,4 @@
-"""What is said to the model: the reasoning prompt (request R1), earlier thoughts, pictures, tools."""
+"""What is said to the model: the reasoning prompt (request R1), earlier thoughts, images, tools."""
 
 from dataclasses import dataclass
 
@@ -128,10 +128,10 @@ def test_a_turn_in_which_nothing_was_said_is_left_out(rendered: Composer) -> Non
     assert text.endswith("[INST]Why?\n\nHello?[/INST]")
 
 
-def test_pictures_stand_before_the_text(reasoning_prompt: ReasoningPrompt) -> None:
-    pictures = (Image.new("RGB", (3, 3)), Image.new("RGB", (4, 4)))
+def test_images_stand_before_the_text(reasoning_prompt: ReasoningPrompt) -> None:
+    images = (Image.new("RGB", (3, 3)), Image.new("RGB", (4, 4)))
     messages = compose(
-        [UserTurn("Compare.", pictures)], system=None, system_prompt=reasoning_prompt, thinking=True
+        [UserTurn("Compare.", images)], system=None, system_prompt=reasoning_prompt, thinking=True
     )
     assert [type(message) for message in messages] == [SystemMessage, UserMessage]
     content = messages[1].content
@@ -139,7 +139,7 @@ def test_pictures_stand_before_the_text(reasoning_prompt: ReasoningPrompt) -> No
     assert [type(chunk) for chunk in content] == [ImageChunk, ImageChunk, TextChunk]
 
 
-def test_a_picture_needs_no_words(rendered: Composer) -> None:
+def test_an_image_needs_no_words(rendered: Composer) -> None:
     text = rendered(UserTurn("", (Image.new("RGB", (56, 28)),)))
     assert text.endswith("[INST][IMG][IMG][IMG_END][/INST]")
 
@@ -228,5 +228,5 @@ def test_calls_that_never_got_a_result_do_not_spoil_the_conversation(rendered: C
     )
 
 
-def test_an_unreadable_picture_is_an_image_error() -> None:
+def test_an_unreadable_image_is_an_image_error() -> None:
     assert isinstance(refused(UserTurn("?", ("/no/such/picture.png",))), ImageError)

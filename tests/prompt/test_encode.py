@@ -23,7 +23,7 @@ from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx.prompt.turns import PreparedPrompt
 from support.tekken import CONTROL_TOKENS, write_tekken
 
-PICTURE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (40, 90, 3), np.uint8))
+IMAGE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (40, 90, 3), np.uint8))
 WEATHER = {
     "type": "function",
     "function": {
@@ -34,9 +34,9 @@ WEATHER = {
 }
 
 
-def data_url(picture: Image.Image = PICTURE) -> str:
+def data_url(image: Image.Image = IMAGE) -> str:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
@@ -99,12 +99,10 @@ CONVERSATIONS: dict[str, list[Any]] = {
     "two users": [user("1"), user([text("2"), text("3")])],
     "prefix": [user("1"), assistant("It is", prefix=True)],
     "thought opened": [user("1"), assistant([think("", closed=False)], prefix=True)],
-    "picture": [user([{"type": "image", "image": PICTURE}, text("?")])],
-    "picture last": [user([text("?"), {"type": "image", "image": PICTURE}])],
-    "pictures between": [
-        user(
-            [text("a"), {"type": "image", "image": PICTURE}, text("b"), {"type": "image", "image": PICTURE}]
-        ),
+    "image": [user([{"type": "image", "image": IMAGE}, text("?")])],
+    "image last": [user([text("?"), {"type": "image", "image": IMAGE}])],
+    "images between": [
+        user([text("a"), {"type": "image", "image": IMAGE}, text("b"), {"type": "image", "image": IMAGE}]),
         assistant("c"),
         user([{"type": "image_url", "image_url": data_url(Image.new("RGB", (1, 1)))}]),
     ],
@@ -143,7 +141,7 @@ def test_classes_are_taken_like_dicts(tokenizer: Tokenizer, reference: MistralTo
         SystemMessage(content=[TextChunk(text="a"), ThinkChunk(thinking="b")]),
         user([text("mixed")]),
         AssistantMessage(content="c"),
-        UserMessage(content=[ImageChunk(image=PICTURE), ImageURLChunk(image_url=data_url())]),
+        UserMessage(content=[ImageChunk(image=IMAGE), ImageURLChunk(image_url=data_url())]),
     ]
     assert_same_as_mistral_common(tokenizer, reference, messages, [tool, WEATHER])
 
@@ -179,13 +177,13 @@ PIECES = st.one_of(
 )
 TEXTS = st.lists(PIECES, max_size=4).map("".join)
 SPOKEN = TEXTS.filter(bool)
-PICTURES = st.builds(
+IMAGES = st.builds(
     lambda width, height, mode: {"type": "image", "image": Image.new(mode, (width, height), 77)},
     st.integers(1, 90),
     st.integers(1, 90),
     st.sampled_from(["RGB", "L", "RGBA"]),
 )
-USERS = st.one_of(TEXTS, st.lists(st.one_of(TEXTS.map(text), PICTURES), min_size=1, max_size=4)).map(user)
+USERS = st.one_of(TEXTS, st.lists(st.one_of(TEXTS.map(text), IMAGES), min_size=1, max_size=4)).map(user)
 ANSWERS = st.one_of(
     SPOKEN.map(assistant),
     st.builds(lambda thought, answer: assistant([think(thought), text(answer)]), TEXTS, SPOKEN),
@@ -236,13 +234,13 @@ SIZES = st.tuples(st.integers(1, 120), st.integers(1, 120))
 
 @settings(max_examples=25)
 @given(turns=st.lists(st.lists(SIZES, max_size=5), min_size=1, max_size=4))
-def test_positions_equal_features_for_any_pictures_over_several_turns(
+def test_positions_equal_features_for_any_images_over_several_turns(
     tokenizer: Tokenizer, turns: list[list[tuple[int, int]]]
 ) -> None:
     messages: list[Any] = []
     for sizes in turns:
-        pictures = [{"type": "image", "image": Image.new("RGB", size)} for size in sizes]
-        messages += [user([*pictures, text("?")]), assistant("!")]
+        images = [{"type": "image", "image": Image.new("RGB", size)} for size in sizes]
+        messages += [user([*images, text("?")]), assistant("!")]
     prompt = encode(tokenizer, messages[:-1])
     assert len(prompt.images) == sum(map(len, turns))
     assert prompt.token_ids.count(10) == prompt.image_tokens
@@ -251,21 +249,21 @@ def test_positions_equal_features_for_any_pictures_over_several_turns(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9000, 200), (1, 20_000), (1541, 1541)])
-def test_extreme_pictures_give_as_many_positions_as_features(
+def test_extreme_images_give_as_many_positions_as_features(
     tokenizer: Tokenizer, size: tuple[int, int]
 ) -> None:
     prompt = encode(tokenizer, [user([{"type": "image", "image": Image.new("RGB", size)}])])
     assert prompt.token_ids.count(10) == prompt.image_tokens > 0
 
 
-def test_pictures_are_turned_upright_and_brightened_as_load_image_does(tokenizer: Tokenizer) -> None:
+def test_images_are_turned_upright_and_brightened_as_load_image_does(tokenizer: Tokenizer) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     file = io.BytesIO()
-    PICTURE.save(file, "PNG", exif=exif)
+    IMAGE.save(file, "PNG", exif=exif)
     encoded = base64.b64encode(file.getvalue()).decode()
     upright = encode(
-        tokenizer, [user([{"type": "image", "image": PICTURE.transpose(Image.Transpose.ROTATE_270)}])]
+        tokenizer, [user([{"type": "image", "image": IMAGE.transpose(Image.Transpose.ROTATE_270)}])]
     )
     for chunk in (
         {"type": "image", "image": encoded},
@@ -279,9 +277,9 @@ def test_pictures_are_turned_upright_and_brightened_as_load_image_does(tokenizer
 
 
 def test_file_urls_go_through_our_loader(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    PICTURE.save(tmp_path / "a b.png")
+    IMAGE.save(tmp_path / "a b.png")
     chunk = {"type": "image_url", "image_url": {"url": (tmp_path / "a b.png").as_uri()}}
-    same = encode(tokenizer, [user([{"type": "image", "image": PICTURE}])])
+    same = encode(tokenizer, [user([{"type": "image", "image": IMAGE}])])
     assert encode(tokenizer, [user([chunk])]) == same
 
 
@@ -289,10 +287,10 @@ def test_mistral_common_never_opens_files_or_the_network_itself(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def forbidden(*_: object, **__: object) -> None:
-        pytest.fail("mistral-common fetched a picture by itself")
+        pytest.fail("mistral-common fetched an image by itself")
 
     monkeypatch.setattr("mistral_common.tokens.tokenizers.image.download_image", forbidden)
-    PICTURE.save(tmp_path / "a.png")
+    IMAGE.save(tmp_path / "a.png")
     with pytest.raises(NetworkError):
         encode(tokenizer, [user([{"type": "image_url", "image_url": "http://127.0.0.1:1/a.png"}])])
     with pytest.raises(ImageError, match="no URL"):
@@ -301,11 +299,11 @@ def test_mistral_common_never_opens_files_or_the_network_itself(
         encode(tokenizer, [user([{"type": "image_url", "image_url": "ftp://host/a.png"}])])
 
 
-def test_a_model_that_cannot_see_refuses_pictures(tekken_file: Path) -> None:
+def test_a_model_that_cannot_see_refuses_images(tekken_file: Path) -> None:
     blind = Tokenizer.from_file(tekken_file, None)
     assert encode(blind, [user("Hi")]).images == ()
-    for chunk in ({"type": "image", "image": PICTURE}, {"type": "image_url", "image_url": data_url()}):
-        with pytest.raises(ImageError, match=r"cannot see.*Ask without pictures"):
+    for chunk in ({"type": "image", "image": IMAGE}, {"type": "image_url", "image_url": data_url()}):
+        with pytest.raises(ImageError, match=r"cannot see.*Ask without images"):
             encode(blind, [user([chunk, text("?")])])
 
 
@@ -316,8 +314,8 @@ def test_positions_that_do_not_equal_features_are_an_error_naming_both(
 
     encoder = MessageEncoder(tokenizer._tekken, geometry)
     twice_as_coarse = ImageGeometry(patch_size=28, spatial_merge_size=2, longest_edge=1540)
-    monkeypatch.setattr(encoder._pictures, "_geometry", twice_as_coarse)
-    with pytest.raises(PromptError, match="12 picture positions, the pictures 3 features"):
+    monkeypatch.setattr(encoder._images, "_geometry", twice_as_coarse)
+    with pytest.raises(PromptError, match="12 image positions, the images 3 features"):
         encoder.encode([user([{"type": "image", "image": Image.new("RGB", (168, 56))}])], ())
 
 
@@ -338,8 +336,8 @@ BAD: dict[str, tuple[list[Any], str]] = {
     "content of another type": ([user(3)], "Message 1 (user.content"),
     "unknown chunk": ([user([{"type": "video", "url": "x"}])], "Message 1 (user.content"),
     "thought of a user": ([user([think("x")])], "ThinkChunk cannot be used in user message"),
-    "picture of an assistant": (
-        [user("a"), assistant([{"type": "image", "image": PICTURE}], prefix=True)],
+    "image of an assistant": (
+        [user("a"), assistant([{"type": "image", "image": IMAGE}], prefix=True)],
         "ImageChunk cannot be used in assistant message",
     ),
     "last is an assistant": ([user("a"), assistant("b")], "Expected last role User or Tool"),
@@ -354,7 +352,7 @@ BAD: dict[str, tuple[list[Any], str]] = {
     ),
     "empty assistant": ([user("a"), assistant(""), user("b")], "Invalid assistant message"),
     "sound": ([user([{"type": "input_audio", "input_audio": "AAAA"}])], "audio"),
-    "base64 that is no picture": ([user([{"type": "image", "image": "AAAA"}])], "loading image from bytes"),
+    "base64 that is no image": ([user([{"type": "image", "image": "AAAA"}])], "loading image from bytes"),
     "name of a tool": (
         [user("a"), assistant(None, tool_calls=[call("a b", "{}", "1")], prefix=True)],
         "Function name was a b",

@@ -79,13 +79,13 @@ def test_grid_of_known_sizes(size: tuple[int, int], grid: tuple[int, int], geome
 
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 0), (-3, 4)])
-def test_a_picture_without_pixels_has_no_grid(size: tuple[int, int], geometry: ImageGeometry) -> None:
+def test_an_image_without_pixels_has_no_grid(size: tuple[int, int], geometry: ImageGeometry) -> None:
     with pytest.raises(ImageError, match="at least one pixel"):
         image_grid(*size, geometry)
 
 
-def prepared(tokenizer: Tokenizer, *pictures: Image.Image) -> tuple[PreparedImage, ...]:
-    turn = UserTurn("?", pictures)
+def prepared(tokenizer: Tokenizer, *images: Image.Image) -> tuple[PreparedImage, ...]:
+    turn = UserTurn("?", images)
     return encode(tokenizer, compose([turn], system=None, system_prompt=None, thinking=False)).images
 
 
@@ -94,9 +94,9 @@ def prepared(tokenizer: Tokenizer, *pictures: Image.Image) -> tuple[PreparedImag
 def test_pixels_equal_mistral_commons_encoder(
     tokenizer: Tokenizer, geometry: ImageGeometry, mode: str, size: tuple[int, int]
 ) -> None:
-    picture = drawn(size, mode)
-    (ours,) = prepared(tokenizer, picture)
-    theirs = reference_encoder(geometry)(ImageChunk(image=picture))
+    image = drawn(size, mode)
+    (ours,) = prepared(tokenizer, image)
+    theirs = reference_encoder(geometry)(ImageChunk(image=image))
     assert ours.pixels.dtype == np.float32
     np.testing.assert_array_equal(ours.pixels, theirs.image)
     assert (ours.rows, ours.columns) == image_grid(*size, geometry)
@@ -109,9 +109,9 @@ def test_the_geometry_of_config_json_decides(tokenizer: Tokenizer, geometry: Ima
 
     small = ImageGeometry(patch_size=4, spatial_merge_size=3, longest_edge=60)
     encoder = MessageEncoder(tokenizer._tekken, small)
-    picture = drawn((200, 90))
-    prompt = encoder.encode([{"role": "user", "content": [{"type": "image", "image": picture}]}], ())
-    theirs = reference_encoder(small)(ImageChunk(image=picture))
+    image = drawn((200, 90))
+    prompt = encoder.encode([{"role": "user", "content": [{"type": "image", "image": image}]}], ())
+    theirs = reference_encoder(small)(ImageChunk(image=image))
     np.testing.assert_array_equal(prompt.images[0].pixels, theirs.image)
     assert image_grid(200, 90, small) == (prompt.images[0].rows, prompt.images[0].columns) == (3, 5)
 

@@ -188,7 +188,7 @@ def test_a_missing_control_token_of_the_chat_format_is_named(tmp_path: Path) -> 
         Tokenizer.from_file(write_tekken(tmp_path, control_tokens=named), None)
 
 
-def test_missing_picture_tokens_matter_only_to_a_model_that_sees(
+def test_missing_image_tokens_matter_only_to_a_model_that_sees(
     tmp_path: Path, geometry: ImageGeometry
 ) -> None:
     named = {rank: token for rank, token in CONTROL_TOKENS.items() if token != "[IMG_BREAK]"}

@@ -1,4 +1,4 @@
-"""Pictures behind URLs, from a server on this machine that behaves well and badly."""
+"""Images behind URLs, from a server on this machine that behaves well and badly."""
 
 import io
 import threading
@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from magistral_mlx.errors import ImageError, MagistralError, NetworkError
-from magistral_mlx.prompt import picture_files, urls
-from magistral_mlx.prompt.picture_files import load_image
-from magistral_mlx.prompt.urls import decode_data_url, fetch_picture, file_url_path, scheme_of, shown_url
+from magistral_mlx.prompt import image_files, urls
+from magistral_mlx.prompt.image_files import load_image
+from magistral_mlx.prompt.urls import decode_data_url, fetch_image, file_url_path, scheme_of, shown_url
 
 
-def picture_bytes() -> bytes:
+def image_bytes() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (7, 5), (9, 8, 7)).save(file, "PNG")
     return file.getvalue()
@@ -28,16 +28,16 @@ class Server(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
-            case "/picture.png" | "/%C3%BC%20b.png":
-                self.answer(picture_bytes())
+            case "/image.png" | "/%C3%BC%20b.png":
+                self.answer(image_bytes())
             case "/chunked":
                 self.send_response(200)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                for part in (picture_bytes()[:20], picture_bytes()[20:], b""):
+                for part in (image_bytes()[:20], image_bytes()[20:], b""):
                     self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
             case "/moved":
-                self.redirect("/picture.png")
+                self.redirect("/image.png")
             case "/round":
                 self.redirect("/round")
             case "/to-file":
@@ -47,7 +47,7 @@ class Server(BaseHTTPRequestHandler):
             case "/page":
                 self.answer(b"<html>", kind="text/html; charset=utf-8")
             case "/text":
-                self.answer(b"no picture", kind="image/png")
+                self.answer(b"no image", kind="image/png")
             case "/empty":
                 self.answer(b"")
             case "/large":
@@ -59,7 +59,7 @@ class Server(BaseHTTPRequestHandler):
                     self.wfile.write(bytes(1000))
                 self.close_connection = True
             case "/short":
-                self.answer(picture_bytes()[:30], length=len(picture_bytes()))
+                self.answer(image_bytes()[:30], length=len(image_bytes()))
                 self.close_connection = True
             case "/silent":
                 time.sleep(1)
@@ -115,12 +115,12 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/picture.png", "/moved", "/chunked", "/picture.png?a=b c&d=é#part", "/ü b.png"]
+    "path", ["/image.png", "/moved", "/chunked", "/image.png?a=b c&d=é#part", "/ü b.png"]
 )
-def test_a_picture_is_fetched(site: str, path: str) -> None:
-    picture = load_image(site + path)
-    assert picture.size == (7, 5)
-    assert picture.getpixel((0, 0)) == (9, 8, 7)
+def test_an_image_is_fetched(site: str, path: str) -> None:
+    image = load_image(site + path)
+    assert image.size == (7, 5)
+    assert image.getpixel((0, 0)) == (9, 8, 7)
 
 
 def failure(url: str) -> MagistralError:
@@ -156,12 +156,12 @@ def test_a_server_that_does_not_deliver_is_a_network_error(site: str, path: str,
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/page", "is a web page, not a picture"),
-        ("/text", "is not a picture"),
+        ("/page", "is a web page, not an image"),
+        ("/text", "is not an image"),
         ("/empty", "is empty (0 bytes)"),
     ],
 )
-def test_an_answer_that_is_no_picture_is_an_image_error(site: str, path: str, words: str) -> None:
+def test_an_answer_that_is_no_image_is_an_image_error(site: str, path: str, words: str) -> None:
     error = failure(site + path)
     assert isinstance(error, ImageError)
     assert words in error.problem
@@ -185,12 +185,12 @@ def test_a_slow_server_is_left(site: str, path: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("path", ["/large", "/endless"])
 def test_a_large_answer_is_not_read_to_its_end(site: str, path: str) -> None:
     with pytest.raises(ImageError, match="holds more than"):
-        fetch_picture(site + path, limit=2000)
+        fetch_image(site + path, limit=2000)
 
 
 def test_the_limit_of_files_is_the_limit_of_downloads(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_files, "MAX_FILE_BYTES", 50)
-    assert "holds more than" in failure(f"{site}/picture.png").problem
+    monkeypatch.setattr(image_files, "MAX_FILE_BYTES", 50)
+    assert "holds more than" in failure(f"{site}/image.png").problem
 
 
 @pytest.mark.parametrize(

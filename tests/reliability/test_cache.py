@@ -1,6 +1,6 @@
 """R10: the cache reads everything anew, or reuses what it must not.
 
-A state machine asks, stops, edits, asks again, goes on, branches, swaps pictures and switches thinking, and
+A state machine asks, stops, edits, asks again, goes on, branches, swaps images and switches thinking, and
 compares each reply with that of a model of the same weights that reads everything anew.
 """
 
@@ -74,7 +74,7 @@ def test_canonical_spelling_gives_the_ids_of_mistral_common(words: mm.Magistral)
     assert all(turn.token_ids for turn in chat.turns if isinstance(turn, mm.AssistantTurn))
 
 
-def test_a_later_picture_spoils_only_what_follows_it(words: mm.Magistral) -> None:
+def test_a_later_image_spoils_only_what_follows_it(words: mm.Magistral) -> None:
     forget_caches(words)
     chat = words.conversation()
     chat.ask("One?", images=[RED])
@@ -144,7 +144,7 @@ def test_warm_equals_cold_whatever_is_done(tmp_path_factory: pytest.TempPathFact
             warm,
             cold,
             questions=("Hm?", "What is in it, exactly?"),
-            pictures=(RED, BLUE),
+            images=(RED, BLUE),
             most_tokens=7,
             examples=25,
         )

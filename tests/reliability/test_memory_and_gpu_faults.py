@@ -1,4 +1,4 @@
-"""R8: out of memory, picture spikes, swap, watchdog, panics. Policy is asserted, faults are injected.
+"""R8: out of memory, image spikes, swap, watchdog, panics. Policy is asserted, faults are injected.
 
 The engine's part (kill -9, a hang, a driver that refuses work, memory that runs out in the child) is in
 tests/engine/test_lost_engines.py.
@@ -92,9 +92,9 @@ def test_nothing_wires_memory_unless_asked(
 
     monkeypatch.setattr(mx, "set_wired_limit", refuse)
     with mm.load(words.path, **options) as model:
-        picture = Image.new("RGB", (84, 56), "red")
+        image = Image.new("RGB", (84, 56), "red")
         chat = model.conversation(kv_bits=8)
-        assert chat.ask("What is it?", images=[picture]).answer == "Seven indeed"
+        assert chat.ask("What is it?", images=[image]).answer == "Seven indeed"
         assert chat.ask("And now?").answer == "Seven indeed"
 
 
@@ -193,7 +193,7 @@ def wide_and_long(folder: Path, *, vision: bool = False) -> LoadedModel:
 
 
 def peak_of_reading(loaded: LoadedModel, prompt: PreparedPrompt, *, kv_bits: int = 16) -> int:
-    """The highest memory beside what stays: weights, KV cache and features of pictures; in bytes."""
+    """The highest memory beside what stays: weights, KV cache and features of images; in bytes."""
     keys = position_keys(prompt, image_id=IMAGE)
     cache = PromptCache(loaded.model, kv_bits=kv_bits)
     reader = decoding.PromptReader(loaded.model, loaded.features, prompt, image_id=IMAGE)
@@ -223,18 +223,18 @@ def test_peak_memory_is_the_same_whatever_the_length_of_the_prompt(
 
 
 @pytest.mark.slow
-def test_peak_memory_is_flat_in_the_number_of_pictures(tmp_path: Path) -> None:
-    """20 against 60 pictures of 100 features each, beside KV cache and features: within 10 % of each other,
+def test_peak_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
+    """20 against 60 images of 100 features each, beside KV cache and features: within 10 % of each other,
     as one is encoded at a time."""
     loaded = wide_and_long(tmp_path / "seeing", vision=True)
-    few, many = (peak_of_reading(loaded, pictures_prompt(loaded, count)) for count in (20, 60))
+    few, many = (peak_of_reading(loaded, images_prompt(loaded, count)) for count in (20, 60))
     assert loaded.features.encoded == 80
     assert many == pytest.approx(few, rel=0.1)
 
 
-def pictures_prompt(loaded: LoadedModel, count: int) -> PreparedPrompt:
-    """A question about so many different pictures, which no other prompt has."""
-    pictures = tuple(Image.new("RGB", (280, 280), (count, place, 0)) for place in range(count))
+def images_prompt(loaded: LoadedModel, count: int) -> PreparedPrompt:
+    """A question about so many different images, which no other prompt has."""
+    images = tuple(Image.new("RGB", (280, 280), (count, place, 0)) for place in range(count))
     return encode(
-        loaded.tokenizer, compose([UserTurn("?", pictures)], system=None, system_prompt=None, thinking=False)
+        loaded.tokenizer, compose([UserTurn("?", images)], system=None, system_prompt=None, thinking=False)
     )

@@ -1,6 +1,6 @@
 """R10 on trained weights: the miniature writes the same tokens with a cache that it kept as with none.
 
-Its pictures are of one size, so that a cache that goes by size, count or place would answer about the wrong
+Its images are of one size, so that a cache that goes by size, count or place would answer about the wrong
 one; and what it says of them must be what was drawn.
 """
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 import magistral_mlx as mm
 from magistral_mlx.commands.demo_questions import cells_in
-from magistral_mlx.miniature.pictures import Cell, Grid, draw
+from magistral_mlx.miniature.images import Cell, Grid, draw
 from support.warm_and_cold import GREEDY, Step, Twin, run_conversations, written
 
 SUM, OTHER_SUM, DESCRIBE = "What is 47 + 38?", "What is 612 + 209?", "Describe the picture."
@@ -40,12 +40,12 @@ def cold() -> Iterator[mm.Magistral]:
         yield model
 
 
-def ask(text: str, *pictures: Image.Image, thinking: bool = True, max_tokens: int = 40) -> Step:
-    return lambda chat: chat.stream(text, images=pictures, thinking=thinking, max_tokens=max_tokens, **GREEDY)
+def ask(text: str, *images: Image.Image, thinking: bool = True, max_tokens: int = 40) -> Step:
+    return lambda chat: chat.stream(text, images=images, thinking=thinking, max_tokens=max_tokens, **GREEDY)
 
 
-def edit(turn: int, text: str, *pictures: Image.Image) -> Step:
-    return lambda chat: chat.edit_stream(turn, text, images=pictures, max_tokens=40, **GREEDY)
+def edit(turn: int, text: str, *images: Image.Image) -> Step:
+    return lambda chat: chat.edit_stream(turn, text, images=images, max_tokens=40, **GREEDY)
 
 
 def again(chat: mm.Conversation) -> mm.AnswerStream:
@@ -123,7 +123,7 @@ def test_branches_and_what_was_saved(warm: mm.Magistral, cold: mm.Magistral) -> 
     ],
     ids=["asked", "edited"],
 )
-def test_it_speaks_of_the_picture_that_it_was_shown(
+def test_it_speaks_of_the_image_that_it_was_shown(
     warm: mm.Magistral, about: Callable[[mm.Conversation], mm.Reply]
 ) -> None:
     chat = warm.conversation()
@@ -137,5 +137,5 @@ def names(cells: Sequence[Cell]) -> list[str]:
 
 def test_whatever_is_done(warm: mm.Magistral, cold: mm.Magistral) -> None:
     run_conversations(
-        warm, cold, questions=(SUM, DESCRIBE), pictures=(FIRST, SECOND), most_tokens=40, examples=3
+        warm, cold, questions=(SUM, DESCRIBE), images=(FIRST, SECOND), most_tokens=40, examples=3
     )

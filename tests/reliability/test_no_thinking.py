@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
 
 
 def sent(model: mm.Magistral, chat: mm.Conversation) -> list[int]:
-    """The ids that the model has read and written, pictures left out."""
+    """The ids that the model has read and written, images left out."""
     loaded = model._loaded
     assert loaded is not None
     cache = loaded.caches.held(chat._owner)
@@ -77,7 +77,7 @@ def test_whatever_people_write_is_text(model: mm.Magistral, system: str, questio
     assert_reasoning_prompt(sent(model, chat), replies=1)
 
 
-PICTURE = Image.new("RGB", (56, 28), "red")
+IMAGE = Image.new("RGB", (56, 28), "red")
 
 
 def look_up(name: str) -> str:
@@ -97,18 +97,18 @@ def _edited(model: mm.Magistral, folder: Path) -> None:
     chat.ask("One?", max_tokens=2)
     chat.continue_()
     chat.regenerate(seed=1)
-    chat.edit(0, "Two?", images=[PICTURE])
+    chat.edit(0, "Two?", images=[IMAGE])
     chat.branch().ask("Three?")
 
 
 WAYS: dict[str, Callable[[mm.Magistral, Path], object]] = {
     "ask": lambda model, _: model.ask("One?", system="You are a pirate."),
-    "a picture": lambda model, _: model.ask("One?", images=[PICTURE]),
+    "a picture": lambda model, _: model.ask("One?", images=[IMAGE]),
     "tools": lambda model, _: model.ask("One?", tools=[look_up], run_tools=True),
     "a shape": lambda model, _: model.ask("One?", schema={"type": "string"}, max_tokens=40),
     "a packed cache": lambda model, _: model.ask("One?", kv_bits=8),
     "a budget of nothing": lambda model, _: model.ask("One?", thinking_budget=0),
-    "many": lambda model, _: model.ask_many(["One?", mm.UserTurn("Two?", (PICTURE,))], system="Terse."),
+    "many": lambda model, _: model.ask_many(["One?", mm.UserTurn("Two?", (IMAGE,))], system="Terse."),
     "asyncio": lambda model, _: asyncio.run(model.aask("One?")),
     "saved and opened": _saved_and_opened,
     "cut, continued, edited, branched": _edited,

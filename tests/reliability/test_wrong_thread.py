@@ -32,7 +32,7 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
         yield model
 
 
-def picture() -> Image.Image:
+def image() -> Image.Image:
     return Image.new("RGB", (60, 50), "red")
 
 
@@ -41,7 +41,7 @@ def _conversation(model: mm.Magistral) -> str:
     chat.ask("Hello")
     with chat.stream("And now?") as stream:
         next(stream)
-    return chat.ask("Again", images=[picture()]).answer
+    return chat.ask("Again", images=[image()]).answer
 
 
 def _stream(model: mm.Magistral) -> str:
@@ -124,7 +124,7 @@ async def _awaited(model: mm.Magistral) -> str:
 
 ENTRIES: dict[str, Callable[[mm.Magistral], str]] = {
     "ask": lambda model: model.ask("Hello").answer,
-    "ask about a picture": lambda model: model.ask("Hello", images=[picture()]).answer,
+    "ask about a picture": lambda model: model.ask("Hello", images=[image()]).answer,
     "ask in a shape": lambda model: model.ask("Hello", schema={"const": 1}).answer.replace("1", ANSWER),
     "ask with log-probabilities": lambda model: model.ask("Hello", logprobs=2).answer,
     "ask with callbacks": _event,
@@ -158,7 +158,7 @@ def test_from_three_threads_at_once(model: mm.Magistral, name: str) -> None:
 async def test_from_asyncio_all_at_once(model: mm.Magistral) -> None:
     chat = model.conversation()
     replies = await asyncio.gather(
-        model.aask("Hello"), model.aask("Hello", images=[picture()]), chat.aask("Hello"), _collected(model)
+        model.aask("Hello"), model.aask("Hello", images=[image()]), chat.aask("Hello"), _collected(model)
     )
     assert {reply.answer for reply in replies} == {ANSWER}
     assert len(chat.turns) == 2

@@ -12,9 +12,9 @@ from magistral_mlx.errors import SessionError, UsageError
 from magistral_mlx.events import Ending, Stats
 from magistral_mlx.sessions.export.as_html import render_markdown
 from magistral_mlx.sessions.export.formats import Format, export, free_name, write_export
-from magistral_mlx.sessions.records import Asked, Began, Ended, KeptPicture, Piece, Record, Titled
+from magistral_mlx.sessions.records import Asked, Began, Ended, KeptImage, Piece, Record, Titled
 from magistral_mlx.sessions.tree import Tree
-from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx.storage.paths import images_directory
 
 _PNG = "a" * 64 + ".png"
 _HOSTILE = [
@@ -38,7 +38,7 @@ def tree(*, answer: str = "It is **12**.", reasoning: str = "7 + 5\n= 12") -> Tr
         Titled("Sums"),
         Asked(1, 2.0, "first wording", model="m"),
         Ended(1, Ending.COMPLETE, 2.5),
-        Asked(2, 3.0, "What is 7 + 5?", pictures=(KeptPicture("a b.png", _PNG, "PNG", 4, 3, 9),), model="m"),
+        Asked(2, 3.0, "What is 7 + 5?", images=(KeptImage("a b.png", _PNG, "PNG", 4, 3, 9),), model="m"),
         Piece(2, reasoning, answer, 9, 5),
         Ended(2, Ending.COMPLETE, 4.0, Stats(answer_tokens=5), 2.0),
         Asked(3, 5.0, "and now?", 2),
@@ -51,7 +51,7 @@ def tree(*, answer: str = "It is **12**.", reasoning: str = "7 + 5\n= 12") -> Tr
 def test_markdown_reads_well() -> None:
     text = export(tree(), Format.MARKDOWN)
     assert text.startswith("# Sums\n")
-    assert "## Question 1\n\nWhat is 7 + 5?\n\n*Picture: a b.png, 4×3*" in text
+    assert "## Question 1\n\nWhat is 7 + 5?\n\n*Image: a b.png, 4×3*" in text
     assert "### Reasoning (9 tokens, 2 s)\n\n> 7 + 5\n> = 12\n\n### Answer (m)\n\nIt is **12**.\n" in text
     assert "*Cut off while reasoning: there is no answer.*" in text
     assert "first wording" not in text
@@ -71,7 +71,7 @@ def test_json_holds_every_branch() -> None:
     assert [turn["question"] for turn in whole["turns"]] == ["first wording", "What is 7 + 5?", "and now?"]
     assert [turn["parent"] for turn in whole["turns"]] == [None, None, 2]
     assert whole["turns"][1]["reasoning"] == "7 + 5\n= 12"
-    assert whole["turns"][1]["pictures"][0]["file"] == _PNG
+    assert whole["turns"][1]["images"][0]["file"] == _PNG
     assert whole["turns"][2]["ending"] == "cut_in_reasoning"
 
 
@@ -90,21 +90,21 @@ class _Page(HTMLParser):
         self.text += data
 
 
-def test_html_is_one_page_with_its_pictures_inside() -> None:
-    pictures_directory().mkdir(parents=True)
-    (pictures_directory() / _PNG).write_bytes(b"png bytes")
+def test_html_is_one_page_with_its_images_inside() -> None:
+    images_directory().mkdir(parents=True)
+    (images_directory() / _PNG).write_bytes(b"png bytes")
     page = export(tree(answer="| a | b |\n|-|-|\n| 1 | $x_1 + y_1$ |"), Format.HTML)
     assert "data:image/png;base64,cG5nIGJ5dGVz" in page
     assert "<td><code>$x_1 + y_1$</code></td>" in page
     assert "<h1>Sums</h1>" in page
-    (pictures_directory() / _PNG).unlink()
-    assert "Picture: a b.png" in export(tree(), Format.HTML)
+    (images_directory() / _PNG).unlink()
+    assert "Image: a b.png" in export(tree(), Format.HTML)
 
 
 def test_html_names_no_file_that_a_record_asks_for(tmp_path: Path) -> None:
     outside = tmp_path / "secret.png"
     outside.write_bytes(b"secret")
-    records: list[Record] = [Asked(1, 0.0, "q", pictures=(KeptPicture("x", f"../../{outside}"),))]
+    records: list[Record] = [Asked(1, 0.0, "q", images=(KeptImage("x", f"../../{outside}"),))]
     assert "base64" not in export(Tree(records), Format.HTML)
 
 
@@ -112,7 +112,7 @@ def test_html_names_no_file_that_a_record_asks_for(tmp_path: Path) -> None:
 def test_html_runs_and_loads_nothing(question: str, thought: str, answer: str) -> None:
     records: list[Record] = [
         Titled(question),
-        Asked(1, 0.0, question, pictures=(KeptPicture(question, thought),), model=answer),
+        Asked(1, 0.0, question, images=(KeptImage(question, thought),), model=answer),
         Piece(1, thought, answer),
     ]
     page = _Page(export(Tree(records), Format.HTML))

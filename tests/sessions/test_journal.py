@@ -18,7 +18,7 @@ from magistral_mlx.sessions.records import (
     Began,
     Chosen,
     Ended,
-    KeptPicture,
+    KeptImage,
     Options,
     Piece,
     Record,
@@ -32,7 +32,7 @@ from magistral_mlx.sessions.tree import ROOT, Tree
 _TEXTS = st.text(st.characters(codec=None), max_size=20)  # lone surrogates, controls and line separators too
 _COUNTS = st.integers(0, 2**40)
 _TURNS = st.integers(0, 4)
-_PICTURES = st.builds(KeptPicture, _TEXTS, _TEXTS, _TEXTS, st.none() | _COUNTS, st.none() | _COUNTS, _COUNTS)
+_IMAGES = st.builds(KeptImage, _TEXTS, _TEXTS, _TEXTS, st.none() | _COUNTS, st.none() | _COUNTS, _COUNTS)
 _TIMES = st.floats(0, 2e9)
 _RECORDS: st.SearchStrategy[Record] = st.one_of(
     st.builds(Began, _TEXTS, _TIMES),
@@ -42,7 +42,7 @@ _RECORDS: st.SearchStrategy[Record] = st.one_of(
         _TIMES,
         _TEXTS,
         _TURNS,
-        st.lists(_PICTURES, max_size=2).map(tuple),
+        st.lists(_IMAGES, max_size=2).map(tuple),
         _TEXTS,
         st.none() | _TEXTS,
         st.builds(Options, st.booleans(), st.none() | _COUNTS),

@@ -1,4 +1,4 @@
-"""Pictures of conversations that are gone for good go too, but never one that anything may still show."""
+"""Images of conversations that are gone for good go too, but never one that anything may still show."""
 
 import os
 import time
@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from magistral_mlx.sessions.library import Library
-from magistral_mlx.sessions.records import KeptPicture
+from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.retention import TRASH_DAYS
 from magistral_mlx.sessions.tree import ROOT
 from magistral_mlx.sessions.unsent import Draft, save_draft
-from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx.storage.paths import images_directory
 
 _OLD = time.time() - (TRASH_DAYS + 1) * 86_400
 
 
-def picture(letter: str) -> Path:
-    path = pictures_directory() / f"{letter * 64}.png"
+def image(letter: str) -> Path:
+    path = images_directory() / f"{letter * 64}.png"
     for file in (path, path.parent / "small" / path.name):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x")
@@ -25,36 +25,36 @@ def picture(letter: str) -> Path:
     return path
 
 
-def keep(library: Library, *pictures: Path) -> str:
+def keep(library: Library, *images: Path) -> str:
     session = library.new()
-    kept = tuple(KeptPicture("chart.png", each.name) for each in pictures)
-    session.ask("What is this?", parent=ROOT, pictures=kept)
+    kept = tuple(KeptImage("chart.png", each.name) for each in images)
+    session.ask("What is this?", parent=ROOT, images=kept)
     session.close()
     return session.id
 
 
 @pytest.fixture
 def library() -> Library:
-    """With a conversation that was deleted too long ago, about the pictures a to e."""
+    """With a conversation that was deleted too long ago, about the images a to e."""
     library = Library()
-    old = keep(library, *map(picture, "abcde"))
+    old = keep(library, *map(image, "abcde"))
     library.delete(old)
     os.utime(library.trash / f"{old}.jsonl", (_OLD, _OLD))
     return library
 
 
 def left() -> str:
-    return "".join(sorted(path.name[0] for path in pictures_directory().glob("*.png")))
+    return "".join(sorted(path.name[0] for path in images_directory().glob("*.png")))
 
 
 def test_only_what_nothing_refers_to_goes(library: Library) -> None:
-    keep(library, picture("b"))
-    lately_deleted = keep(library, picture("c"), picture("f"))
-    save_draft(library.new().path, Draft("look", (str(picture("d")),)))
-    os.utime(picture("e"))  # attached just now, and in no file yet
+    keep(library, image("b"))
+    lately_deleted = keep(library, image("c"), image("f"))
+    save_draft(library.new().path, Draft("look", (str(image("d")),)))
+    os.utime(image("e"))  # attached just now, and in no file yet
     library.delete(lately_deleted)
     assert left() == "bcdef"
-    assert not (pictures_directory() / "small" / f"{'a' * 64}.png").exists()
+    assert not (images_directory() / "small" / f"{'a' * 64}.png").exists()
     library.restore(lately_deleted)
 
 

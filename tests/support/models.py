@@ -21,7 +21,7 @@ def scripted(directory: Path, script: Script, **options: Any) -> mm.Magistral:
 
 
 def random_model(directory: Path, *, seed: int = 0, context: int = 4096) -> mm.Magistral:
-    """A loaded model whose every token depends on all before it, pictures included."""
+    """A loaded model whose every token depends on all before it, images included."""
     config = tiny_config()
     config["text_config"]["max_position_embeddings"] = context
     return mm.load(write_converted(directory, config=config, seed=seed))

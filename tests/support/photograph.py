@@ -1,4 +1,4 @@
-"""A screen of the running app as a picture: the same SVG every time, and a bitmap of it to be looked at."""
+"""A screen of the running app as an image: the same SVG every time, and a bitmap of it to be looked at."""
 
 import asyncio
 import html
@@ -19,7 +19,7 @@ _TEXT = re.compile(
 
 
 async def photograph(driven: Driven) -> str:
-    """The picture, once no frame is due and nothing changes any more; no cursor blinks in it."""
+    """The image, once no frame is due and nothing changes any more; no cursor blinks in it."""
     for line in driven.app.screen.query(Input):
         line.cursor_blink = False
     before = ""

@@ -1,4 +1,4 @@
-"""What people do until a screen of the app is there, as the pictures of it need it."""
+"""What people do until a screen of the app is there, as the images of it need it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,10 @@ from magistral_mlx_tui.screens.attached import AttachedScreen
 from magistral_mlx_tui.screens.conversations import ConversationsScreen
 from magistral_mlx_tui.screens.export import ExportScreen
 from magistral_mlx_tui.screens.help import HelpScreen
+from magistral_mlx_tui.screens.image_path import ImagePathScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
-from magistral_mlx_tui.screens.picture_path import PicturePathScreen
 from magistral_mlx_tui.screens.settings import SettingsScreen
-from support.scene_scripts import FINAL, FULL, QUESTION, keep_conversations, keep_pictures
+from support.scene_scripts import FINAL, FULL, QUESTION, keep_conversations, keep_images
 from support.terminal_app import Driven
 
 
@@ -111,19 +111,19 @@ async def stopped(driven: Driven) -> None:
     driven.screen.say("")
 
 
-# -- pictures ----------------------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------------------
 
 
 async def attached(driven: Driven) -> None:
     await driven.type("What is 47 + 38?")
     await driven.until(lambda: "85" in driven.answer.plain_text)
     await driven.until_phase("ready")
-    await driven.screen.desk.attach(keep_pictures(Path.home()))
+    await driven.screen.desk.attach(keep_images(Path.home()))
     driven.screen.prompt.text = "Which quarter was the best, and\nis the evening as red as it looks?"
-    await driven.until(lambda: "2 pictures" in driven.text_of("#attachments"))
+    await driven.until(lambda: "2 images" in driven.text_of("#attachments"))
 
 
-async def pictures(driven: Driven) -> None:
+async def images(driven: Driven) -> None:
     await driven.pilot.press("f7")
     await _drawn(driven, await _opened(driven, AttachedScreen))
 
@@ -131,11 +131,11 @@ async def pictures(driven: Driven) -> None:
 async def browsing(driven: Driven) -> None:
     await back(driven)
     await driven.pilot.press("ctrl+o")
-    dialog = await _opened(driven, PicturePathScreen)
-    dialog.query_one("#path", Input).value = "~/Pictures/sales by"
+    dialog = await _opened(driven, ImagePathScreen)
+    dialog.query_one("#path", Input).value = "~/Images/sales by"
     tree = dialog.query_one(DirectoryTree)
     await driven.until(lambda: len(tree.root.children) > 0)
-    folder = next(each for each in tree.root.children if str(each.label) == "Pictures")
+    folder = next(each for each in tree.root.children if str(each.label) == "Images")
     folder.expand()
     await driven.until(lambda: len(folder.children) == 2)
     tree.focus()

@@ -1,4 +1,4 @@
-"""What the scripted engine plays for the pictures of the app, and what lies on the disk before."""
+"""What the scripted engine plays for the images of the app, and what lies on the disk before."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ _MODEL = EngineModel(
     geometry=ImageGeometry(14, 2, 1540),
 )
 _LOADED = (Loading("Loading the weights", 3, 4), Ready(_MODEL))
-_SEGMENTS = ContextSegments(system=420, pictures=980, history=310, reasoning=1290, answer=214)
+_SEGMENTS = ContextSegments(system=420, images=980, history=310, reasoning=1290, answer=214)
 FINAL = Progress(_MAC, 31.2, 30.4, 0.84, 3214, 40960, 2 * GB, _SEGMENTS)
 """What the gauges show at the end of a turn."""
 FULL = Progress(
@@ -191,7 +191,7 @@ def keep_conversations() -> None:
         session.close()
 
 
-def keep_pictures(folder: Path) -> list[Path]:
+def keep_images(folder: Path) -> list[Path]:
     """A chart and a photograph, of a kind."""
     (folder / "Pictures").mkdir(parents=True, exist_ok=True)
     chart = Image.new("RGB", (1200, 900), "#FFFDF9")
@@ -200,6 +200,6 @@ def keep_pictures(folder: Path) -> list[Path]:
     slope = Image.linear_gradient("L").resize((2016, 1512))
     photo = Image.merge("RGB", (slope, slope.transpose(Image.Transpose.FLIP_TOP_BOTTOM), slope.rotate(90)))
     files = [folder / "Pictures" / name for name in ("sales by quarter.png", "evening.png")]
-    for picture, file in zip((chart, photo), files, strict=True):
-        picture.save(file)
+    for image, file in zip((chart, photo), files, strict=True):
+        image.save(file)
     return files

@@ -1,9 +1,9 @@
-"""Every screen of the app as a scene: what to do until it is there, and its picture.
+"""Every screen of the app as a scene: what to do until it is there, and its image.
 
-    python -m support.scenes                 write what the tests compare with, and the pictures of the docs
+    python -m support.scenes                 write what the tests compare with, and the images of the docs
     python -m support.scenes --png FOLDER    as bitmaps too, to be looked at (needs rsvg-convert)
 
-Run it in the folder `tests`. Pictures depend on the versions of Textual and Rich in constraints.txt.
+Run it in the folder `tests`. Images depend on the versions of Textual and Rich in constraints.txt.
 """
 
 import argparse
@@ -34,10 +34,10 @@ IN_DOCS = {
     "app-narrow.svg": "folded-60x24-dark.svg",
     "app-find.svg": "searching-100x30-dark.svg",
     "app-failure.svg": "dead-100x30-dark.svg",
-    "app-pictures.svg": "pictures-100x30-dark.svg",
+    "app-images.svg": "images-100x30-dark.svg",
     "app-conversations.svg": "conversations-100x30-dark.svg",
 }
-"""Pictures of README.md and docs/app.md."""
+"""Images of README.md and docs/app.md."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ SCENES = (
         scripts.reading,
         (
             Act("attached", plays.attached),
-            Act("pictures", plays.pictures),
+            Act("images", plays.images),
             Act("browsing", plays.browsing),
             Act("reading", plays.reading),
         ),
@@ -121,20 +121,20 @@ class Take:
         return f"{self.scene.name}-{self.size[0]}x{self.size[1]}"
 
     def file_name(self, act: Act, theme: str) -> str:
-        """Of the picture of an act in a theme."""
+        """Of the image of an act in a theme."""
         return f"{act.name}-{self.size[0]}x{self.size[1]}-{theme}.svg"
 
     def file_names(self) -> list[str]:
-        """Of all its pictures."""
+        """Of all its images."""
         return [self.file_name(act, theme) for act in self.scene.acts for theme in THEMES]
 
 
 def takes() -> list[Take]:
-    """All that there are pictures of."""
+    """All that there are images of."""
     return [Take(scene, size) for scene in SCENES for size in SIZES]
 
 
-async def pictures(take: Take) -> dict[str, str]:
+async def images(take: Take) -> dict[str, str]:
     """The take as SVGs by their file names, the same every time; to be made in `own_place`."""
     made: dict[str, str] = {}
     async with driven_app(
@@ -157,7 +157,7 @@ async def pictures(take: Take) -> dict[str, str]:
 
 @contextmanager
 def own_place(folder: Path) -> Generator[None]:
-    """A home, a data folder and a time zone that are the same in every picture."""
+    """A home, a data folder and a time zone that are the same in every image."""
     home = folder / "ada"
     changed = {"HOME": home, "MAGISTRAL_MLX_HOME": home / ".local/share/magistral-mlx", "TZ": "UTC"}
     with patch.dict(os.environ, {name: str(value) for name, value in changed.items()}):
@@ -167,17 +167,17 @@ def own_place(folder: Path) -> Generator[None]:
 
 
 def main() -> None:
-    """Write all pictures."""
+    """Write all images."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--png", type=Path, help="write bitmaps into this folder too")
-    parser.add_argument("--only", default="", help="pictures whose names contain this")
+    parser.add_argument("--only", default="", help="images whose names contain this")
     arguments = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     for take in takes():
         if not any(arguments.only in name for name in take.file_names()):
             continue
         with tempfile.TemporaryDirectory() as folder, own_place(Path(folder)):
-            made = asyncio.run(pictures(take))
+            made = asyncio.run(images(take))
         for name, svg in made.items():
             (FOLDER / name).write_text(svg, encoding="utf-8")
             for copy in (copy for copy, original in IN_DOCS.items() if original == name):

@@ -105,16 +105,16 @@ class Twin:
 
 
 class Conversations(RuleBasedStateMachine):
-    """Ask, stop, edit, ask again, go on, branch, save and open, swap pictures, switch thinking."""
+    """Ask, stop, edit, ask again, go on, branch, save and open, swap images, switch thinking."""
 
     warm_model: ClassVar[mm.Magistral]
     cold_model: ClassVar[mm.Magistral]
     questions: ClassVar[tuple[str, str]]
-    pictures: ClassVar[tuple[Image.Image, Image.Image]]
+    images: ClassVar[tuple[Image.Image, Image.Image]]
     most_tokens: ClassVar[int]
 
     def _images(self, numbers: tuple[int, ...]) -> list[Image.Image]:
-        return [self.pictures[number] for number in numbers]
+        return [self.images[number] for number in numbers]
 
     def _limit(self, data: st.DataObject) -> int:
         return data.draw(st.integers(1, self.most_tokens))
@@ -126,13 +126,13 @@ class Conversations(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         question=st.integers(0, 1),
-        pictures=st.sampled_from([(), (0,), (1,), (0, 1)]),
+        images=st.sampled_from([(), (0,), (1,), (0, 1)]),
         thinking=st.booleans(),
     )
-    def ask(self, data: st.DataObject, question: int, pictures: tuple[int, ...], thinking: bool) -> None:
+    def ask(self, data: st.DataObject, question: int, images: tuple[int, ...], thinking: bool) -> None:
         twin = data.draw(st.sampled_from(self.twins))
         options: dict[str, Any] = {"thinking": thinking, "max_tokens": self._limit(data), **GREEDY}
-        images = self._images(pictures)
+        images = self._images(images)
         twin.compare(lambda chat: chat.stream(self.questions[question], images=images, **options))
 
     @rule(data=st.data(), thinking=st.booleans())
@@ -142,14 +142,14 @@ class Conversations(RuleBasedStateMachine):
         if twin.warm.turns:
             twin.compare(lambda chat: chat.regenerate_stream(**options))
 
-    @rule(data=st.data(), pictures=st.sampled_from([(), (0,), (1,)]))
-    def edit(self, data: st.DataObject, pictures: tuple[int, ...]) -> None:
+    @rule(data=st.data(), images=st.sampled_from([(), (0,), (1,)]))
+    def edit(self, data: st.DataObject, images: tuple[int, ...]) -> None:
         twin = data.draw(st.sampled_from(self.twins))
         places = [at for at, turn in enumerate(twin.warm.turns) if isinstance(turn, mm.UserTurn)]
         if places:
             place = data.draw(st.sampled_from(places))
             options: dict[str, Any] = {"max_tokens": self._limit(data), **GREEDY}
-            images = self._images(pictures)
+            images = self._images(images)
             twin.compare(lambda chat: chat.edit_stream(place, "Edited?", images=images, **options))
 
     @rule(data=st.data())
@@ -183,7 +183,7 @@ def run_conversations(
     cold: mm.Magistral,
     *,
     questions: tuple[str, str],
-    pictures: tuple[Image.Image, Image.Image],
+    images: tuple[Image.Image, Image.Image],
     most_tokens: int,
     examples: int,
 ) -> None:
@@ -193,7 +193,7 @@ def run_conversations(
         pass
 
     Machine.warm_model, Machine.cold_model = warm, cold
-    Machine.questions, Machine.pictures, Machine.most_tokens = questions, pictures, most_tokens
+    Machine.questions, Machine.images, Machine.most_tokens = questions, images, most_tokens
     run_state_machine_as_test(
         Machine,
         settings=settings(

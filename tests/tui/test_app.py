@@ -22,8 +22,8 @@ from magistral_mlx.engine.protocol import (
 from magistral_mlx.events import Ending
 from magistral_mlx.machine.telemetry import Telemetry
 from magistral_mlx_tui.screens.help import HelpScreen
+from magistral_mlx_tui.screens.image_path import ImagePathScreen, PathSuggester
 from magistral_mlx_tui.screens.models import ModelsScreen
-from magistral_mlx_tui.screens.picture_path import PathSuggester, PicturePathScreen
 from magistral_mlx_tui.screens.settings import SettingsScreen
 from support.fake_engine import MODEL, Die, Pause, ScriptedEngine, Stall, Step, done
 from support.terminal_app import GatedEngine, driven_app
@@ -32,7 +32,7 @@ _GB = 2**30
 _THOUGHT: list[Step] = [Prefill(0, 9), Prefill(9, 9), Reasoning("Units: 7 + 5 = **12**.", 9)]
 
 
-def picture(folder: Path, name: str = "chart.png") -> Path:
+def image(folder: Path, name: str = "chart.png") -> Path:
     Image.new("RGB", (64, 48), "blue").save(folder / name)
     return folder / name
 
@@ -199,22 +199,22 @@ async def test_gauges_show_memory_speed_and_context() -> None:
         assert "memory 14.0 GB of 24.0 GB recommended" in app.text_of("#all-gauges")
 
 
-async def test_pictures_are_attached_by_command_paste_and_dialog(tmp_path: Path) -> None:
-    one, two, three = (picture(tmp_path, name) for name in ("one.png", "two words.png", "three.png"))
+async def test_images_are_attached_by_command_paste_and_dialog(tmp_path: Path) -> None:
+    one, two, three = (image(tmp_path, name) for name in ("one.png", "two words.png", "three.png"))
     async with driven_app([Answer("seen", 1)]) as app:
         await app.type(f"/image {one}")
-        await app.until(lambda: len(app.screen.desk.pictures) == 1)
+        await app.until(lambda: len(app.screen.desk.images) == 1)
         app.app.post_message(events.Paste(str(two).replace(" ", r"\ ")))
-        await app.until(lambda: len(app.screen.desk.pictures) == 2)
+        await app.until(lambda: len(app.screen.desk.images) == 2)
         assert app.screen.prompt.text == ""
         await app.pilot.press("ctrl+o")
-        await app.until(lambda: isinstance(app.app.screen, PicturePathScreen))
+        await app.until(lambda: isinstance(app.app.screen, ImagePathScreen))
         app.app.screen.query_one(Input).value = three.as_uri()
         await app.pilot.press("enter")
-        await app.until(lambda: len(app.screen.desk.pictures) == 3)
+        await app.until(lambda: len(app.screen.desk.images) == 3)
         await app.until(lambda: "three.png  64×48" in app.text_of("#attachments"))
         await app.pilot.press("backspace")
-        await app.until(lambda: len(app.screen.desk.pictures) == 2)
+        await app.until(lambda: len(app.screen.desk.images) == 2)
         for path in (one, two, three):
             path.unlink()
         await app.type("How many?")
@@ -224,29 +224,29 @@ async def test_pictures_are_attached_by_command_paste_and_dialog(tmp_path: Path)
         assert app.screen.query_one("#attachments").region.height == 0
 
 
-async def test_a_path_that_is_sent_becomes_a_picture_and_other_pastes_stay_text(tmp_path: Path) -> None:
+async def test_a_path_that_is_sent_becomes_an_image_and_other_pastes_stay_text(tmp_path: Path) -> None:
     async with driven_app() as app:
-        await app.type(str(picture(tmp_path)))
-        await app.until(lambda: len(app.screen.desk.pictures) == 1)
+        await app.type(str(image(tmp_path)))
+        await app.until(lambda: len(app.screen.desk.images) == 1)
         app.app.post_message(events.Paste("some text\nin two lines"))
         await app.until(lambda: app.screen.prompt.text == "some text\nin two lines")
 
 
-async def test_what_is_not_a_picture_is_refused_in_a_clear_line(tmp_path: Path) -> None:
+async def test_what_is_not_an_image_is_refused_in_a_clear_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("text")
     async with driven_app() as app:
         await app.type(f"/image {tmp_path / 'notes.txt'}")
-        await app.until(lambda: "notes.txt is not a picture" in app.text_of("#status"))
+        await app.until(lambda: "notes.txt is not an image" in app.text_of("#status"))
         await app.type("/image /no/such.png")
         await app.until(lambda: "There is no file /no/such.png" in app.text_of("#status"))
-        assert app.screen.desk.pictures == []
+        assert app.screen.desk.images == []
 
 
-async def test_a_model_without_vision_takes_no_pictures(tmp_path: Path) -> None:
+async def test_a_model_without_vision_takes_no_images(tmp_path: Path) -> None:
     blind = EngineModel("blind", "/m", False, 100, None, False)
     async with driven_app(engine=ScriptedEngine(loading=(Ready(blind),))) as app:
-        await app.type(f"/image {picture(tmp_path)}")
-        await app.until(lambda: "blind takes no pictures" in app.text_of("#status"))
+        await app.type(f"/image {image(tmp_path)}")
+        await app.until(lambda: "blind takes no images" in app.text_of("#status"))
 
 
 async def test_ctrl_j_begins_a_new_line_and_enter_sends() -> None:
@@ -393,7 +393,7 @@ async def test_the_palette_offers_the_same_commands() -> None:
 
 
 async def test_paths_are_completed_from_the_folder(tmp_path: Path) -> None:
-    picture(tmp_path, "chart.png")
+    image(tmp_path, "chart.png")
     suggester = PathSuggester()
     assert await suggester.get_suggestion(f"{tmp_path}/ch") == f"{tmp_path}/chart.png"
     assert await suggester.get_suggestion(f"{tmp_path}/zz") is None

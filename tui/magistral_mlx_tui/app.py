@@ -11,7 +11,7 @@ from textual.types import CSSPathType
 
 from magistral_mlx.engine.protocol import Engine
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx_tui.attachments.thumbnail import PictureMode
+from magistral_mlx_tui.attachments.thumbnail import ImageMode
 from magistral_mlx_tui.command_table import COMMANDS
 from magistral_mlx_tui.conversation.controller import Controller
 from magistral_mlx_tui.models.conversion_job import ConversionJob
@@ -32,7 +32,7 @@ class MagistralApp(App[None]):
     Args:
         engine: what answers; it is started after the first paint and closed on leaving.
         settings: what people have set; its model and theme are those of the start.
-        picture_mode: how previews of pictures are drawn: KITTY, SIXEL, HALF or OFF.
+        image_mode: how previews of images are drawn: KITTY, SIXEL, HALF or OFF.
         complaints: what was wrong in the settings, told once.
         resume: name of a kept conversation to go on with.
     """
@@ -48,7 +48,7 @@ class MagistralApp(App[None]):
         engine: Engine,
         *,
         settings: Settings | None = None,
-        picture_mode: PictureMode = PictureMode.HALF,
+        image_mode: ImageMode = ImageMode.HALF,
         complaints: Sequence[str] = (),
         resume: str | None = None,
     ) -> None:
@@ -60,7 +60,7 @@ class MagistralApp(App[None]):
         self.set_keymap(dict(self.settings.keys))
         if not self.settings.motion:
             self.animation_level = "none"
-        self._picture_mode = picture_mode
+        self._image_mode = image_mode
         self._complaints = complaints
         self._resume = resume
         self._last_words = ExitStack()
@@ -79,7 +79,7 @@ class MagistralApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         """The chat."""
-        self.chat = ChatScreen(self.controller, picture_mode=self._picture_mode)
+        self.chat = ChatScreen(self.controller, image_mode=self._image_mode)
         self.chat.options = question_options(self.settings)
         self.chat.show_reasoning(self.settings.show_reasoning)
         return self.chat

@@ -24,9 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="M", help="name of an installed model, or a folder (default: the best)"
     )
     parser.add_argument(
+        "--images",
         "--pictures",
         choices=("auto", "kitty", "sixel", "half", "off"),
-        help="how previews of pictures are drawn (default: by the terminal)",
+        help="how previews of images are drawn (default: by the terminal)",
     )
     parser.add_argument("--theme", choices=_THEMES, help="colours (default: dark)")
     parser.add_argument(
@@ -80,16 +81,16 @@ def _open(arguments: argparse.Namespace) -> int:
     gc.disable()
     from magistral_mlx.storage.paths import log_directory
     from magistral_mlx_tui.app import MagistralApp
-    from magistral_mlx_tui.attachments.thumbnail import PictureMode, choose_mode, prepare_terminal
+    from magistral_mlx_tui.attachments.thumbnail import ImageMode, choose_mode, prepare_terminal
     from magistral_mlx_tui.terminal.quiet_stderr import quiet_stderr
 
     settings, complaints = _settings(arguments)
-    mode = choose_mode(PictureMode(arguments.pictures or settings.pictures))
+    mode = choose_mode(ImageMode(arguments.images or settings.images))
     prepare_terminal(mode)
     app = MagistralApp(
         _engine(arguments),
         settings=settings,
-        picture_mode=mode,
+        image_mode=mode,
         complaints=complaints,
         resume=arguments.resume,
     )

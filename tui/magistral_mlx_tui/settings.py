@@ -17,7 +17,7 @@ import tomli_w
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
 from magistral_mlx.storage.paths import data_directory
-from magistral_mlx_tui.attachments.thumbnail import PictureMode
+from magistral_mlx_tui.attachments.thumbnail import ImageMode
 from magistral_mlx_tui.command_table import COMMANDS
 from magistral_mlx_tui.themes import THEMES
 
@@ -47,11 +47,11 @@ class Settings:
 
     model: str | None = _setting(None, "Model", "Name or folder of the model to start with; empty: the best.")
     theme: str = _setting("dark", "Theme", "Colours.", choices=tuple(THEMES))
-    pictures: str = _setting(
+    images: str = _setting(
         "auto",
-        "Pictures",
+        "Images",
         "How previews are drawn: half blocks work everywhere, also in tmux.",
-        choices=tuple(mode.value for mode in PictureMode),
+        choices=tuple(mode.value for mode in ImageMode),
     )
     show_reasoning: bool = _setting(
         True, "Show reasoning", "Whether the reasoning has its pane at the start."
@@ -97,6 +97,10 @@ def shown_fields() -> tuple[tuple[str, Field], ...]:
     return tuple((each.name, each.metadata["field"]) for each in fields(Settings) if "field" in each.metadata)
 
 
+_OLD_NAMES = {"pictures": "images"}
+"""Settings and commands that earlier versions wrote by another name."""
+
+
 def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
     """The kept settings, and one line for each entry that was left out."""
     file = file or settings_file()
@@ -112,7 +116,8 @@ def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
         ]
     values: dict[str, Any] = {}
     complaints: list[str] = []
-    for name, value in raw.items():
+    for written, value in raw.items():
+        name = _OLD_NAMES.get(written, written)
         try:
             values[name] = check(name, value)
         except ValueError as error:
@@ -219,7 +224,8 @@ def _check_keys(value: object) -> Mapping[str, str]:
     table = cast("Mapping[object, object]", value)
     names = {command.name for command in COMMANDS if command.key}
     keys: dict[str, str] = {}
-    for name, key in table.items():
+    for written, key in table.items():
+        name = _OLD_NAMES.get(written, written) if isinstance(written, str) else written
         if name not in names:
             raise ValueError(f"has no command {sanitize_line(str(name))}")
         if not isinstance(key, str) or not key.strip():

@@ -18,7 +18,7 @@ DARK = Theme(
     variables={
         "quiet": "#8E8277",
         "segment-system": "#7FB4C9",
-        "segment-pictures": "#8CCB7A",
+        "segment-images": "#8CCB7A",
         "segment-history": "#8E8277",
         "border": "#3B332D",
         "border-blurred": "#3B332D",
@@ -48,7 +48,7 @@ LIGHT = Theme(
     variables={
         "quiet": "#7D7164",
         "segment-system": "#2F6F8F",
-        "segment-pictures": "#2F7D32",
+        "segment-images": "#2F7D32",
         "segment-history": "#A39684",
         "border": "#D5C8B8",
         "border-blurred": "#D5C8B8",
@@ -65,7 +65,7 @@ LIGHT = Theme(
 DEFAULTS: dict[str, str] = {
     "quiet": "ansi_bright_black",
     "segment-system": "ansi_magenta",
-    "segment-pictures": "ansi_green",
+    "segment-images": "ansi_green",
     "segment-history": "ansi_bright_black",
 }
 """Variables of our own, for themes that lack them. What is laid over a part of a line must be a colour by

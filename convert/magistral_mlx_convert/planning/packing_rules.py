@@ -71,5 +71,5 @@ def with_vision(text: Rule, packing: Quantization) -> Rule:
 def _is_text_matrix(parameter: Parameter) -> bool:
     if len(parameter.shape) != 2:
         return False  # norms and the patch convolution: no packed kernel, and 0.01 % of the bytes
-    # Tower and projector: 0.63 GB saved would blur every picture.
+    # Tower and projector: 0.63 GB saved would blur every image.
     return not parameter.name.startswith(VISION_PREFIXES)

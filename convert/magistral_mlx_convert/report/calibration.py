@@ -1,6 +1,6 @@
-"""What both models read: a text in each language of Magistral's model card, and a few drawn pictures.
+"""What both models read: a text in each language of Magistral's model card, and a few drawn images.
 
-The texts (`texts.json`) were written for this purpose. Pictures are drawn from fixed seeds, and what they
+The texts (`texts.json`) were written for this purpose. Images are drawn from fixed seeds, and what they
 show is told after them as an assistant would.
 """
 
@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from magistral_mlx.miniature.pictures import BarChart, Cell, Grid, draw
+from magistral_mlx.miniature.images import BarChart, Cell, Grid, draw
 from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.images import PreparedImage
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx.prompt.turns import UserTurn
 
-PICTURES = "pictures"
+IMAGES = "pictures"
 """The group of the samples that see something; all other groups are languages."""
 
 LONGEST = 160
@@ -37,7 +37,7 @@ BATCH_TOKENS = 1024
 """Tokens, filled-up ones included, that pass a layer at a time. Each batch reads the layer's weights anew."""
 
 
-_PICTURES: tuple[tuple[Grid | BarChart, str], ...] = (
+_IMAGES: tuple[tuple[Grid | BarChart, str], ...] = (
     (
         BarChart(("A", "B", "C", "D"), (3, 8, 5, 1)),
         "The bar chart has four bars: A is 3, B is 8, C is 5 and D is 1. The tallest bar is B.",
@@ -63,14 +63,14 @@ def samples(tokenizer: Tokenizer, *, seeing: bool, texts: Mapping[str, str] | No
 
     Args:
         tokenizer: that of the converted folder.
-        seeing: whether the model has a vision tower; without one there are no pictures.
+        seeing: whether the model has a vision tower; without one there are no images.
         texts: language -> text; the bundled ones without it.
     """
     read = [
         Sample(group=language, token_ids=_text_ids(tokenizer, text), scored_from=1)
         for language, text in sorted((texts or calibration_texts()).items())
     ]
-    return [*read, *(_picture_sample(tokenizer, *each) for each in _PICTURES)] if seeing else read
+    return [*read, *(_image_sample(tokenizer, *each) for each in _IMAGES)] if seeing else read
 
 
 def batches(read: Sequence[Sample]) -> list[list[Sample]]:
@@ -91,13 +91,13 @@ def calibration_texts() -> dict[str, str]:
     return texts
 
 
-def _picture_sample(tokenizer: Tokenizer, shown: Grid | BarChart, told: str) -> Sample:
-    picture = draw(shown, random.Random(7))
-    turn = UserTurn("Describe this picture.", (picture,))
+def _image_sample(tokenizer: Tokenizer, shown: Grid | BarChart, told: str) -> Sample:
+    image = draw(shown, random.Random(7))
+    turn = UserTurn("Describe this image.", (image,))
     prompt = encode(tokenizer, compose([turn], system=None, system_prompt=None, thinking=False))
     answer = [*tokenizer.encode_text(told), tokenizer.special.eos]
     return Sample(
-        group=PICTURES,
+        group=IMAGES,
         token_ids=(*prompt.token_ids, *answer),
         scored_from=len(prompt.token_ids),
         images=prompt.images,

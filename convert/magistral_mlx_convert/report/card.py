@@ -128,7 +128,7 @@ def _answers(comparison: Comparison | None) -> str:
         return f"Not measured here: how much the answers change. {benchmarks}"
     return (
         "## How much the predictions change\n\n"
-        "Source and result read the same texts and pictures, in float32. Over all tokens: "
+        "Source and result read the same texts and images, in float32. Over all tokens: "
         f"{in_words(comparison.whole)}.\n\n{comparison_table(comparison)}\n\n"
         f"![Error of each layer]({LAYERS_CHART})\n\n![Divergence for each language]({GROUPS_CHART})\n\n"
         f"{benchmarks}"

@@ -11,7 +11,7 @@ from magistral_mlx_convert.report.divergence import Divergence
 
 @dataclass(frozen=True)
 class Figures:
-    """Over one language, the pictures, or everything. Divergences in nats; `same_top` from 0 to 1."""
+    """Over one language, the images, or everything. Divergences in nats; `same_top` from 0 to 1."""
 
     tokens: int
     source_perplexity: float

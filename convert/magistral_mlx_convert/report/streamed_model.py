@@ -34,7 +34,7 @@ class StreamedModel:
         _leave_weights_on_disk(self._model, weights)
 
     def embed(self, batch: Sequence[Sample]) -> mx.array:
-        """[samples, longest, hidden]: prompts with their pictures, filled up at the end.
+        """[samples, longest, hidden]: prompts with their images, filled up at the end.
 
         What is filled up does not matter: no position sees those after it.
         """

@@ -32,7 +32,7 @@ WANTED = "Give a folder with config.json and model.safetensors, or with shards a
 
 _FP8_METHODS = ("fp8", "compressed-tensors")
 
-TEXT_ONLY_NOTE = "The model is text only: it will not see pictures"
+TEXT_ONLY_NOTE = "The model is text only: it will not see images"
 
 
 class HuggingFaceFolder:

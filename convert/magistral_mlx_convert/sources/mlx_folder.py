@@ -215,7 +215,7 @@ def _completed(
     if any(name.startswith(VISION_PREFIXES) for name in held):
         return config, ()
     del config["vision_config"]
-    return config, ("The conversion left the vision tower out: it will not see pictures",)
+    return config, ("The conversion left the vision tower out: it will not see images",)
 
 
 Floats = NDArray[np.float32]

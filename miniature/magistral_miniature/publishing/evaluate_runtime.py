@@ -12,7 +12,7 @@ from typing import get_args
 import magistral_mlx
 from magistral_miniature.tasks.cases import MAIN_TASKS, TASKS, case, is_right
 from magistral_miniature.wordings.phrasing import Split
-from magistral_mlx.miniature.pictures import BarChart, Grid, draw, random_chart, random_grid
+from magistral_mlx.miniature.images import BarChart, Grid, draw, random_chart, random_grid
 
 __all__ = ["main"]
 

@@ -24,7 +24,7 @@ from magistral_miniature.training.eye import Eye
 from magistral_miniature.training.pool import frozen_eye
 from magistral_miniature.training.shape import SHAPE, config_json
 from magistral_miniature.training.tokens import CONTROL
-from magistral_mlx.miniature.pictures import draw, random_grid
+from magistral_mlx.miniature.images import draw, random_grid
 
 __all__ = ["export", "load_decoder", "main"]
 

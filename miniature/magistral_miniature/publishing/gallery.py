@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from magistral_mlx.miniature.pictures import (
+from magistral_mlx.miniature.images import (
     COLOURS,
     LETTERS,
     SHAPES,

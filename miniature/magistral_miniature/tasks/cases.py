@@ -34,7 +34,7 @@ from magistral_miniature.tasks.talk import (
 )
 from magistral_miniature.tasks.turns import Turn
 from magistral_miniature.wordings.phrasing import Split
-from magistral_mlx.miniature.pictures import BarChart, Grid
+from magistral_mlx.miniature.images import BarChart, Grid
 
 __all__ = ["BLIND_TASKS", "MAIN_TASKS", "TASKS", "Case", "case", "is_right", "prompt_of"]
 

@@ -7,7 +7,7 @@ from magistral_miniature.tasks.turns import Turn
 from magistral_miniature.wordings.phrasing import BLIND, Split, phrase
 from magistral_miniature.wordings.questions import QUESTIONS
 from magistral_miniature.wordings.words import NUMBERS, ORDINALS, listed, plural
-from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES, BarChart
+from magistral_mlx.miniature.images import COLOURS, LETTERS, SHAPES, BarChart
 
 __all__ = [
     "chart_other",

@@ -29,7 +29,7 @@ from magistral_miniature.tasks.grids import (
 from magistral_miniature.tasks.talk import identity, no_picture, other_numbers, small_talk, unknown
 from magistral_miniature.tasks.turns import NEEDS_THINKING, Turn
 from magistral_miniature.wordings.phrasing import Split
-from magistral_mlx.miniature.pictures import BarChart, Grid
+from magistral_mlx.miniature.images import BarChart, Grid
 
 __all__ = [
     "OUT_OF_ROOM",

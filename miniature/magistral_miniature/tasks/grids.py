@@ -12,7 +12,7 @@ from magistral_miniature.tasks.turns import Turn
 from magistral_miniature.wordings.phrasing import BLIND, Split, phrase
 from magistral_miniature.wordings.questions import QUESTIONS
 from magistral_miniature.wordings.words import NUMBERS, ORDINALS, article, count_of, listed, plural
-from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES, Cell, Grid
+from magistral_mlx.miniature.images import COLOURS, LETTERS, SHAPES, Cell, Grid
 
 __all__ = [
     "CANNOT_READ",

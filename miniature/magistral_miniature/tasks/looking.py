@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from magistral_mlx.miniature.pictures import BarChart, Grid
+from magistral_mlx.miniature.images import BarChart, Grid
 
 __all__ = ["Mark", "marks"]
 

@@ -6,7 +6,7 @@ from magistral_miniature.tasks.turns import Turn
 from magistral_miniature.wordings.phrasing import BLIND, Split, phrase
 from magistral_miniature.wordings.questions import QUESTIONS
 from magistral_miniature.wordings.words import ORDINALS, plural
-from magistral_mlx.miniature.pictures import COLOURS, LETTERS, SHAPES
+from magistral_mlx.miniature.images import COLOURS, LETTERS, SHAPES
 
 __all__ = ["DECLINED", "NO_SUCH_NUMBERS", "identity", "no_picture", "other_numbers", "small_talk", "unknown"]
 

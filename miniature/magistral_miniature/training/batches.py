@@ -15,7 +15,7 @@ from magistral_miniature.tasks.looking import marks
 from magistral_miniature.training.pool import token_grid
 from magistral_miniature.training.tokens import Encoder
 from magistral_miniature.wordings.phrasing import Split
-from magistral_mlx.miniature.pictures import BarChart, Grid
+from magistral_mlx.miniature.images import BarChart, Grid
 
 __all__ = ["Batch", "batches", "feed"]
 

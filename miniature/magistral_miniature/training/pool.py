@@ -18,7 +18,7 @@ from magistral_miniature.publishing.gallery import render, training_fonts
 from magistral_miniature.publishing.published import published_eye
 from magistral_miniature.training.eye import Eye
 from magistral_miniature.training.shape import SHAPE
-from magistral_mlx.miniature.pictures import BarChart, Grid, random_chart, random_grid
+from magistral_mlx.miniature.images import BarChart, Grid, random_chart, random_grid
 
 __all__ = ["Pool", "draw_picture", "frozen_eye", "main"]
 

@@ -18,7 +18,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from magistral_miniature.tasks.conversations import Piece, Text, converse, render
 from magistral_miniature.training.shape import SHAPE
 from magistral_miniature.wordings.words import NUMBERS
-from magistral_mlx.miniature.pictures import (
+from magistral_mlx.miniature.images import (
     COLOURS,
     LETTERS,
     SHAPES,

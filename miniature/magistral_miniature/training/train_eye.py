@@ -21,7 +21,7 @@ from magistral_miniature.publishing.gallery import NOTHING, cell_classes, render
 from magistral_miniature.training.eye import Eye
 from magistral_miniature.training.optimizer import Muon, split_parameters
 from magistral_miniature.training.shape import SHAPE
-from magistral_mlx.miniature.pictures import BarChart, Grid, random_chart, random_grid
+from magistral_mlx.miniature.images import BarChart, Grid, random_chart, random_grid
 
 __all__ = ["Heads", "main"]
 

@@ -189,7 +189,7 @@ class Conversation:
         Args:
             turn_index: of the question in `turns`.
             text: the new question.
-            images: its pictures; those of the old question are not taken over.
+            images: its images; those of the old question are not taken over.
             options: as for `ask`.
 
         Raises:
@@ -230,7 +230,7 @@ class Conversation:
         return branch
 
     def save(self, path: "str | os.PathLike[str]") -> int:
-        """Writes the turns, pictures included, and the KV cache to a file, for `Magistral.load_conversation`.
+        """Writes the turns, images included, and the KV cache to a file, for `Magistral.load_conversation`.
 
         The file is written whole or not at all, readable for you alone, and of about `kv_bytes`.
 
@@ -278,8 +278,8 @@ class Conversation:
 
         loaded = self._rest()
         cache = loaded.caches.held(self._owner) or PromptCache(loaded.model, kv_bits=self._kv_bits)
-        text, pictures = SavedConversation(self._system, self._turns).to_parts()
-        return write_cache(path, cache, identity=loaded.identity, text=text, arrays=pictures)
+        text, images = SavedConversation(self._system, self._turns).to_parts()
+        return write_cache(path, cache, identity=loaded.identity, text=text, arrays=images)
 
     def _load_cache(self, path: Path) -> int:
         from magistral_mlx.api.saved_conversation import common_turns, from_parts

@@ -1,4 +1,4 @@
-"""`magistral_mlx.plan`: what a model, a context and pictures would take here, before anything is loaded."""
+"""`magistral_mlx.plan`: what a model, a context and images would take here, before anything is loaded."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -44,13 +44,13 @@ class MemoryPlan:
     """Tokens of prompt and reply together."""
     kv_bits: int
     image_tokens: int
-    """Of the pictures; part of the context."""
+    """Of the images; part of the context."""
     weight_bytes: int
     kv_bytes: int
     prefill_bytes: int
     """While the last chunk is read."""
     vision_bytes: int
-    """While the largest picture is encoded; never at the same time as a chunk is read."""
+    """While the largest image is encoded; never at the same time as a chunk is read."""
     overhead_bytes: int
     """An allowance for the process and the allocator."""
     contexts: dict[int, int]
@@ -94,7 +94,7 @@ class MemoryPlan:
             ("weights", self.weight_bytes),
             (f"KV cache, {self.context:,} tokens in {self.kv_bits} bits", self.kv_bytes),
             ("reading the prompt", self.prefill_bytes),
-            ("encoding a picture", self.vision_bytes),
+            ("encoding an image", self.vision_bytes),
             ("the process itself", self.overhead_bytes),
             ("needed in all, at the worst moment", self.needed_bytes),
         ]
@@ -129,16 +129,16 @@ def plan(
 
     Args:
         model: as for `load`, or a loaded model. None: the best installed one, or Magistral Small in 4 bits.
-        context: tokens of prompt and reply together; None: 4,096, or what the pictures need if that is more.
-        images: how many pictures of the largest size, or the pictures themselves, or their sizes in pixels
+        context: tokens of prompt and reply together; None: 4,096, or what the images need if that is more.
+        images: how many images of the largest size, or the images themselves, or their sizes in pixels
             (width, height).
         kv_bits: width of the KV cache: 16, 8 or 4; None: 16.
         machine: another machine than this one.
 
     Raises:
         CheckpointError: there is no such model.
-        UsageError: a number is impossible, or the model takes no pictures.
-        ImageError, NetworkError: a picture cannot be read.
+        UsageError: a number is impossible, or the model takes no images.
+        ImageError, NetworkError: an image cannot be read.
     """
     check_kv_bits(kv_bits)
     if context is not None and context < 1:
@@ -150,7 +150,7 @@ def plan(
         size,
         machine,
         context=context,
-        pictures=_patches(images, size),
+        images=_patches(images, size),
         kv_bits=kv_bits,
     )
 
@@ -171,14 +171,14 @@ def plan_of(
     machine: Machine,
     *,
     context: int | None = None,
-    pictures: tuple[tuple[int, int], ...] = (),
+    images: tuple[tuple[int, int], ...] = (),
     kv_bits: int | None = None,
 ) -> MemoryPlan:
-    """The plan for a model of known size; `pictures` are positions and patches of each."""
+    """The plan for a model of known size; `images` are positions and patches of each."""
     bits = kv_bits or 16
-    image_tokens = sum(tokens for tokens, _ in pictures)
+    image_tokens = sum(tokens for tokens, _ in images)
     wanted = context or min(max(USEFUL_CONTEXT, image_tokens + USEFUL_CONTEXT // 4), size.context_length)
-    patches = max((patches for _, patches in pictures), default=0)
+    patches = max((patches for _, patches in images), default=0)
     made = Plan(size, machine, bits, patches)
     needed = made.bytes_for(wanted, bits)
     fits = made.fits_bytes(needed) and wanted <= size.context_length and image_tokens < wanted
@@ -213,25 +213,24 @@ def _named_size(
 def _patches(
     images: "int | Iterable[ImageSource | tuple[int, int]]", size: ModelSize
 ) -> tuple[tuple[int, int], ...]:
-    """Positions and patches of each picture."""
-    pictures = images if isinstance(images, int) else list(images)
-    if not pictures:
+    """Positions and patches of each image."""
+    images = images if isinstance(images, int) else list(images)
+    if not images:
         return ()
     vision = size.vision
     if vision is None:
-        raise UsageError("This model takes no pictures", "Plan without images.")
-    if isinstance(pictures, int):
-        if pictures < 0:
-            raise UsageError(f"images is {pictures}", "Give a number, 0 or more, or the pictures.")
-        return ((vision.most_tokens, vision.most_patches),) * pictures
+        raise UsageError("This model takes no images", "Plan without images.")
+    if isinstance(images, int):
+        if images < 0:
+            raise UsageError(f"images is {images}", "Give a number, 0 or more, or the images.")
+        return ((vision.most_tokens, vision.most_patches),) * images
     from magistral_mlx.prompt.images import ImageGeometry, image_grid, load_image
 
     geometry = ImageGeometry(
         patch_size=vision.patch, spatial_merge_size=vision.merge, longest_edge=vision.longest_edge
     )
     grids = [
-        image_grid(*(each if isinstance(each, tuple) else load_image(each).size), geometry)
-        for each in pictures
+        image_grid(*(each if isinstance(each, tuple) else load_image(each).size), geometry) for each in images
     ]
     return tuple((rows * columns + rows, rows * columns * vision.merge**2) for rows, columns in grids)
 

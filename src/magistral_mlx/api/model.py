@@ -17,7 +17,7 @@ from magistral_mlx.api.checks import check_kv_bits, check_system, check_whole
 from magistral_mlx.api.conversation import MOST_STEPS, Conversation
 from magistral_mlx.api.options import AskOptions, CheckedOptions
 from magistral_mlx.api.owner_thread import owner_thread
-from magistral_mlx.api.request import Answered, Question, checked_turns, read_pictures, user_turn
+from magistral_mlx.api.request import Answered, Question, checked_turns, read_images, user_turn
 from magistral_mlx.api.stream import AnswerStream
 from magistral_mlx.checkpoint import installed
 from magistral_mlx.checkpoint.config import Quantization
@@ -78,7 +78,7 @@ class Magistral:
     """A loaded model. May be used from any thread, and as a context manager that frees its memory.
 
     Made by `load`. Single questions (`ask`, `stream`) know nothing of each other, but share a cache: a second
-    question about the same picture does not read the picture again.
+    question about the same image does not read the image again.
     """
 
     def __init__(self, loaded: "LoadedModel", *, kv_bits: int = 16) -> None:
@@ -93,9 +93,9 @@ class Magistral:
         self.context_length = loaded.context_length
         """Tokens of prompt and reply together."""
         self.sees = checkpoint.config.vision is not None
-        """Whether it takes pictures."""
+        """Whether it takes images."""
         self.geometry = loaded.geometry
-        """How pictures become tokens; None if it takes none."""
+        """How images become tokens; None if it takes none."""
         self.is_miniature = checkpoint.name == installed.MINIATURE
         """Whether it is the bundled miniature, which knows little; faces say so."""
         self.size = loaded.size
@@ -125,8 +125,8 @@ class Magistral:
         """Asks one question, waits and gives the reply.
 
         Args:
-            text: the question; may be empty beside a picture.
-            images: paths, http(s) URLs, bytes of picture files, or PIL images; they stand before the text.
+            text: the question; may be empty beside an image.
+            images: paths, http(s) URLs, bytes of image files, or PIL images; they stand before the text.
             system: the user's own system text; the model's reasoning prompt is added to it.
             on_event: called with every event as it comes, on the thread that asks.
             run_tools: call the Python functions in `tools` when the model asks for them, on the thread that
@@ -137,8 +137,8 @@ class Magistral:
 
         Raises:
             UsageError: an option is impossible, or the model was closed.
-            PromptError: the question cannot be put (empty, an unreadable picture, longer than the context).
-            NetworkError: a picture's URL does not answer.
+            PromptError: the question cannot be put (empty, an unreadable image, longer than the context).
+            NetworkError: an image's URL does not answer.
         """
         if run_tools:
             chat = self.conversation(system=system)
@@ -197,7 +197,7 @@ class Magistral:
         of the one that ends first. Each reply is that of a question asked alone, but for rounding.
 
         Args:
-            questions: texts, or `UserTurn(text, images)` with pictures.
+            questions: texts, or `UserTurn(text, images)` with images.
             system: as for `ask`; the same for all.
             batch_size: most replies at a time; memory for the KV cache grows with it.
             on_reply: called with the number of a question and its reply as soon as that is there, on the
@@ -280,14 +280,14 @@ class Magistral:
             images: fill its [IMG] positions, in order.
 
         Raises:
-            PromptError: an id outside the vocabulary, or [IMG] positions that the pictures do not fill.
+            PromptError: an id outside the vocabulary, or [IMG] positions that the images do not fill.
         """
-        pictures = read_pictures(images, sees=self.sees)
+        images = read_images(images, sees=self.sees)
 
         def work() -> "mx.array":
             from magistral_mlx.generation.parity import prompt_logits
 
-            return prompt_logits(self._require(), token_ids, pictures)
+            return prompt_logits(self._require(), token_ids, images)
 
         return owner_thread().call(work)
 

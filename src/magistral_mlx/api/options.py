@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class AskOptions(TypedDict, total=False):
-    """What `ask` and `stream` take beside text and pictures; all may be left out."""
+    """What `ask` and `stream` take beside text and images; all may be left out."""
 
     thinking: bool
     """Whether the model thinks before it answers; True."""

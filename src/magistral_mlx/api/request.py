@@ -29,15 +29,15 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
 
     Raises:
         UsageError: the text is no text.
-        PromptError: neither text nor picture.
-        ImageError, NetworkError: as `read_pictures`.
+        PromptError: neither text nor image.
+        ImageError, NetworkError: as `read_images`.
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise UsageError(f"The question is of type {type(text).__name__}", "Give a string.")
-    pictures = read_pictures(images, sees=sees)
-    if not text.strip() and not pictures:
+    images = read_images(images, sees=sees)
+    if not text.strip() and not images:
         raise PromptError("The question is empty", "Write a question.")
-    return UserTurn(text, pictures)
+    return UserTurn(text, images)
 
 
 def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
@@ -56,14 +56,14 @@ def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
     return checked
 
 
-def read_pictures(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
-    """The pictures, read now: a file that changes later changes nothing.
+def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
+    """The images, read now: a file that changes later changes nothing.
 
-    A single picture without a list around it is taken as what is meant.
+    A single image without a list around it is taken as what is meant.
 
     Raises:
-        ImageError: a picture cannot be read, or the model cannot see.
-        NetworkError: a picture's URL does not answer.
+        ImageError: an image cannot be read, or the model cannot see.
+        NetworkError: an image's URL does not answer.
     """
     from PIL import Image
 
@@ -72,7 +72,7 @@ def read_pictures(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Imag
     if sources and not sees:
         raise ImageError(
             "This model cannot see: its folder has no vision weights",
-            "Ask without pictures, or use a model with its vision tower.",
+            "Ask without images, or use a model with its vision tower.",
         )
     return tuple(load_image(source) for source in sources)
 

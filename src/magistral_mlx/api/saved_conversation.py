@@ -27,13 +27,13 @@ class SavedConversation:
     turns: tuple[Turn, ...]
 
     def to_parts(self) -> tuple[str, dict[str, mx.array]]:
-        """A text, and the pictures as bytes of PNG files."""
-        pictures: dict[str, mx.array] = {}
-        turns = [_turn_to_json(turn, pictures) for turn in self.turns]
-        return json.dumps({"system": self.system, "turns": turns}), pictures
+        """A text, and the images as bytes of PNG files."""
+        images: dict[str, mx.array] = {}
+        turns = [_turn_to_json(turn, images) for turn in self.turns]
+        return json.dumps({"system": self.system, "turns": turns}), images
 
 
-def from_parts(text: str, pictures: Mapping[str, mx.array], tokenizer: "Tokenizer") -> SavedConversation:
+def from_parts(text: str, images: Mapping[str, mx.array], tokenizer: "Tokenizer") -> SavedConversation:
     """The conversation again.
 
     Kept ids are taken only as ordinary tokens and the marks that a reply may hold: the file may come from
@@ -41,11 +41,11 @@ def from_parts(text: str, pictures: Mapping[str, mx.array], tokenizer: "Tokenize
 
     Raises:
         CacheFileError: the text is not such a conversation.
-        ImageError: a picture cannot be read.
+        ImageError: an image cannot be read.
     """
     try:
         raw = cast("dict[str, Any]", json.loads(text))
-        turns = tuple(_turn_from_json(each, pictures, tokenizer) for each in raw["turns"])
+        turns = tuple(_turn_from_json(each, images, tokenizer) for each in raw["turns"])
         system = raw["system"]
         if system is not None and not isinstance(system, str):
             raise TypeError
@@ -55,7 +55,7 @@ def from_parts(text: str, pictures: Mapping[str, mx.array], tokenizer: "Tokenize
 
 
 def common_turns(turns: Sequence[Turn], others: Sequence[Turn]) -> int:
-    """How many turns both begin with; pictures are the same if their pixels are."""
+    """How many turns both begin with; images are the same if their pixels are."""
     pairs = zip(turns, others, strict=False)
     return sum(1 for _ in takewhile(lambda pair: _same(*pair), pairs))
 
@@ -67,19 +67,19 @@ def _same(turn: Turn, other: Turn) -> bool:
 
 
 def _pixels(turn: UserTurn) -> list[tuple[str, tuple[int, int], bytes]]:
-    pictures = [load_image(image) for image in turn.images]
-    return [(picture.mode, picture.size, picture.tobytes()) for picture in pictures]
+    images = [load_image(image) for image in turn.images]
+    return [(image.mode, image.size, image.tobytes()) for image in images]
 
 
-def _turn_to_json(turn: Turn, pictures: dict[str, mx.array]) -> dict[str, object]:
+def _turn_to_json(turn: Turn, images: dict[str, mx.array]) -> dict[str, object]:
     match turn:
         case UserTurn():
             names: list[str] = []
             for image in turn.images:
                 buffer = io.BytesIO()
                 load_image(image).save(buffer, "PNG")
-                names.append(f"picture.{len(pictures)}")
-                pictures[names[-1]] = mx.array(cast("Any", memoryview(buffer.getvalue())))
+                names.append(f"image.{len(images)}")
+                images[names[-1]] = mx.array(cast("Any", memoryview(buffer.getvalue())))
             return {"user": turn.text, "images": names}
         case AssistantTurn():
             calls = [[call.name, call.arguments] for call in turn.tool_calls]
@@ -93,10 +93,10 @@ def _turn_to_json(turn: Turn, pictures: dict[str, mx.array]) -> dict[str, object
             return {"tool": turn.name, "content": turn.content}
 
 
-def _turn_from_json(raw: Mapping[str, Any], pictures: Mapping[str, mx.array], tokenizer: "Tokenizer") -> Turn:
+def _turn_from_json(raw: Mapping[str, Any], images: Mapping[str, mx.array], tokenizer: "Tokenizer") -> Turn:
     if "user" in raw:
-        images = tuple(load_image(bytes(memoryview(cast("Any", pictures[name])))) for name in raw["images"])
-        return UserTurn(_text(raw["user"]), images)
+        shown = tuple(load_image(bytes(memoryview(cast("Any", images[name])))) for name in raw["images"])
+        return UserTurn(_text(raw["user"]), shown)
     if "tool" in raw:
         return ToolTurn(_text(raw["tool"]), _text(raw["content"]))
     calls = tuple(ToolCall(_text(name), _text(arguments)) for name, arguments in raw["calls"])

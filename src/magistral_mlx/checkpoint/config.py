@@ -49,7 +49,7 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The Pixtral tower's dimensions, named as in `vision_config`; sizes of pictures in pixels."""
+    """The Pixtral tower's dimensions, named as in `vision_config`; sizes of images in pixels."""
 
     hidden_size: int
     intermediate_size: int

@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, in words, how much of it is done and how much there is (0: unknown)."""
 
 _USABLE_SHARE = 0.7
-"""Of the machine's memory, for weights; the rest is for context, pictures and other programs."""
+"""Of the machine's memory, for weights; the rest is for context, images and other programs."""
 
 _CHECKPOINT_SUFFIXES = (".json", ".safetensors", ".txt")
 

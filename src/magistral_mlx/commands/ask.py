@@ -36,7 +36,7 @@ _REMARKS = {
     Ending.LOOP: "The model repeated itself and was stopped. Ask in other words or with another --seed.",
     Ending.TOOL_CALLS: "The model asks for a tool, and `magistral ask` offers none. Ask in other words.",
     Ending.OUT_OF_MEMORY: "The memory ran out; this is what was produced until then. Use fewer or smaller "
-    "pictures or a shorter prompt, or close other programs.",
+    "images or a shorter prompt, or close other programs.",
 }
 _MINIATURE_ANSWERS = (
     "No model is installed, so the bundled miniature answers; `magistral demo` says how to get the real one."
@@ -52,9 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `magistral ask`."""
     add = parser.add_argument
     add("prompt", nargs="?", metavar="PROMPT", help="the question; `-` or nothing reads it from stdin")
-    add(
-        "--image", action="append", default=[], metavar="P", help="a picture: path or http(s) URL; repeatable"
-    )
+    add("--image", action="append", default=[], metavar="P", help="an image: path or http(s) URL; repeatable")
     add("--model", metavar="M", help='"miniature", a converted folder, or the name of an installed model')
     add("--system", metavar="S", help="a system prompt; the model's reasoning prompt stays beside it")
     add("--no-thinking", action="store_true", help="answer without reasoning first")
@@ -86,8 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--no-thinking contradicts --thinking-budget", "Leave one of them out.")
     console = Console.standard()
     question = _question(arguments.prompt)
-    # Pictures are read before the model is loaded: a wrong path is told at once.
-    images = _pictures(arguments.image)
+    # Images are read before the model is loaded: a wrong path is told at once.
+    images = _images(arguments.image)
     schema = None if arguments.schema is None else _schema(arguments.schema)
     model = load_model(arguments.model, console=console, wire=arguments.wire)
     if model.is_miniature and arguments.model is None:
@@ -141,11 +139,11 @@ def _standard_input() -> str:
     except UnicodeDecodeError as error:
         raise PromptError(
             f"The question on stdin is not UTF-8 text (byte {error.start})",
-            "Pipe text; attach pictures with --image.",
+            "Pipe text; attach images with --image.",
         ) from error
 
 
-def _pictures(sources: list[str]) -> "list[Image.Image]":
+def _images(sources: list[str]) -> "list[Image.Image]":
     from magistral_mlx.prompt.images import load_image
 
     return [load_image(source) for source in sources]

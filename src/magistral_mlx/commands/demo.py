@@ -1,6 +1,6 @@
 """`magistral demo`: everything once, for real, on the bundled miniature.
 
-It converts the miniature (the first time only), draws questions and pictures, streams reasoning and answers,
+It converts the miniature (the first time only), draws questions and images, streams reasoning and answers,
 and checks every answer against what it drew. Nothing is prepared: with another seed the questions are others.
 Exit code 1 when most answers are wrong.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from magistral_mlx.api.model import Magistral
     from magistral_mlx.commands.demo_questions import DemoQuestion
     from magistral_mlx.commands.demo_view import DemoView
-    from magistral_mlx.miniature.pictures import BarChart, Grid
+    from magistral_mlx.miniature.images import BarChart, Grid
 
 SUMMARY = "see everything work in a minute, on the bundled miniature"
 
@@ -48,7 +48,7 @@ class Outcome:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `magistral demo`."""
     parser.add_argument(
-        "--seed", type=whole_number, metavar="N", help="draw the same questions and pictures again"
+        "--seed", type=whole_number, metavar="N", help="draw the same questions and images again"
     )
 
 
@@ -72,11 +72,11 @@ def _ask_all(model: "Magistral", seed: int, console: Console) -> list[Outcome]:
 
     rng = random.Random(seed)
     questions = draw_questions(rng)
-    pictures = _draw_pictures(questions, rng, places.data_directory() / "demo" / f"seed-{seed}")
+    images = _draw_images(questions, rng, places.data_directory() / "demo" / f"seed-{seed}")
     view = _view(console)
     outcomes: list[Outcome] = []
     for number, question in enumerate(questions, start=1):
-        outcome = _ask(model, number, question, pictures.get(question.picture), view)
+        outcome = _ask(model, number, question, images.get(question.image), view)
         outcomes.append(outcome)
         if outcome.reply.ending is Ending.STOPPED:
             break
@@ -84,10 +84,10 @@ def _ask_all(model: "Magistral", seed: int, console: Console) -> list[Outcome]:
 
 
 def _ask(
-    model: "Magistral", number: int, question: "DemoQuestion", picture: Path | None, view: "DemoView"
+    model: "Magistral", number: int, question: "DemoQuestion", image: Path | None, view: "DemoView"
 ) -> Outcome:
-    view.begin(number, question, picture)
-    events = model.stream(question.text, images=[picture] if picture else [], temperature=0.0)
+    view.begin(number, question, image)
+    events = model.stream(question.text, images=[image] if image else [], temperature=0.0)
     verdict = "No answer."
     try:
         outcome = Outcome(question, follow_with(events, view.show))
@@ -97,23 +97,23 @@ def _ask(
         view.end(verdict)
 
 
-def _draw_pictures(
+def _draw_images(
     questions: Sequence["DemoQuestion"], rng: random.Random, folder: Path
 ) -> dict["Grid | BarChart | None", Path]:
-    """Draw every picture that is asked about once; the files stay, so that people can look at them."""
-    from magistral_mlx.miniature.pictures import draw
+    """Draw every image that is asked about once; the files stay, so that people can look at them."""
+    from magistral_mlx.miniature.images import draw
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         paths: dict[Grid | BarChart | None, Path] = {}
         for question in questions:
-            if question.picture and question.picture not in paths:
-                path = folder / f"{type(question.picture).__name__.lower()}.png"
-                draw(question.picture, rng).save(path)
-                paths[question.picture] = path
+            if question.image and question.image not in paths:
+                path = folder / f"{type(question.image).__name__.lower()}.png"
+                draw(question.image, rng).save(path)
+                paths[question.image] = path
     except OSError as error:
         raise MagistralError(
-            f"The pictures cannot be written to {folder}: {error.strerror}",
+            f"The images cannot be written to {folder}: {error.strerror}",
             "Free space there, or set MAGISTRAL_MLX_HOME to another folder.",
         ) from error
     return paths
@@ -139,7 +139,7 @@ def _verdict(outcome: Outcome) -> str:
 def _greeting(model: "Magistral", seed: int) -> str:
     return (
         f"This is {model.name}: a few million parameters built as Magistral Small is, trained to show\n"
-        "that everything here works. Questions and pictures are drawn at random; to draw these again:\n"
+        "that everything here works. Questions and images are drawn at random; to draw these again:\n"
         f"    magistral demo --seed {seed}\n"
     )
 

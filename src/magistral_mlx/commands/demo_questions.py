@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from magistral_mlx.miniature.pictures import (
+from magistral_mlx.miniature.images import (
     COLOURS,
     SHAPES,
     BarChart,
@@ -33,7 +33,7 @@ class DemoQuestion:
     """The right answer in words, for people."""
     is_right: Callable[[str], bool]
     """Whether an answer of the model says it."""
-    picture: Grid | BarChart | None = None
+    image: Grid | BarChart | None = None
 
 
 def draw_questions(rng: random.Random) -> tuple[DemoQuestion, ...]:

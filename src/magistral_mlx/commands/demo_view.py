@@ -23,8 +23,8 @@ WIDE = 100
 class DemoView(Protocol):
     """Shows one question after the other."""
 
-    def begin(self, number: int, question: DemoQuestion, picture: Path | None) -> None:
-        """Show the question and the picture that was drawn for it."""
+    def begin(self, number: int, question: DemoQuestion, image: Path | None) -> None:
+        """Show the question and the image that was drawn for it."""
 
     def show(self, event: Event) -> None:
         """Show a piece of the reply."""
@@ -40,11 +40,11 @@ class PlainView:
         self._console = console
         self._section: type[Event] | None = None
 
-    def begin(self, number: int, question: DemoQuestion, picture: Path | None) -> None:
+    def begin(self, number: int, question: DemoQuestion, image: Path | None) -> None:
         """Write the question."""
         self._console.heading(f"\n{number}. {question.title}: {question.text}")
-        if picture:
-            self._console.result(f"   Picture: {picture}\n")
+        if image:
+            self._console.result(f"   Image: {image}\n")
         self._section = None
 
     def show(self, event: Event) -> None:
@@ -63,7 +63,7 @@ class PlainView:
 
 
 class ColumnsView:
-    """Picture, reasoning and answer in columns that fill while the reply streams."""
+    """Image, reasoning and answer in columns that fill while the reply streams."""
 
     def __init__(self, console: Console) -> None:
         from rich.console import Console as RichConsole
@@ -72,15 +72,15 @@ class ColumnsView:
         self._console = console
         self._rich = RichConsole(file=console.out, markup=False, highlight=False, emoji=False)
         self._live: Live | None = None
-        self._picture: Text | None = None
+        self._image: Text | None = None
         self._reasoning = ""
         self._answer = ""
 
-    def begin(self, number: int, question: DemoQuestion, picture: Path | None) -> None:
+    def begin(self, number: int, question: DemoQuestion, image: Path | None) -> None:
         """Show the question and open the columns."""
         from rich.live import Live
 
-        self._picture = half_blocks(picture) if picture else None
+        self._image = half_blocks(image) if image else None
         self._reasoning = self._answer = ""
         self._console.heading(f"\n{number}. {question.title}: {question.text}")
         self._live = Live(self._columns(), console=self._rich, refresh_per_second=12)
@@ -110,9 +110,9 @@ class ColumnsView:
 
         columns = Table(box=None, expand=True, padding=(0, 2, 0, 2), header_style="dim")
         cells: list[Text] = []
-        if self._picture is not None:
-            columns.add_column("Picture", no_wrap=True, width=len(self._picture.plain.splitlines()[0]))
-            cells.append(self._picture)
+        if self._image is not None:
+            columns.add_column("Image", no_wrap=True, width=len(self._image.plain.splitlines()[0]))
+            cells.append(self._image)
         columns.add_column("Reasoning", ratio=1)
         columns.add_column("Answer", ratio=1)
         columns.add_row(*cells, Text(self._reasoning, style="dim"), Text(self._answer))
@@ -120,11 +120,11 @@ class ColumnsView:
 
 
 SHRINK = 4
-"""Pixels of the picture per pixel of the text, in each direction."""
+"""Pixels of the image per pixel of the text, in each direction."""
 
 
 def half_blocks(path: Path) -> Text:
-    """Return the picture at `path`, shrunk, as coloured lines of one length."""
+    """Return the image at `path`, shrunk, as coloured lines of one length."""
     with Image.open(path) as image:
         small = image.convert("RGB").reduce(SHRINK)
     data = small.tobytes()

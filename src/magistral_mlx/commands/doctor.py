@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PACKAGES = ("magistral-mlx", "mlx", "mlx-lm", "mlx-vlm", "mistral-common", "textual")
 DISK_FOR_A_CONVERSION = 63 * 10**9
 """Bytes that downloading and converting Magistral Small takes."""
-_PICTURE_TERMINALS = ("kitty", "ghostty", "iterm", "wezterm", "sixel")
+_IMAGE_TERMINALS = ("kitty", "ghostty", "iterm", "wezterm", "sixel")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ def _planned(name: str, path: str | None, size: "ModelSize", machine: "Machine")
     from magistral_mlx.api.memory_plan import plan_of
 
     made = plan_of(
-        name, size, machine, pictures=() if size.vision is None else ((0, size.vision.most_patches),)
+        name, size, machine, images=() if size.vision is None else ((0, size.vision.most_patches),)
     )
     return Model(
         name=name,
@@ -244,8 +244,8 @@ def _terminal_words(environment: Mapping[str, str]) -> str:
         else ("16 million colours" if true_colour else "256 colours or fewer")
     )
     words = f"{name} {environment.get('TERM', '')}".lower()
-    pictures = ", shows pictures" if any(each in words for each in _PICTURE_TERMINALS) else ""
-    return f"{name}, {size.columns} x {size.lines}, {colours}{pictures}"
+    images = ", shows images" if any(each in words for each in _IMAGE_TERMINALS) else ""
+    return f"{name}, {size.columns} x {size.lines}, {colours}{images}"
 
 
 SUMMARY = "look at this machine: versions, memory, models, and what fits"

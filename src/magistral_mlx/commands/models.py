@@ -111,7 +111,7 @@ def _in_words(quantization: "Quantization | None") -> str | None:
 
 
 def _table(models: Sequence[ListedModel]) -> str:
-    rows = [("NAME", "SIZE", "WEIGHTS", "PICTURES", "FOLDER"), *map(_row, models)]
+    rows = [("NAME", "SIZE", "WEIGHTS", "IMAGES", "FOLDER"), *map(_row, models)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [[*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]] for row in rows]
     return "".join("  ".join(line) + "\n" for line in lines)
@@ -122,5 +122,5 @@ def _row(model: ListedModel) -> tuple[str, str, str, str, str]:
 
     if model.problem:
         return model.name, "-", f"not usable: {model.problem}", "-", model.path
-    pictures = "yes" if model.vision else "no"
-    return model.name, gib(model.size_bytes), model.quantization or "not quantized", pictures, model.path
+    images = "yes" if model.vision else "no"
+    return model.name, gib(model.size_bytes), model.quantization or "not quantized", images, model.path

@@ -87,7 +87,7 @@ class EngineRuntime(Protocol):
         """The conversation becomes these turns.
 
         Raises:
-            MagistralError: a picture cannot be read; the conversation stays as it was.
+            MagistralError: an image cannot be read; the conversation stays as it was.
         """
         ...
 

@@ -178,7 +178,7 @@ class _ChildLink:
             problem = f"The engine sent something that is no message, and was ended ({garbage.problem})"
         elif status == -signal.SIGKILL:
             problem = "The engine was killed, by the system if memory ran out"
-            remedy += " If it happens again, use a smaller model, a shorter conversation or smaller pictures."
+            remedy += " If it happens again, use a smaller model, a shorter conversation or smaller images."
         elif status < 0:
             problem = f"The engine crashed ({_signal_name(-status)})"
         else:

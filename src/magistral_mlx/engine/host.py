@@ -50,7 +50,7 @@ BUSY_INTERVAL = 0.5
 IDLE_INTERVAL = 1.0
 STALL_SECONDS = 600.0
 """Seconds without an event after which a running answer counts as hung. The longest honest silence is one
-large picture or one prefill chunk on a slow machine; a GPU that hangs stays silent for ever."""
+large image or one prefill chunk on a slow machine; a GPU that hangs stays silent for ever."""
 
 Emit = Callable[[int, Message], None]
 Abandon = Callable[[Failed], None]

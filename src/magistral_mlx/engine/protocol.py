@@ -6,7 +6,7 @@
                       Opened, CacheDone, Failed
 
 Every message is a frozen dataclass with `to_json`; `from_json` gives it back and refuses with EngineError
-whatever is not exactly such a message. Pictures travel as paths, texts as pieces with their token counts.
+whatever is not exactly such a message. Images travel as paths, texts as pieces with their token counts.
 No MLX and no pillow here: importing this module is cheap.
 """
 
@@ -37,7 +37,7 @@ class AskRequest:
 
     text: str
     images: tuple[str, ...] = ()
-    """Paths of pictures, readable by the engine; the caller keeps the files until Done or Failed."""
+    """Paths of images, readable by the engine; the caller keeps the files until Done or Failed."""
     system: str | None = None
     """The user's own system text, the same for a whole conversation; the reasoning prompt is added to it."""
     thinking: bool = True
@@ -56,7 +56,7 @@ class SavedTurn:
 
     question: str
     images: tuple[str, ...] = ()
-    """Paths of kept pictures, readable by the engine."""
+    """Paths of kept images, readable by the engine."""
     reasoning: str = ""
     answer: str = ""
 
@@ -73,13 +73,13 @@ class EngineModel:
     quantization: str | None
     """Such as "4-bit affine, group 64"; None for unquantized weights."""
     vision: bool
-    """Whether it takes pictures."""
+    """Whether it takes images."""
     kv_bytes_per_token: int = 0
     """Memory of one token in the KV cache, unquantized; 0: not known."""
     weight_bytes: int = 0
     """Memory of the weights; 0: not known."""
     geometry: ImageGeometry | None = None
-    """How pictures become tokens; None for a model that takes none."""
+    """How images become tokens; None for a model that takes none."""
 
 
 @dataclass(frozen=True)

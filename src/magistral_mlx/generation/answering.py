@@ -92,7 +92,7 @@ def limits_of(
     if room < 1:
         raise ContextOverflow(
             f"The prompt has {held} tokens, the model takes {context_length} with its answer",
-            "Shorten it, use smaller pictures, or start a new conversation.",
+            "Shorten it, use smaller images, or start a new conversation.",
         )
     max_tokens = room if plan.max_tokens is None else min(plan.max_tokens, room)
     reserve = answer_reserve(max_tokens)
@@ -132,7 +132,7 @@ class Answering:
         ContextOverflow: the prompt leaves no room for a reply.
         UsageError: no answer of the schema fits into `max_tokens`.
         MemoryLimitError: prompt and reply do not fit into memory; says what would.
-        PromptError: the prompt's picture positions and its pictures do not fit.
+        PromptError: the prompt's image positions and its images do not fit.
     """
 
     def __init__(

@@ -77,7 +77,7 @@ class LoadedModel:
 
     @property
     def geometry(self) -> ImageGeometry | None:
-        """How pictures become tokens; None for a model without eyes."""
+        """How images become tokens; None for a model without eyes."""
         return _geometry(self.checkpoint)
 
 

@@ -12,20 +12,20 @@ from magistral_mlx.prompt.images import ImageSource, PreparedImage
 from magistral_mlx.prompt.turns import UserTurn
 
 
-def prompt_logits(loaded: LoadedModel, token_ids: Sequence[int], pictures: Sequence[ImageSource]) -> mx.array:
-    """[tokens, vocab], evaluated, by one pass without cache; pictures fill the [IMG] positions in order.
+def prompt_logits(loaded: LoadedModel, token_ids: Sequence[int], images: Sequence[ImageSource]) -> mx.array:
+    """[tokens, vocab], evaluated, by one pass without cache; images fill the [IMG] positions in order.
 
     Raises:
-        PromptError: no ids, an id outside the vocabulary, or positions and pictures that do not fit.
+        PromptError: no ids, an id outside the vocabulary, or positions and images that do not fit.
     """
     if not token_ids:
         raise PromptError("There are no token ids", "Give at least one.")
-    images: tuple[PreparedImage, ...] = ()
-    if pictures:
-        # The prompt is not ours, but its pictures are prepared as in any prompt.
-        messages = compose([UserTurn("", tuple(pictures))], system=None, system_prompt=None, thinking=False)
-        images = encode(loaded.tokenizer, messages).images
-    features = [loaded.features.features(image) for image in images]
+    prepared: tuple[PreparedImage, ...] = ()
+    if images:
+        # The prompt is not ours, but its images are prepared as in any prompt.
+        messages = compose([UserTurn("", tuple(images))], system=None, system_prompt=None, thinking=False)
+        prepared = encode(loaded.tokenizer, messages).images
+    features = [loaded.features.features(image) for image in prepared]
     embeddings = loaded.model.embed_prompt(token_ids, features)
     logits = loaded.model(mx.array(list(token_ids))[None], embeddings=embeddings[None])[0]
     evaluate(logits)

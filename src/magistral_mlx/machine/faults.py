@@ -48,7 +48,7 @@ class Fault:
 _MEMORY = Fault(
     FaultKind.OUT_OF_MEMORY,
     "The memory ran out",
-    "Close other programs, use fewer or smaller pictures or a shorter conversation, or an 8-bit KV cache.",
+    "Close other programs, use fewer or smaller images or a shorter conversation, or an 8-bit KV cache.",
     smaller_step_helps=True,
 )
 _WATCHDOG = Fault(

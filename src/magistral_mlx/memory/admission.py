@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 SHORTEST_REPLY = 512
 """Tokens of reply that must fit after a prompt, unless fewer are asked for."""
-SMALL_PICTURE = 770
-"""Pixels of the longest edge that a refusal proposes: a quarter of the positions of the largest picture."""
+SMALL_IMAGE = 770
+"""Pixels of the longest edge that a refusal proposes: a quarter of the positions of the largest image."""
 
 
 def check_before_loading(
@@ -84,7 +84,7 @@ class Demand:
     prompt_tokens: int
     """All of the prompt, held ones included."""
     patches: tuple[int, ...] = ()
-    """Of each picture that has to be encoded."""
+    """Of each image that has to be encoded."""
     max_tokens: int | None = None
     """Of the reply; None: as many as fit."""
 
@@ -120,11 +120,11 @@ def _cannot_send(demand: Demand, left: int, fitting: int) -> MemoryLimitError:
     largest = max(demand.patches, default=0)
     growth = max(0, demand.tokens - demand.held) * size.kv_bytes_per_token(demand.kv_bits)
     computing = max(size.prefill_bytes(demand.tokens, demand.kv_bits), size.vision_bytes(largest))
-    pictures = f", {len(demand.patches)} new pictures" if len(demand.patches) > 1 else ""
-    picture = ", a new picture" if len(demand.patches) == 1 else pictures
+    images = f", {len(demand.patches)} new images" if len(demand.patches) > 1 else ""
+    image = ", a new image" if len(demand.patches) == 1 else images
     return MemoryLimitError(
         f"This question needs about {gib(growth + computing)} more memory ({gib(growth)} for the KV cache of "
-        f"{demand.tokens:,} tokens{picture}, {gib(computing)} for computing), but only {gib(left)} is left",
+        f"{demand.tokens:,} tokens{image}, {gib(computing)} for computing), but only {gib(left)} is left",
         f"{_alternatives(demand, left, fitting)}.",
     )
 
@@ -142,23 +142,23 @@ def _alternatives(demand: Demand, left: int, fitting: int) -> str:
             ways[-1] += f" (kv_bits={bits}, --kv-bits {bits}; {fits:,} tokens would fit)"
             break
     if demand.patches and size.vision is not None:
-        small = _smaller_pictures(demand)
+        small = _smaller_images(demand)
         if longest_context(size, left, bits=demand.kv_bits, patches=max(small.patches), held=demand.held) >= (
             small.tokens
         ):
             saved = demand.tokens - small.tokens
-            ways.append(f"pictures of at most {SMALL_PICTURE} pixels ({saved:,} tokens fewer)")
+            ways.append(f"images of at most {SMALL_IMAGE} pixels ({saved:,} tokens fewer)")
     if fitting > demand.reply_tokens + demand.held:
         ways.append(f"a prompt of at most {fitting - demand.reply_tokens:,} tokens")
     ways.append("a new conversation" if demand.held else "closing other programs")
     return f"Take {', or '.join(ways)}"
 
 
-def _smaller_pictures(demand: Demand) -> Demand:
-    """The same question with no picture over `SMALL_PICTURE` pixels."""
+def _smaller_images(demand: Demand) -> Demand:
+    """The same question with no image over `SMALL_IMAGE` pixels."""
     vision = demand.size.vision
     assert vision is not None
-    most = (SMALL_PICTURE // vision.patch) ** 2
+    most = (SMALL_IMAGE // vision.patch) ** 2
     patches = tuple(min(each, most) for each in demand.patches)
     fewer = (sum(demand.patches) - sum(patches)) // vision.merge**2
     return Demand(

@@ -1,7 +1,7 @@
 """What will fit: weights, KV cache and activations against the memory that a machine gives to a model.
 
 Arithmetic on sizes; only `this_machine` looks at the machine. All figures are bytes or tokens; GiB is 2**30.
-Weights and KV cache are exact; the activations of a prefill chunk (`chunk_memory.py`) and of a picture are
+Weights and KV cache are exact; the activations of a prefill chunk (`chunk_memory.py`) and of an image are
 counted from the shapes that live at once (docs/experiments.md compares them with measured peaks);
 `OVERHEAD_BYTES` is an allowance.
 What is in use is the physical footprint, where there is one: a resident set misses Metal's memory.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OVERHEAD_BYTES = 3 * GIB // 4
 """Allowance for the process itself (0.4 GB: Python and the libraries) and the allocator's spare buffers."""
 USEFUL_CONTEXT = 4096
-"""Tokens that must fit, or loading is refused: one large picture (3,080), a question and some thought."""
+"""Tokens that must fit, or loading is refused: one large image (3,080), a question and some thought."""
 ADVISED_CONTEXT = 40_960
 """Tokens up to which the model's authors promise its quality."""
 KV_BITS = (16, 8, 4)
@@ -56,17 +56,17 @@ class VisionSize:
 
     @property
     def most_patches(self) -> int:
-        """Patches of the largest picture."""
+        """Patches of the largest image."""
         return (self.longest_edge // self.patch) ** 2
 
     @property
     def most_tokens(self) -> int:
-        """Positions of the largest picture: 3,080, with the breaks at the ends of its rows."""
+        """Positions of the largest image: 3,080, with the breaks at the ends of its rows."""
         side = self.longest_edge // (self.patch * self.merge)
         return side * side + side
 
     def activation_bytes(self, patches: int, float_bytes: int) -> int:
-        """Beside the weights, while one picture is encoded: three arrays of the MLP's width, eight of the
+        """Beside the weights, while one image is encoded: three arrays of the MLP's width, eight of the
         model's, and the pixels twice. Attention is one kernel, or is bounded by `SCORE_BYTES` on the CPU."""
         pixels = 2 * 3 * patches * self.patch**2 * 4
         scores = min(2 * self.heads * patches**2 * 4, 2**28 * 6 // 5) if float_bytes == 4 else 0
@@ -126,7 +126,7 @@ class ModelSize:
         return peak + self.vocabulary * self.float_bytes
 
     def vision_bytes(self, patches: int) -> int:
-        """Beside weights and KV cache, while a picture of so many patches is encoded."""
+        """Beside weights and KV cache, while an image of so many patches is encoded."""
         return self.vision.activation_bytes(patches, self.float_bytes) if self.vision and patches else 0
 
 
@@ -183,7 +183,7 @@ class Machine:
 class Plan:
     """How a model fits a machine, before it is loaded.
 
-    `pictures` is the patches of the largest picture that is to be read: its activations and those of a
+    `images` is the patches of the largest image that is to be read: its activations and those of a
     prefill chunk are never there at once.
     """
 
@@ -191,7 +191,7 @@ class Plan:
     machine: Machine
     kv_bits: int = 16
     patches: int | None = None
-    """Of the largest picture that is to be read; None: the largest that the model takes."""
+    """Of the largest image that is to be read; None: the largest that the model takes."""
 
     def context(self, bits: int) -> int:
         """Tokens of context that fit at a KV width, at most the model's own; 0 where the weights do not."""

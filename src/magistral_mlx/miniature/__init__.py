@@ -1,7 +1,7 @@
 """The bundled miniature: a genuinely trained checkpoint of a few million parameters.
 
 The files beside this module are a Hugging Face folder in exactly the format of
-mistralai/Magistral-Small-2509; README.md is its model card. `pictures` draws what it can read.
+mistralai/Magistral-Small-2509; README.md is its model card. `images` draws what it can read.
 Nothing heavy is imported here.
 """
 

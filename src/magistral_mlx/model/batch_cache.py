@@ -1,7 +1,7 @@
 """KV caches of several prompts side by side, for passes over one token of each.
 
 mlx-lm's `BatchKVCache` aligns the prompts at their ends and masks what stands before the shorter ones; the
-pictures in them are keys and values like all else. What is relied on
+images in them are keys and values like all else. What is relied on
 (tests/model/test_upstream_contract.py): `merge` of `KVCache`s, `extend`, `filter`.
 """
 

@@ -55,14 +55,14 @@ class MagistralModel(nn.Module):
         vision = self.config.vision
         if vision is None:
             raise CheckpointError(
-                "This model has no vision tower", "Ask without pictures, or convert it with vision."
+                "This model has no vision tower", "Ask without images, or convert it with vision."
             )
         channels, height, width = pixels.shape
         step = vision.patch_size * self.config.spatial_merge_size
         sides = (height, width)
         if channels != 3 or any(side % step or not 0 < side <= vision.image_size for side in sides):
             raise ImageError(
-                f"A picture of {channels} x {height} x {width} can't be encoded",
+                f"An image of {channels} x {height} x {width} can't be encoded",
                 f"Prepare it as 3 channels and sides that are multiples of {step} up to {vision.image_size}.",
             )
         return self.multi_modal_projector(encode_patches(self.vision_tower, pixels, vision))
@@ -84,8 +84,8 @@ class MagistralModel(nn.Module):
         given = sum(feature.shape[0] for feature in features)
         if given != len(positions):
             raise PromptError(
-                f"The prompt has {len(positions)} [IMG] positions and its pictures give {given} features",
-                "Give the pictures that the prompt was made with, in order.",
+                f"The prompt has {len(positions)} [IMG] positions and its images give {given} features",
+                "Give the images that the prompt was made with, in order.",
             )
         embeddings = self.embed(mx.array(list(token_ids), dtype=mx.int32))
         if positions:

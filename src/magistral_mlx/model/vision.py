@@ -1,8 +1,8 @@
-"""The eyes: one picture's pixels -> the features that stand at its [IMG] positions.
+"""The eyes: one image's pixels -> the features that stand at its [IMG] positions.
 
 The tower's modules, and so its parameter names, are mlx-vlm's Pixtral; this is the only file that imports
-mlx-vlm. The forward pass is ours. It takes one picture at a time, so that attention needs no mask: mlx-vlm
-packs pictures into one sequence and builds an additive mask that grows with the square of all patches.
+mlx-vlm. The forward pass is ours. It takes one image at a time, so that attention needs no mask: mlx-vlm
+packs images into one sequence and builds an additive mask that grows with the square of all patches.
 
 What is relied on (tests/model/test_upstream_contract.py): `VisionModel(VisionConfig)` holds
 `vision_model` with `patch_conv`, `ln_pre` and `transformer.layers`, each of those with `attention_norm`,
@@ -34,7 +34,7 @@ def build_tower(vision: VisionConfig) -> nn.Module:
             head_dim=vision.head_dim,
             intermediate_size=vision.intermediate_size,
             num_attention_heads=vision.num_attention_heads,
-            # mlx-vlm makes a table of rotary angles for all places of this size; ours come per picture.
+            # mlx-vlm makes a table of rotary angles for all places of this size; ours come per image.
             image_size=vision.patch_size,
             patch_size=vision.patch_size,
             num_channels=vision.num_channels,
@@ -78,7 +78,7 @@ class Projector(nn.Module):
 
 
 def encode_patches(tower: nn.Module, pixels: mx.array, vision: VisionConfig) -> mx.array:
-    """[3, height, width] -> [rows, columns, hidden], a row and a column per patch; one picture alone."""
+    """[3, height, width] -> [rows, columns, hidden], a row and a column per patch; one image alone."""
     model = cast(pixtral.VisionModel, tower).vision_model
     rows, columns = pixels.shape[1] // vision.patch_size, pixels.shape[2] // vision.patch_size
     angles = _angles(rows, columns, vision)
@@ -121,7 +121,7 @@ def _angles(rows: int, columns: int, vision: VisionConfig) -> mx.array:
 def _attention(
     attention: pixtral.Attention, states: mx.array, cosines: mx.array, sines: mx.array
 ) -> mx.array:
-    """Full attention of all patches of one picture; [1, patches, hidden] -> the same shape."""
+    """Full attention of all patches of one image; [1, patches, hidden] -> the same shape."""
     _, patches, hidden = states.shape
 
     def heads(x: mx.array) -> mx.array:
@@ -144,7 +144,7 @@ def _softmax_attention(queries: mx.array, keys: mx.array, values: mx.array, *, s
     """[1, heads, patches, head_dim] each, no mask.
 
     A GPU runs one fused kernel and never holds the scores. The CPU holds them: there the queries go in
-    blocks, so that scores take `SCORE_BYTES`, not 9 GB for the largest picture.
+    blocks, so that scores take `SCORE_BYTES`, not 9 GB for the largest image.
     """
     _, heads, patches, _ = queries.shape
     block = max(SCORE_BYTES // (heads * patches * 4), 1)

@@ -1,1 +1,1 @@
-"""People's words and pictures to token ids and pixel arrays; mistral-common and pillow, no MLX."""
+"""People's words and images to token ids and pixel arrays; mistral-common and pillow, no MLX."""

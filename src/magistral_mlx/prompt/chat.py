@@ -48,8 +48,8 @@ def compose(
     Raises:
         PromptError: nothing to answer, an empty question, a tool result without its call, no reasoning
             prompt when thinking.
-        ImageError: a picture cannot be read.
-        NetworkError: a picture's URL does not answer.
+        ImageError: an image cannot be read.
+        NetworkError: an image's URL does not answer.
     """
     from magistral_mlx.prompt.messages import assistant_opening, conversation_messages, system_messages
 
@@ -77,14 +77,14 @@ def encode(
 
     Args:
         tokenizer: the checkpoint's.
-        messages: mistral-common's classes or dicts of the same keys. Pictures are chunks of type `image`
+        messages: mistral-common's classes or dicts of the same keys. Images are chunks of type `image`
             (a PIL image, or base64) or `image_url` (data:, http(s): or file: URL); all are read by
             `load_image`, so turned upright and within its limits.
         tools: tool descriptions as mistral-common and OpenAI write them.
 
     Raises:
         PromptError: roles, order or content that the format cannot express.
-        ImageError: a picture cannot be read, or the checkpoint cannot see.
-        NetworkError: a picture's URL does not answer.
+        ImageError: an image cannot be read, or the checkpoint cannot see.
+        NetworkError: an image's URL does not answer.
     """
     return tokenizer.encode_messages(messages, tools=tuple(tools))

@@ -1,7 +1,7 @@
-"""Messages to ids and pictures: mistral-common's own pipeline, with our loader in front of every picture.
+"""Messages to ids and images: mistral-common's own pipeline, with our loader in front of every image.
 
 The pipeline is that of mistral-common's `MistralTokenizer.encode_chat_completion` (check, normalise,
-encode). Its image encoder alone is ours (`prompt.picture_encoder`), so that mistral-common never opens a
+encode). Its image encoder alone is ours (`prompt.image_encoder`), so that mistral-common never opens a
 file or the network by itself.
 """
 
@@ -29,8 +29,8 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from pydantic import ValidationError
 
 from magistral_mlx.errors import PromptError
+from magistral_mlx.prompt.image_encoder import CachedImageEncoder, ImageRecorder
 from magistral_mlx.prompt.images import ImageGeometry, PreparedImage
-from magistral_mlx.prompt.picture_encoder import PictureEncoder, PictureRecorder
 from magistral_mlx.prompt.turns import PreparedPrompt
 from magistral_mlx.sanitize import sanitize_line
 
@@ -53,7 +53,7 @@ class MessageEncoder:
     def __init__(self, tekken: Tekkenizer, geometry: ImageGeometry | None) -> None:
         self._tekken = tekken
         self._image_id = tekken.get_special_token("[IMG]") if tekken.is_special("[IMG]") else None
-        self._pictures = PictureEncoder(tekken, geometry)
+        self._images = CachedImageEncoder(tekken, geometry)
         self._check = cast(Any, get_validator(tekken.version, ValidationMode.test))
         self._normalise = cast(Any, get_normalizer(tekken.version))
         # Built once here too, because it looks the control tokens of the chat format up.
@@ -69,30 +69,30 @@ class MessageEncoder:
                 f"Tool calls of the chat format {self._tekken.version.value} are not read",
                 "Ask without tools, or use Magistral Small 1.1 or 1.2.",
             )
-        pictures = PictureRecorder(self._pictures)
+        images = ImageRecorder(self._images)
         try:
-            encoded = self._encoded(messages, tools, pictures)
+            encoded = self._encoded(messages, tools, images)
         except ValidationError as error:
             raise PromptError(*_explained(error)) from error
         # mistral-common checks what it is given by its own errors, by assertions and by ValueErrors, and
-        # reports base64 that holds no picture as a RuntimeError.
+        # reports base64 that holds no image as a RuntimeError.
         except (MistralCommonException, AssertionError, ValueError, TypeError, RuntimeError) as error:
             problem = sanitize_line(str(error))[:200] or type(error).__name__
             raise PromptError(
                 f"The messages cannot be encoded: {problem}", "Correct the messages."
             ) from error
-        return self._prepared(encoded.tokens, tuple(pictures.prepared))
+        return self._prepared(encoded.tokens, tuple(images.prepared))
 
     def _encoded(
         self,
         messages: "Sequence[Message]",
         tools: Sequence[Tool | Mapping[str, Any]],
-        pictures: PictureRecorder,
+        images: ImageRecorder,
     ) -> Tokenized:
         plain = [dict(message) if isinstance(message, Mapping) else message for message in messages]
         request = {"messages": plain, "tools": list(tools) or None}
         checked = self._check.validate_request(cast(Any, ChatCompletionRequest.model_validate(request)))
-        instruct = self._instruct(self._tekken, image_encoder=pictures)
+        instruct = self._instruct(self._tekken, image_encoder=images)
         return instruct.encode_instruct(self._normalise.from_chat_completion_request(checked))
 
     def _prepared(self, token_ids: list[int], images: tuple[PreparedImage, ...]) -> PreparedPrompt:
@@ -100,8 +100,8 @@ class MessageEncoder:
         positions = token_ids.count(self._image_id) if self._image_id is not None else 0
         if positions != prompt.image_tokens:
             raise PromptError(
-                f"The prompt has {positions} picture positions, the pictures {prompt.image_tokens} features",
-                "Report this: the tokenizer and the picture geometry of this model folder disagree.",
+                f"The prompt has {positions} image positions, the images {prompt.image_tokens} features",
+                "Report this: the tokenizer and the image geometry of this model folder disagree.",
             )
         return prompt
 

@@ -1,4 +1,4 @@
-"""Pictures as the model sees them: the geometry of its image tokens and the arrays that fill them.
+"""Images as the model sees them: the geometry of its image tokens and the arrays that fill them.
 
 The reference for grid and pixels is mistral-common's image encoder: cubic resize without antialiasing to
 whole merged patches, alpha on white, CLIP's mean and deviation. This module holds what needs no tokenizer;
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from magistral_mlx.errors import ImageError
-from magistral_mlx.prompt.picture_files import ImageSource, load_image
+from magistral_mlx.prompt.image_files import ImageSource, load_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,10 +22,10 @@ __all__ = ["ImageGeometry", "ImageSource", "PreparedImage", "image_grid", "load_
 
 @dataclass(frozen=True)
 class ImageGeometry:
-    """How pictures become tokens, from config.json: never a library's default.
+    """How images become tokens, from config.json: never a library's default.
 
     `patch_size` is vision_config.patch_size (14), `spatial_merge_size` the patches merged into one token
-    in each direction (2), `longest_edge` vision_config.image_size (1540): larger pictures are shrunk to it.
+    in each direction (2), `longest_edge` vision_config.image_size (1540): larger images are shrunk to it.
     """
 
     patch_size: int
@@ -39,19 +39,17 @@ class ImageGeometry:
 
 
 def image_grid(width: int, height: int, geometry: ImageGeometry) -> tuple[int, int]:
-    """Rows and columns of image tokens for a picture of `width` by `height` pixels.
+    """Rows and columns of image tokens for an image of `width` by `height` pixels.
 
     Equal to mistral-common for every size, its rounding (half to even) and its minimum of one pixel
     included. Between the tokens stand one [IMG_BREAK] per row but the last and one [IMG_END], so a
-    picture takes rows * (columns + 1) positions of the prompt.
+    image takes rows * (columns + 1) positions of the prompt.
 
     Raises:
         ImageError: a side is not positive.
     """
     if width < 1 or height < 1:
-        raise ImageError(
-            f"The picture is {width} x {height} pixels", "Use a picture with at least one pixel."
-        )
+        raise ImageError(f"The image is {width} x {height} pixels", "Use an image with at least one pixel.")
     ratio = max(height / geometry.longest_edge, width / geometry.longest_edge)
     if ratio > 1:
         width, height = max(round(width / ratio), 1), max(round(height / ratio), 1)
@@ -60,7 +58,7 @@ def image_grid(width: int, height: int, geometry: ImageGeometry) -> tuple[int, i
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """One picture, ready for the vision tower. Two are equal when their digests are."""
+    """One image, ready for the vision tower. Two are equal when their digests are."""
 
     pixels: "NDArray[np.float32]" = field(compare=False, repr=False)
     """[3, height, width]: resized and normalised; both sides are multiples of the token edge."""
@@ -71,7 +69,7 @@ class PreparedImage:
 
     @classmethod
     def from_pixels(cls, pixels: "NDArray[np.float32]", geometry: ImageGeometry) -> "PreparedImage":
-        """Wraps an encoded picture [3, height, width]; its sides are multiples of the token edge."""
+        """Wraps an encoded image [3, height, width]; its sides are multiples of the token edge."""
         _, height, width = pixels.shape
         seal = hashlib.sha256(repr((pixels.dtype.str, pixels.shape)).encode())
         seal.update(pixels.data)
@@ -84,7 +82,7 @@ class PreparedImage:
 
     @property
     def token_count(self) -> int:
-        """[IMG] positions that this picture's features fill."""
+        """[IMG] positions that this image's features fill."""
         return self.rows * self.columns
 
 

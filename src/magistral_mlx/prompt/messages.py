@@ -14,7 +14,7 @@ from mistral_common.protocol.instruct.messages import (
 from mistral_common.protocol.instruct.tool_calls import FunctionCall, ToolCall
 
 from magistral_mlx.errors import PromptError
-from magistral_mlx.prompt.picture_files import load_image
+from magistral_mlx.prompt.image_files import load_image
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt, ThoughtMarks, thought_as_text
 from magistral_mlx.prompt.turns import AssistantTurn, ToolTurn, Turn, UserTurn
 from magistral_mlx.sanitize import sanitize_line
@@ -106,7 +106,7 @@ def assistant_opening(marks: ThoughtMarks = ThoughtMarks.TOKENS) -> "ChatMessage
 def _user_message(turn: UserTurn) -> UserMessage:
     if not turn.images:
         if not turn.text.strip():
-            raise PromptError("The question is empty", "Write a question, or attach a picture.")
+            raise PromptError("The question is empty", "Write a question, or attach an image.")
         return UserMessage(content=turn.text)
     chunks: list[ContentChunk] = [ImageChunk(image=load_image(source)) for source in turn.images]
     return UserMessage(content=[*chunks, TextChunk(text=turn.text)] if turn.text else chunks)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def splice(prompt: PreparedPrompt, turns: Sequence[Turn], special: "SpecialIds") -> PreparedPrompt:
-    """The prompt with the kept ids of earlier replies; pictures stand in questions, so they stay.
+    """The prompt with the kept ids of earlier replies; images stand in questions, so they stay.
 
     Args:
         prompt: `turns` encoded.
@@ -86,12 +86,12 @@ def _stands_for(token_ids: Sequence[int], encoded: Sequence[int], special: "Spec
 def prompt_segments(token_ids: Sequence[int], special: "SpecialIds") -> ContextSegments:
     """The parts of a prompt; control tokens belong to what they enclose.
 
-    The system message stands at the beginning, up to [/SYSTEM_PROMPT]; pictures are wherever their
+    The system message stands at the beginning, up to [/SYSTEM_PROMPT]; images are wherever their
     positions are; everything else is history, the question that is to be answered included.
     """
     ids = tuple(token_ids)
     end_of_system = special.end_system_prompt
     system = ids.index(end_of_system) + 1 if end_of_system in ids else 0
-    of_pictures = {special.image, special.image_break, special.image_end}
-    pictures = sum(token_id in of_pictures for token_id in ids)
-    return ContextSegments(system=system, pictures=pictures, history=len(ids) - system - pictures)
+    of_images = {special.image, special.image_break, special.image_end}
+    images = sum(token_id in of_images for token_id in ids)
+    return ContextSegments(system=system, images=images, history=len(ids) - system - images)

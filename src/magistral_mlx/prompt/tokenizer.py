@@ -1,7 +1,7 @@
 """Text to ids and ids to text, by mistral-common from the checkpoint's own tekken.json.
 
 mistral-common's parts are put together by hand instead of by `MistralTokenizer.from_file`, so that
-config.json decides the image geometry, pictures are read by our loader only, and nothing of the Hugging
+config.json decides the image geometry, images are read by our loader only, and nothing of the Hugging
 Face hub is imported. Importing this module takes about a second; loading the full tekken.json (131,072 ids)
 another one, so load it once.
 """
@@ -17,8 +17,8 @@ from mistral_common.tokens.tokenizers.image import ImageConfig
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
 from magistral_mlx.errors import CheckpointError, PromptError
+from magistral_mlx.prompt.image_files import shown_path
 from magistral_mlx.prompt.images import ImageGeometry
-from magistral_mlx.prompt.picture_files import shown_path
 from magistral_mlx.prompt.system_prompt import ThoughtMarks
 from magistral_mlx.sanitize import sanitize_line
 
@@ -100,7 +100,7 @@ class Tokenizer:
         Args:
             path: the file.
             geometry: the image geometry of config.json; None for a checkpoint that cannot see, whose
-                tokenizer then refuses pictures.
+                tokenizer then refuses images.
 
         Raises:
             CheckpointError: the file is missing, damaged, of another kind or version, or its image section

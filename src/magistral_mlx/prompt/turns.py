@@ -42,7 +42,7 @@ class CalledTool(Protocol):
 
 @dataclass(frozen=True)
 class UserTurn:
-    """What the user said; pictures stand before the text."""
+    """What the user said; images stand before the text."""
 
     text: str
     images: "tuple[ImageSource, ...]" = ()
@@ -72,7 +72,7 @@ Turn: TypeAlias = UserTurn | AssistantTurn | ToolTurn
 
 @dataclass(frozen=True)
 class PreparedPrompt:
-    """What the model reads: ids, and the pictures that fill their [IMG] positions, in order."""
+    """What the model reads: ids, and the images that fill their [IMG] positions, in order."""
 
     token_ids: tuple[int, ...]
     images: "tuple[PreparedImage, ...]" = ()

@@ -1,7 +1,7 @@
-"""Pictures behind URLs: http(s) fetched within limits, data: decoded, file: turned into a path.
+"""Images behind URLs: http(s) fetched within limits, data: decoded, file: turned into a path.
 
 Only this module of the package opens the network, and only for an http(s) URL that a person named as a
-picture. Redirects stay within http and https. Whether the bytes are a picture is for the reader to say.
+image. Redirects stay within http and https. Whether the bytes are an image is for the reader to say.
 """
 
 import base64
@@ -37,7 +37,7 @@ _CHUNK = 256 * 1024
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # Characters that stand for themselves in a path or a query, "%" of what is already escaped among them.
 _SAFE = "/%:@!$&'()*+,;=~-._?"
-_REMEDY = "Check the address and the connection, or download the picture and give its path."
+_REMEDY = "Check the address and the connection, or download the image and give its path."
 
 
 def scheme_of(source: str) -> str | None:
@@ -69,9 +69,7 @@ def file_url_path(url: str) -> str:
     """The path of a file: URL on this machine."""
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
-        raise ImageError(
-            f"{shown_url(url)} is on another machine", "Copy the picture here and give its path."
-        )
+        raise ImageError(f"{shown_url(url)} is on another machine", "Copy the image here and give its path.")
     return unquote(parts.path)
 
 
@@ -85,20 +83,20 @@ def decode_data_url(url: str, *, limit: int) -> bytes:
     if not comma or not header.lower().endswith(";base64"):
         raise ImageError(
             f'The data URL "{_shortened(header, 60)}" is not of the form data:image/...;base64,...',
-            "Encode the picture file as base64.",
+            "Encode the image file as base64.",
         )
     if len(payload) > 2 * limit:
         raise _too_large("The data URL", limit)
     try:
         content = base64.b64decode("".join(unquote(payload).split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ImageError("The data URL is not valid base64", "Encode the picture file again.") from error
+        raise ImageError("The data URL is not valid base64", "Encode the image file again.") from error
     if len(content) > limit:
         raise _too_large("The data URL", limit)
     return content
 
 
-def fetch_picture(url: str, *, limit: int) -> bytes:
+def fetch_image(url: str, *, limit: int) -> bytes:
     """Downloads what `url` (http or https) holds, at most `limit` bytes.
 
     Raises:
@@ -148,13 +146,13 @@ def _ascii_url(url: str) -> str:
         host, port = parts.hostname, parts.port
         name = host.encode("idna").decode("ascii") if host and not host.isascii() else host
     except ValueError as error:
-        raise ImageError(problem, "Write it as https://host/picture.png.") from error
+        raise ImageError(problem, "Write it as https://host/image.png.") from error
     if not name or any(character.isspace() for character in name):
-        raise ImageError(problem, "Write it as https://host/picture.png.")
+        raise ImageError(problem, "Write it as https://host/image.png.")
     if parts.username is not None:
         raise ImageError(
             f"{shown_url(url)} is given with a user name, which is not sent",
-            "Download the picture and give its path.",
+            "Download the image and give its path.",
         )
     if ":" in name:
         name = f"[{name}]"
@@ -166,8 +164,8 @@ def _ascii_url(url: str) -> str:
 def _read_answer(response: HTTPResponse, url: str, *, limit: int, deadline: float) -> bytes:
     if response.headers.get_content_type() == "text/html":
         raise ImageError(
-            f"{shown_url(url)} is a web page, not a picture",
-            "Open it, and copy the address of the picture itself.",
+            f"{shown_url(url)} is a web page, not an image",
+            "Open it, and copy the address of the image itself.",
         )
     expected = response.length
     if expected is not None and expected > limit:
@@ -186,4 +184,4 @@ def _read_answer(response: HTTPResponse, url: str, *, limit: int, deadline: floa
 
 
 def _too_large(what: str, limit: int) -> ImageError:
-    return ImageError(f"{what} holds more than {limit // (1024 * 1024)} MB", "Use a smaller picture.")
+    return ImageError(f"{what} holds more than {limit // (1024 * 1024)} MB", "Use a smaller image.")

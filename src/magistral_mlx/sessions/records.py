@@ -21,13 +21,13 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class KeptPicture:
-    """A picture of a question; its bytes lie in the folder of kept pictures, named by their SHA-256."""
+class KeptImage:
+    """An image of a question; its bytes lie in the folder of kept images, named by their SHA-256."""
 
     name: str
     """The name of the file that was attached, as its owner wrote it."""
     file: str
-    """Name in the folder of kept pictures: 64 hexadecimal digits and a suffix."""
+    """Name in the folder of kept images: 64 hexadecimal digits and a suffix."""
     format: str = ""
     width: int | None = None
     height: int | None = None
@@ -66,7 +66,7 @@ class Asked:
     at: float
     question: str = ""
     parent: int = 0
-    pictures: tuple[KeptPicture, ...] = ()
+    images: tuple[KeptImage, ...] = ()
     model: str = ""
     system: str | None = None
     options: Options = field(default_factory=Options)
@@ -117,6 +117,8 @@ class Chosen:
 
 Record = Began | Asked | Piece | Ended | Titled | Chosen
 
+_OLD_NAMES = {"pictures": "images"}
+"""Fields of records that earlier versions wrote."""
 _KINDS: dict[str, type[Record]] = {cls.KIND: cls for cls in (Began, Asked, Piece, Ended, Titled, Chosen)}
 _DEFAULTS: dict[type[Record], dict[str, object]] = {
     cls: {
@@ -172,7 +174,8 @@ def _piece(values: Mapping[str, object]) -> Piece | None:
 
 
 def _build(cls: type[Record], values: Mapping[str, object]) -> Record | None:
-    known = {name: value for name, value in values.items() if name in _DEFAULTS[cls]}
+    known = {_OLD_NAMES.get(name, name): value for name, value in values.items()}
+    known = {name: value for name, value in known.items() if name in _DEFAULTS[cls]}
     try:
         checked = strict_json.load_fields(cls, known, where=cls.KIND)
     except EngineError:

@@ -1,6 +1,6 @@
-"""Deleted conversations of long ago go for good, and with them the pictures that nothing else refers to.
+"""Deleted conversations of long ago go for good, and with them the images that nothing else refers to.
 
-A picture is kept once for all conversations, by the SHA-256 of its bytes. It goes only if no conversation,
+An image is kept once for all conversations, by the SHA-256 of its bytes. It goes only if no conversation,
 deleted or not, and no draft has its name anywhere in its bytes, if all of them could be read, and if nobody
 attached it lately: what was attached a moment ago may not stand in any file yet.
 """
@@ -10,21 +10,21 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx.storage.paths import images_directory
 
 TRASH_DAYS = 30
 """How long a deleted conversation can be brought back."""
 _LATELY = 86_400.0
-"""Seconds since a picture was attached for the last time, at least."""
+"""Seconds since an image was attached for the last time, at least."""
 _NAME = re.compile(rb"[0-9a-f]{64}\.[a-z]{2,5}")
 
 
 def forget_old(deleted: Iterable[Path], *, folders: Iterable[Path]) -> None:
-    """Remove those files of `deleted` that lie there for more than `TRASH_DAYS`, and their pictures.
+    """Remove those files of `deleted` that lie there for more than `TRASH_DAYS`, and their images.
 
     Args:
         deleted: files of deleted conversations.
-        folders: where conversations and drafts may refer to pictures.
+        folders: where conversations and drafts may refer to images.
 
     Raises:
         OSError: a file cannot be removed.
@@ -35,7 +35,7 @@ def forget_old(deleted: Iterable[Path], *, folders: Iterable[Path]) -> None:
             freed.update(_NAME.findall(_bytes(path) or b""))
             path.unlink(missing_ok=True)
     if freed:
-        _remove_pictures(freed - _referred(folders, freed))
+        _remove_images(freed - _referred(folders, freed))
 
 
 def _referred(folders: Iterable[Path], names: set[bytes]) -> set[bytes]:
@@ -51,12 +51,12 @@ def _referred(folders: Iterable[Path], names: set[bytes]) -> set[bytes]:
     return found
 
 
-def _remove_pictures(names: Iterable[bytes]) -> None:
+def _remove_images(names: Iterable[bytes]) -> None:
     for name in names:
-        picture = pictures_directory() / name.decode("ascii")
-        if picture.is_file() and _age(picture) > _LATELY:
-            picture.unlink(missing_ok=True)
-            (picture.parent / "small" / f"{picture.stem}.png").unlink(missing_ok=True)
+        image = images_directory() / name.decode("ascii")
+        if image.is_file() and _age(image) > _LATELY:
+            image.unlink(missing_ok=True)
+            (image.parent / "small" / f"{image.stem}.png").unlink(missing_ok=True)
 
 
 def _bytes(path: Path) -> bytes | None:

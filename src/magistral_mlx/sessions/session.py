@@ -12,7 +12,7 @@ from magistral_mlx.sessions.records import (
     Began,
     Chosen,
     Ended,
-    KeptPicture,
+    KeptImage,
     Options,
     Piece,
     Record,
@@ -74,16 +74,14 @@ class Session:
         question: str,
         *,
         parent: int,
-        pictures: tuple[KeptPicture, ...] = (),
+        images: tuple[KeptImage, ...] = (),
         model: str = "",
         system: str | None = None,
         options: Options | None = None,
     ) -> int:
         """A question is put below turn `parent` (`tree.ROOT`: at the beginning); returns its turn."""
         turn = self.tree.next_turn
-        self._keep(
-            Asked(turn, self._clock(), question, parent, pictures, model, system, options or Options())
-        )
+        self._keep(Asked(turn, self._clock(), question, parent, images, model, system, options or Options()))
         return turn
 
     def add(

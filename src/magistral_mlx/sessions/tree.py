@@ -15,7 +15,7 @@ from magistral_mlx.sessions.records import (
     Began,
     Chosen,
     Ended,
-    KeptPicture,
+    KeptImage,
     Options,
     Piece,
     Record,
@@ -34,7 +34,7 @@ class Turn:
     parent: int
     question: str
     at: float
-    pictures: tuple[KeptPicture, ...] = ()
+    images: tuple[KeptImage, ...] = ()
     model: str = ""
     system: str | None = None
     options: Options = field(default_factory=Options)
@@ -147,7 +147,7 @@ class Tree:
             parent,
             asked.question,
             asked.at,
-            asked.pictures,
+            asked.images,
             asked.model,
             asked.system,
             asked.options,

@@ -17,13 +17,13 @@ _SUFFIX = ".draft"
 
 @dataclass(frozen=True)
 class Draft:
-    """What was typed, and the attached pictures."""
+    """What was typed, and the attached images."""
 
     text: str = ""
-    pictures: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     """The paths of their kept bytes."""
     names: tuple[str, ...] = ()
-    """What the pictures were called, in the same order."""
+    """What the images were called, in the same order."""
 
 
 def save_draft(conversation: Path, draft: Draft) -> None:
@@ -33,14 +33,14 @@ def save_draft(conversation: Path, draft: Draft) -> None:
         OSError: it cannot be written.
     """
     path = conversation.with_suffix(_SUFFIX)
-    if not draft.text and not draft.pictures:
+    if not draft.text and not draft.images:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     values = {
         "text": draft.text,
-        "pictures": list(draft.pictures),
+        "pictures": list(draft.images),
         "names": list(draft.names),
         "process": os.getpid(),
     }
@@ -73,7 +73,7 @@ def take_orphan(directory: Path) -> Draft:
     for path in orphans:
         draft = load_draft(path)
         path.unlink(missing_ok=True)
-        if draft.text or draft.pictures:
+        if draft.text or draft.images:
             return draft
     return Draft()
 

@@ -30,8 +30,8 @@ def log_directory() -> Path:
     return data_directory() / "logs"
 
 
-def pictures_directory() -> Path:
-    """The folder of kept pictures, each named by the SHA-256 of its bytes."""
+def images_directory() -> Path:
+    """The folder of kept images, each named by the SHA-256 of its bytes."""
     return data_directory() / "pictures"
 
 

@@ -14,7 +14,7 @@ from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx_convert import convert
 from magistral_mlx_convert.report import weights
-from magistral_mlx_convert.report.calibration import PICTURES, Sample, calibration_texts, samples
+from magistral_mlx_convert.report.calibration import IMAGES, Sample, calibration_texts, samples
 from magistral_mlx_convert.report.compare import compare
 from magistral_mlx_convert.report.metrics import Comparison
 from magistral_mlx_convert.sources.local import open_local
@@ -55,7 +55,7 @@ def test_what_is_not_changed_does_not_differ(tmp_path: Path) -> None:
     assert (found.whole.mean_kl, found.whole.kl_99, found.whole.same_top) == (0.0, 0.0, 1.0)
     assert found.whole.source_perplexity == found.whole.result_perplexity
     assert found.layers == (0.0, 0.0)
-    assert list(found.groups) == ["English", "German", PICTURES]
+    assert list(found.groups) == ["English", "German", IMAGES]
     assert sum(each.tokens for each in found.groups.values()) == found.whole.tokens
 
 
@@ -92,7 +92,7 @@ def test_fewer_bits_diverge_more(tmp_path: Path) -> None:
     assert kl[0] < kl[1] / 20
 
 
-def test_a_text_model_reads_no_pictures(tmp_path: Path) -> None:
+def test_a_text_model_reads_no_images(tmp_path: Path) -> None:
     source = write_source(tmp_path / "hf", config=tiny_config(vision=False))
     found = compared(source, convert(source, tmp_path / "out"))
     assert list(found.groups) == ["English", "German"]

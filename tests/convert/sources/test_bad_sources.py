@@ -173,7 +173,7 @@ def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
         convert(source / "model-00001-of-00001.safetensors", tmp_path / "out")
 
 
-def test_a_folder_of_pictures_is_foreign(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_foreign(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "cat.png").write_bytes(b"\x89PNG")
     with pytest.raises(ConversionError, match=r"config\.json is missing"):

@@ -1,4 +1,4 @@
-"""What the KV cache keeps: the longest common beginning, pictures told apart by their pixels."""
+"""What the KV cache keeps: the longest common beginning, images told apart by their pixels."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -43,7 +43,7 @@ def feed(cache: PromptCache, keys: list[Key]) -> None:
     cache.extend(keys)
 
 
-def picture(value: float, rows: int = 1, columns: int = 2) -> PreparedImage:
+def image(value: float, rows: int = 1, columns: int = 2) -> PreparedImage:
     pixels = np.full((3, rows * 28, columns * 28), value, np.float32)
     return PreparedImage.from_pixels(pixels, GEOMETRY)
 
@@ -77,17 +77,17 @@ def test_reset_gives_the_memory_back() -> None:
     assert cache.match([1, 2]) == 0
 
 
-def test_pictures_of_one_size_have_different_keys() -> None:
+def test_images_of_one_size_have_different_keys() -> None:
     ids = (1, 3, IMG, IMG, END, 7, 4)
-    red, blue = (position_keys(PreparedPrompt(ids, (picture(v),)), image_id=IMG) for v in (0.1, 0.2))
+    red, blue = (position_keys(PreparedPrompt(ids, (image(v),)), image_id=IMG) for v in (0.1, 0.2))
     assert [a == b for a, b in zip(red, blue, strict=True)] == [True, True, False, False, True, True, True]
-    assert red == position_keys(PreparedPrompt(ids, (picture(0.1),)), image_id=IMG)
+    assert red == position_keys(PreparedPrompt(ids, (image(0.1),)), image_id=IMG)
     assert red[2] != red[3]
 
 
-@pytest.mark.parametrize("images", [(), (picture(0), picture(1)), (picture(0, rows=2),)])
+@pytest.mark.parametrize("images", [(), (image(0), image(1)), (image(0, rows=2),)])
 def test_positions_must_equal_features(images: tuple[PreparedImage, ...]) -> None:
-    with pytest.raises(PromptError, match="has 2 picture positions"):
+    with pytest.raises(PromptError, match="has 2 image positions"):
         position_keys(PreparedPrompt((1, IMG, IMG, END), images), image_id=IMG)
 
 
@@ -96,35 +96,35 @@ def model() -> Iterator[MagistralModel]:
     return MagistralModel(parse_config(tiny_config()))
 
 
-def test_features_are_kept_per_picture(model: MagistralModel) -> None:
+def test_features_are_kept_per_image(model: MagistralModel) -> None:
     store = FeatureStore(model)
-    first = store.features(picture(0.5))
+    first = store.features(image(0.5))
     assert first.shape == (2, 64)
-    assert store.features(picture(0.5)) is first
-    store.features(picture(0.6))
+    assert store.features(image(0.5)) is first
+    store.features(image(0.6))
     assert store.encoded == 2
 
 
 def test_the_least_recently_used_features_go_first(model: MagistralModel) -> None:
-    one = picture(0).token_count * 64 * 4
+    one = image(0).token_count * 64 * 4
     store = FeatureStore(model, limit_bytes=2 * one)
     for value in (1, 2, 1, 3):
-        store.features(picture(value))
+        store.features(image(value))
     assert store.encoded == 3
-    store.features(picture(1))
+    store.features(image(1))
     assert store.encoded == 3
-    store.features(picture(2))
+    store.features(image(2))
     assert store.encoded == 4
 
 
-def test_a_picture_over_the_bound_is_kept_while_it_is_the_newest(model: MagistralModel) -> None:
+def test_an_image_over_the_bound_is_kept_while_it_is_the_newest(model: MagistralModel) -> None:
     store = FeatureStore(model, limit_bytes=1)
-    store.features(picture(1))
-    store.features(picture(1))
+    store.features(image(1))
+    store.features(image(1))
     assert store.encoded == 1
 
 
 def test_a_tower_that_disagrees_with_the_geometry(model: MagistralModel) -> None:
-    wrong = PreparedImage(pixels=picture(0).pixels, rows=2, columns=2, digest="x")
-    with pytest.raises(CheckpointError, match="2 features for 4 picture positions"):
+    wrong = PreparedImage(pixels=image(0).pixels, rows=2, columns=2, digest="x")
+    with pytest.raises(CheckpointError, match="2 features for 4 image positions"):
         FeatureStore(model).features(wrong)

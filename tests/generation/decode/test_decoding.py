@@ -1,4 +1,4 @@
-"""Prefill and decode on random weights: chunks, pictures on their edges, forced tokens, memory."""
+"""Prefill and decode on random weights: chunks, images on their edges, forced tokens, memory."""
 
 import itertools
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def prompt(loaded: LoadedModel) -> PreparedPrompt:
-    """Two pictures of different size between text, 40 to 60 positions."""
-    pictures = tuple(Image.effect_noise(size, 90).convert("RGB") for size in ((84, 56), (56, 112)))
-    messages = compose([UserTurn("What?", pictures)], system=None, system_prompt=None, thinking=False)
+    """Two images of different size between text, 40 to 60 positions."""
+    images = tuple(Image.effect_noise(size, 90).convert("RGB") for size in ((84, 56), (56, 112)))
+    messages = compose([UserTurn("What?", images)], system=None, system_prompt=None, thinking=False)
     return encode(loaded.tokenizer, messages)
 
 

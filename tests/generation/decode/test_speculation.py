@@ -234,15 +234,11 @@ def chance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mm.Magistral]:
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"temperature": 1.0, "seed": 4}])
-def test_replies_with_pictures_and_budgets_are_the_same(
-    chance: mm.Magistral, options: dict[str, Any]
-) -> None:
-    picture = Image.new("RGB", (60, 50), "red")
+def test_replies_with_images_and_budgets_are_the_same(chance: mm.Magistral, options: dict[str, Any]) -> None:
+    image = Image.new("RGB", (60, 50), "red")
     for more in ({"thinking_budget": 7}, {"max_tokens": 33, "stop": ["e"]}):
         both = [
-            chance.ask(
-                "Hi", images=[picture], speculation=speculation, **{"max_tokens": 80, **options, **more}
-            )
+            chance.ask("Hi", images=[image], speculation=speculation, **{"max_tokens": 80, **options, **more})
             for speculation in (False, True, None)
         ]
         assert len({(reply.reasoning, reply.answer, reply.ending) for reply in both}) == 1
@@ -269,12 +265,12 @@ def test_control_is_exact_inside_a_draft(tmp_path: Path) -> None:
 def test_a_draft_model_of_the_same_tokenizer(tmp_path: Path) -> None:
     for name, seed, vision in (("large", 0, True), ("small", 0, False), ("other", 1, True)):
         write_converted(tmp_path / name, config=tiny_config(vision=vision), seed=seed)
-    picture = Image.new("RGB", (60, 50), "blue")
+    image = Image.new("RGB", (60, 50), "blue")
     with mm.load(tmp_path / "large") as alone:
         questions: list[dict[str, Any]] = [
             {"temperature": 0},
             {"temperature": 1.0, "seed": 9},
-            {"temperature": 0, "images": [picture]},
+            {"temperature": 0, "images": [image]},
         ]
         plain = [alone.ask("Hi", max_tokens=40, speculation=False, **more) for more in questions]
     for name in ("small", "other", "large"):

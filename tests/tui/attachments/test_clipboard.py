@@ -1,11 +1,11 @@
-"""A picture on the clipboard: the programs that are there are asked in order, each may fail."""
+"""An image on the clipboard: the programs that are there are asked in order, each may fail."""
 
 from pathlib import Path
 
 import pytest
 
 from magistral_mlx.errors import ImageError
-from magistral_mlx_tui.attachments.clipboard import clipboard_picture
+from magistral_mlx_tui.attachments.clipboard import clipboard_image
 
 
 def program(folder: Path, name: str, script: str) -> None:
@@ -23,19 +23,19 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_first_program_that_has_a_picture_counts(programs: Path, tmp_path: Path) -> None:
+def test_the_first_program_that_has_an_image_counts(programs: Path, tmp_path: Path) -> None:
     program(programs, "wl-paste", "exit 1")
     program(programs, "xclip", "printf picture")
-    assert clipboard_picture(tmp_path / "pasted").read_bytes() == b"picture"
+    assert clipboard_image(tmp_path / "pasted").read_bytes() == b"picture"
 
 
-def test_no_picture_and_no_program_are_told_apart(programs: Path, tmp_path: Path) -> None:
+def test_no_image_and_no_program_are_told_apart(programs: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
-        clipboard_picture(tmp_path / "pasted")
+        clipboard_image(tmp_path / "pasted")
     assert "Install wl-clipboard" in caught.value.remedy
     program(programs, "xclip", "exit 1")
     with pytest.raises(ImageError) as caught:
-        clipboard_picture(tmp_path / "pasted")
+        clipboard_image(tmp_path / "pasted")
     assert caught.value.remedy == "Copy one, or attach it by its path."
     assert list((tmp_path / "pasted").iterdir()) == []
 
@@ -44,4 +44,4 @@ def test_a_mac_writes_into_the_file(programs: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("sys.platform", "darwin")
     file = 'printf %s "$2" | sed -n "s/.*POSIX file \\"\\(.*\\)\\"/\\1/p"'
     program(programs, "osascript", f'PATH=/usr/bin:/bin; printf apple > "$({file})"')
-    assert clipboard_picture(tmp_path / "pasted").read_bytes() == b"apple"
+    assert clipboard_image(tmp_path / "pasted").read_bytes() == b"apple"

@@ -10,7 +10,7 @@ from PIL import Image
 from magistral_mlx.errors import ImageError
 from magistral_mlx_tui.attachments.thumbnail import (
     LARGEST_EDGE,
-    PictureMode,
+    ImageMode,
     choose_mode,
     half_cells,
     small_copy,
@@ -60,13 +60,13 @@ def test_half_blocks_stay_in_their_place(
 @pytest.mark.parametrize(
     ("environment", "mode"),
     [
-        ({"TERM": "xterm-256color"}, PictureMode.HALF),
-        ({"TERM": "xterm-kitty"}, PictureMode.KITTY),
-        ({"TERM": "xterm-kitty", "TMUX": "/tmp/tmux"}, PictureMode.HALF),
-        ({"TERM_PROGRAM": "iTerm.app"}, PictureMode.SIXEL),
-        ({"TERM_PROGRAM": "Apple_Terminal"}, PictureMode.HALF),
+        ({"TERM": "xterm-256color"}, ImageMode.HALF),
+        ({"TERM": "xterm-kitty"}, ImageMode.KITTY),
+        ({"TERM": "xterm-kitty", "TMUX": "/tmp/tmux"}, ImageMode.HALF),
+        ({"TERM_PROGRAM": "iTerm.app"}, ImageMode.SIXEL),
+        ({"TERM_PROGRAM": "Apple_Terminal"}, ImageMode.HALF),
     ],
 )
-def test_the_terminal_decides(environment: dict[str, str], mode: PictureMode) -> None:
-    assert choose_mode(PictureMode.AUTO, environment) is mode
-    assert choose_mode(PictureMode.OFF, environment) is PictureMode.OFF
+def test_the_terminal_decides(environment: dict[str, str], mode: ImageMode) -> None:
+    assert choose_mode(ImageMode.AUTO, environment) is mode
+    assert choose_mode(ImageMode.OFF, environment) is ImageMode.OFF

@@ -10,8 +10,8 @@ from magistral_mlx.errors import SessionError
 from magistral_mlx.events import Ending
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.records import Options
-from magistral_mlx.storage.paths import pictures_directory
-from magistral_mlx_tui.attachments.pictures import Picture
+from magistral_mlx.storage.paths import images_directory
+from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.conversation.branching import (
     ask_again,
     edit_last,
@@ -164,8 +164,8 @@ async def test_branches_are_not_switched_under_a_running_answer() -> None:
 
 async def test_a_kept_conversation_goes_on() -> None:
     first, _engine = await ready([Answer("one", 1)], _CUT)
-    picture = Picture("a.png", pictures_directory() / ("a" * 64 + ".png"), "PNG", (4, 3), 9)
-    first.submit(Question("first", (picture,)))
+    image = AttachedImage("a.png", images_directory() / ("a" * 64 + ".png"), "PNG", (4, 3), 9)
+    first.submit(Question("first", (image,)))
     await settled(first, turns=1)
     await ask(first, "second")
     id_ = first.keeper.session.id
@@ -177,9 +177,9 @@ async def test_a_kept_conversation_goes_on() -> None:
     open_conversation(other, id_)
     await until(lambda: len(engine.opened) == 1 and other.phase is Phase.READY)
     turns, _system = engine.opened[0]
-    assert turns[0] == SavedTurn("first", (str(picture.kept),), answer="one")
+    assert turns[0] == SavedTurn("first", (str(image.kept),), answer="one")
     assert turns[1] == SavedTurn("second", reasoning="Let me")
-    assert other.turns[0].question.pictures == (picture,)
+    assert other.turns[0].question.images == (image,)
     assert [turn.ending_note[:12] for turn in other.turns] == ["", "It ran out o"]
     await ask(other, "third")
     await other.close()

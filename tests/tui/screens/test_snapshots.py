@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.scenes import DOCS, FOLDER, IN_DOCS, Take, own_place, pictures, takes
+from support.scenes import DOCS, FOLDER, IN_DOCS, Take, images, own_place, takes
 
 _REMEDY = "Look at it (cd tests; python -m support.scenes --png /tmp/look), then commit tests/tui/snapshots"
 
@@ -13,12 +13,12 @@ _REMEDY = "Look at it (cd tests; python -m support.scenes --png /tmp/look), then
 @pytest.mark.parametrize("take", takes(), ids=lambda take: take.name)
 async def test_the_screens_look_as_they_did(take: Take, tmp_path: Path) -> None:
     with own_place(tmp_path):
-        made = await pictures(take)
+        made = await images(take)
     for name, svg in made.items():
         assert svg == (FOLDER / name).read_text(encoding="utf-8"), f"{name} differs. {_REMEDY}"
 
 
-def test_no_picture_is_left_over_and_the_docs_show_these() -> None:
+def test_no_image_is_left_over_and_the_docs_show_these() -> None:
     wanted = {name for take in takes() for name in take.file_names()}
     assert {file.name for file in FOLDER.glob("*")} == wanted
     for copy, original in IN_DOCS.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from magistral_mlx.miniature.pictures import BarChart, draw
+from magistral_mlx.miniature.images import BarChart, draw
 from support.live_terminal import LiveTerminal
 
 _TESTS = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ _REAL = f"""
 import sys
 sys.path[:0] = {_PATHS!r}
 from magistral_mlx.commands.main import main
-sys.exit(main(["--model", "miniature", "--pictures", "half"]))
+sys.exit(main(["--model", "miniature", "--images", "half"]))
 """
 ESCAPE, CTRL_Q, CTRL_R, CTRL_T, F5 = "\x1b", "\x11", "\x12", "\x14", "\x1b[15~"
 
@@ -93,7 +93,7 @@ def test_a_signal_leaves_no_engine_behind(end: signal.Signals) -> None:
 
 
 @pytest.mark.slow
-def test_the_miniature_sees_a_picture_that_was_dropped_on_the_window(tmp_path: Path) -> None:
+def test_the_miniature_sees_an_image_that_was_dropped_on_the_window(tmp_path: Path) -> None:
     chart = BarChart(("A", "B", "C", "D"), (3, 7, 9, 8))
     draw(chart, random.Random(4)).save(tmp_path / "two words.png")
     with LiveTerminal(python(_REAL)) as terminal:

@@ -137,12 +137,12 @@ def test_thought_and_answer_have_tokens_and_seconds_apart() -> None:
 
 
 def test_the_context_shows_its_parts() -> None:
-    segments = ContextSegments(system=100, pictures=400, history=0, reasoning=250, answer=50)
+    segments = ContextSegments(system=100, images=400, history=0, reasoning=250, answer=50)
     progress = Progress(context_used=800, context_length=1000, segments=segments)
     bar, figures, legend = gauges.context_rows(progress, None, 65)
     assert [(len(text), style) for text, style in bar] == [
         (7, "$segment-system"),
-        (24, "$segment-pictures"),
+        (24, "$segment-images"),
         (15, "$secondary"),
         (3, "$primary"),
         (12, "$foreground 30%"),
@@ -150,9 +150,9 @@ def test_the_context_shows_its_parts() -> None:
     ]
     assert text_of([figures, legend]) == [
         "800 / 1,000 tokens  getting full",
-        "■ system 100  ■ pictures 400  ■ reasoning 250  ■ answer 50",
+        "■ system 100  ■ images 400  ■ reasoning 250  ■ answer 50",
     ]
-    assert text_of(gauges.context_rows(progress, None, 40))[2] == "■ pictures 400  ■ reasoning 250"
+    assert text_of(gauges.context_rows(progress, None, 40))[2] == "■ images 400  ■ reasoning 250"
 
 
 def test_reading_speed_is_that_of_this_turn() -> None:

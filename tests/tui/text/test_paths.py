@@ -12,7 +12,7 @@ from magistral_mlx_tui.text.paths import dropped_files, find_file, shown_path
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     path = tmp_path / "My chart (1).png"
     path.write_bytes(b"x")
     return path
@@ -27,10 +27,10 @@ def ways_to_write(path: Path) -> list[str]:
     ]
 
 
-def test_every_way_finds_the_file(picture: Path) -> None:
-    for written in ways_to_write(picture):
-        assert find_file(written) == picture, written
-        assert dropped_files(written) == [picture], written
+def test_every_way_finds_the_file(image: Path) -> None:
+    for written in ways_to_write(image):
+        assert find_file(written) == image, written
+        assert dropped_files(written) == [image], written
 
 
 def test_the_narrow_space_in_the_names_of_screenshots(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A picture on the system's clipboard: pngpaste or AppleScript on macOS, wl-paste or xclip elsewhere."""
+"""An image on the system's clipboard: pngpaste or AppleScript on macOS, wl-paste or xclip elsewhere."""
 
 import shutil
 import subprocess
@@ -22,11 +22,11 @@ _APPLE_SCRIPT = (
 )
 
 
-def clipboard_picture(folder: Path) -> Path:
-    """The clipboard's picture as a file in `folder`; blocks for up to some seconds.
+def clipboard_image(folder: Path) -> Path:
+    """The clipboard's image as a file in `folder`; blocks for up to some seconds.
 
     Raises:
-        ImageError: there is no picture on it, or nothing here can read it.
+        ImageError: there is no image on it, or nothing here can read it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".png", delete=False) as file:
@@ -39,7 +39,7 @@ def clipboard_picture(folder: Path) -> Path:
             return target
     target.unlink()
     raise ImageError(
-        "There is no picture on the clipboard",
+        "There is no image on the clipboard",
         "Copy one, or attach it by its path."
         if _commands(target)
         else "Install wl-clipboard or xclip, or attach it by its path.",
@@ -47,7 +47,7 @@ def clipboard_picture(folder: Path) -> Path:
 
 
 def _commands(target: Path) -> list[Sequence[str]]:
-    """What to try, in order; each either prints the picture or writes it to `target`."""
+    """What to try, in order; each either prints the image or writes it to `target`."""
     known: list[Sequence[str]] = []
     if sys.platform == "darwin":
         known += [("pngpaste", "-"), ("osascript", "-e", _APPLE_SCRIPT.format(path=target))]
@@ -62,7 +62,7 @@ def _commands(target: Path) -> list[Sequence[str]]:
 def _output(command: Sequence[str]) -> bytes:
     try:
         done = subprocess.run(command, capture_output=True, check=True, timeout=_PATIENCE_SECONDS)
-    except (OSError, subprocess.SubprocessError):  # no display, no picture: the next one may have it
+    except (OSError, subprocess.SubprocessError):  # no display, no image: the next one may have it
         return b""
     return done.stdout
 

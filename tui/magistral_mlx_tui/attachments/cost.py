@@ -1,4 +1,4 @@
-"""What a picture will cost before it is sent: the size that the model sees, tokens, time and memory."""
+"""What an image will cost before it is sent: the size that the model sees, tokens, time and memory."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from magistral_mlx_tui.text.format import format_seconds
 
 
 @dataclass(frozen=True)
-class PictureCost:
-    """Of one picture, for one model."""
+class ImageCost:
+    """Of one image, for one model."""
 
     width: int
     height: int
@@ -32,10 +32,10 @@ class PictureCost:
         return ", ".join(parts)
 
 
-def picture_cost(
+def image_cost(
     size: tuple[int, int] | None, model: EngineModel | None, *, reading_speed: float | None
-) -> PictureCost | None:
-    """The cost of a picture of `size` pixels; None where model or size are not known yet.
+) -> ImageCost | None:
+    """The cost of an image of `size` pixels; None where model or size are not known yet.
 
     Args:
         reading_speed: prompt tokens per second that were measured last.
@@ -45,7 +45,7 @@ def picture_cost(
     from magistral_mlx.prompt.images import seen_size
 
     width, height, tokens = seen_size(size[0], size[1], model.geometry)
-    return PictureCost(
+    return ImageCost(
         width=width,
         height=height,
         tokens=tokens,

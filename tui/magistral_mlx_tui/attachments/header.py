@@ -1,4 +1,4 @@
-"""What the first bytes of a picture file say: its format and size, without decoding it."""
+"""What the first bytes of an image file say: its format and size, without decoding it."""
 
 import struct
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class PictureHeader:
+class ImageHeader:
     """Format and size in pixels; the size is None where only decoding would tell it."""
 
     format: str
@@ -14,14 +14,14 @@ class PictureHeader:
     size: tuple[int, int] | None = None
 
 
-def read_picture_header(data: bytes) -> PictureHeader | None:
+def read_image_header(data: bytes) -> ImageHeader | None:
     """The header of a PNG, JPEG, GIF, WebP, BMP, TIFF, HEIC or AVIF file; None for anything else."""
     for starts, name, suffix, size in _FORMATS:
         if starts(data):
             try:
-                return PictureHeader(name, suffix, size(data))
+                return ImageHeader(name, suffix, size(data))
             except (struct.error, IndexError):
-                return PictureHeader(name, suffix)
+                return ImageHeader(name, suffix)
     return None
 
 

@@ -1,4 +1,4 @@
-"""A kept picture as a small preview: half blocks everywhere, the terminal's own pictures where it has them.
+"""A kept image as a small preview: half blocks everywhere, the terminal's own images where it has them.
 
 Pillow is imported here only, in a thread, when the first preview is made.
 """
@@ -19,7 +19,7 @@ LARGEST_EDGE = 512
 """Pixels of a thumbnail that the terminal draws itself: more costs time and cannot be seen."""
 
 
-class PictureMode(StrEnum):
+class ImageMode(StrEnum):
     """How previews are drawn."""
 
     AUTO = "auto"
@@ -30,26 +30,26 @@ class PictureMode(StrEnum):
     OFF = "off"
 
 
-def choose_mode(wanted: PictureMode, environment: Mapping[str, str] = os.environ) -> PictureMode:
+def choose_mode(wanted: ImageMode, environment: Mapping[str, str] = os.environ) -> ImageMode:
     """KITTY, SIXEL, HALF or OFF.
 
-    A multiplexer swallows picture protocols, so AUTO draws half blocks inside of one.
+    A multiplexer swallows image protocols, so AUTO draws half blocks inside of one.
     """
-    if wanted is not PictureMode.AUTO:
+    if wanted is not ImageMode.AUTO:
         return wanted
     if any(name in environment for name in ("TMUX", "STY", "ZELLIJ")):
-        return PictureMode.HALF
+        return ImageMode.HALF
     program, term = environment.get("TERM_PROGRAM", ""), environment.get("TERM", "")
     if "KITTY_WINDOW_ID" in environment or term == "xterm-kitty":
-        return PictureMode.KITTY
+        return ImageMode.KITTY
     if program in ("iTerm.app", "WezTerm") or term.startswith("foot") or "KONSOLE_VERSION" in environment:
-        return PictureMode.SIXEL
-    return PictureMode.HALF
+        return ImageMode.SIXEL
+    return ImageMode.HALF
 
 
-def prepare_terminal(mode: PictureMode) -> None:
+def prepare_terminal(mode: ImageMode) -> None:
     """Let textual-image ask the terminal for its cell size, before the app takes the terminal over."""
-    if mode in (PictureMode.KITTY, PictureMode.SIXEL):
+    if mode in (ImageMode.KITTY, ImageMode.SIXEL):
         importlib.import_module(_NATIVE)  # the import itself asks
 
 
@@ -58,22 +58,22 @@ def terminal_is_prepared() -> bool:
     return _NATIVE in sys.modules
 
 
-def small_copy(picture: Path, into: Path) -> Path:
-    """A PNG of at most LARGEST_EDGE pixels of the kept picture, made once, in the folder `into`.
+def small_copy(kept: Path, into: Path) -> Path:
+    """A PNG of at most LARGEST_EDGE pixels of the kept image, made once, in the folder `into`.
 
     Raises:
         ImageError: the bytes cannot be decoded.
     """
     from PIL import Image, ImageOps
 
-    small = into / f"{picture.stem}.png"
+    small = into / f"{kept.stem}.png"
     if small.exists():
         return small
     try:
-        with Image.open(picture) as image:
+        with Image.open(kept) as image:
             upright = ImageOps.exif_transpose(image).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError("The picture cannot be decoded", "Save it again, as PNG or JPEG.") from error
+        raise ImageError("The image cannot be decoded", "Save it again, as PNG or JPEG.") from error
     upright.thumbnail((LARGEST_EDGE, LARGEST_EDGE))
     white = Image.new("RGBA", upright.size, "white")
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def small_copy(picture: Path, into: Path) -> Path:
 
 
 def half_cells(small: Path, columns: int, rows: int) -> Content:
-    """The picture on at most `columns` x `rows` cells, two pixels in each, one above the other."""
+    """The image on at most `columns` x `rows` cells, two pixels in each, one above the other."""
     from PIL import Image
 
     with Image.open(small) as image:

@@ -7,11 +7,11 @@ from magistral_mlx.engine.protocol import SavedTurn
 from magistral_mlx.events import Reply
 from magistral_mlx.sessions import tree
 from magistral_mlx.sessions.library import Library
-from magistral_mlx.sessions.records import KeptPicture
+from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.session import LONGEST_WAIT, Session
 from magistral_mlx.sessions.unsent import Draft, load_draft, save_draft, take_orphan
-from magistral_mlx.storage.paths import pictures_directory
-from magistral_mlx_tui.attachments.pictures import Picture
+from magistral_mlx.storage.paths import images_directory
+from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.conversation.turns import Question, Turn
 
 _RETRY_SECONDS = 5.0
@@ -49,7 +49,7 @@ class Keeper:
         turn.id = self.session.ask(
             turn.question.text,
             parent=tree.ROOT if after is None else after.id,
-            pictures=tuple(_kept(picture) for picture in turn.question.pictures),
+            images=tuple(_kept(image) for image in turn.question.images),
             model=model,
             system=system,
             options=turn.question.options,
@@ -135,10 +135,10 @@ class Keeper:
 
     # -- what is typed -----------------------------------------------------------------------------------
 
-    def keep_draft(self, text: str, pictures: Sequence[Picture]) -> None:
+    def keep_draft(self, text: str, images: Sequence[AttachedImage]) -> None:
         """What stands in the prompt now."""
-        names = tuple(picture.name for picture in pictures)
-        self._draft = Draft(text, tuple(str(picture.kept) for picture in pictures), names)
+        names = tuple(image.name for image in images)
+        self._draft = Draft(text, tuple(str(image.kept) for image in images), names)
         if self._drafting is None:
             self._drafting = asyncio.get_running_loop().call_later(_DRAFT_SECONDS, self._save_draft)
 
@@ -183,16 +183,16 @@ class Keeper:
             self._flushing = asyncio.get_running_loop().call_later(delay, self.flush)
 
 
-def _kept(picture: Picture) -> KeptPicture:
-    width, height = picture.size or (None, None)
-    return KeptPicture(picture.name, picture.kept.name, picture.format, width, height, picture.bytes_count)
+def _kept(image: AttachedImage) -> KeptImage:
+    width, height = image.size or (None, None)
+    return KeptImage(image.name, image.kept.name, image.format, width, height, image.bytes_count)
 
 
-def _picture(kept: KeptPicture) -> Picture:
+def _image(kept: KeptImage) -> AttachedImage:
     size = (kept.width, kept.height) if kept.width and kept.height else None
-    # Only the name counts: a record never leads out of the folder of kept pictures.
-    file = pictures_directory() / kept.file.replace("\\", "/").rpartition("/")[2]
-    return Picture(kept.name, file, kept.format, size, kept.bytes_count)
+    # Only the name counts: a record never leads out of the folder of kept images.
+    file = images_directory() / kept.file.replace("\\", "/").rpartition("/")[2]
+    return AttachedImage(kept.name, file, kept.format, size, kept.bytes_count)
 
 
 def turns_of(session: Session) -> list[Turn]:
@@ -209,7 +209,7 @@ def _place(session: Session, turn: int) -> tuple[int, int]:
 
 
 def _brought_back(kept: tree.Turn) -> Turn:
-    question = Question(kept.question, tuple(_picture(each) for each in kept.pictures), kept.options)
+    question = Question(kept.question, tuple(_image(each) for each in kept.images), kept.options)
     turn = Turn(question, id=kept.id)
     turn.add_reasoning(kept.reasoning, kept.reasoning_tokens)
     turn.add_answer(kept.answer, kept.answer_tokens)

@@ -8,7 +8,7 @@ from typing import TypedDict
 from magistral_mlx.engine.protocol import AskRequest
 from magistral_mlx.events import Ending, Reply
 from magistral_mlx.sessions.records import Options
-from magistral_mlx_tui.attachments.pictures import Picture
+from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.text.stream_sanitizer import Incoming
 
 CAN_GO_ON = (Ending.CUT_IN_REASONING, Ending.CUT_IN_ANSWER, Ending.STOPPED, Ending.LOOP)
@@ -28,16 +28,16 @@ _SHORTEST_READING = 0.1
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: the words as they were typed, and the pictures in their order."""
+    """What is asked: the words as they were typed, and the images in their order."""
 
     text: str
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[AttachedImage, ...] = ()
     options: Options = field(default_factory=Options)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Where the pictures' bytes are kept."""
-        return tuple(str(picture.kept) for picture in self.pictures)
+        """Where the images' bytes are kept."""
+        return tuple(str(image.kept) for image in self.images)
 
 
 @dataclass
@@ -158,7 +158,7 @@ class Turn:
 
 
 def request_of(question: Question, *, system: str | None) -> AskRequest:
-    """`question` with its pictures and options; `system` is the user's own system text."""
+    """`question` with its images and options; `system` is the user's own system text."""
     options = question.options
     return AskRequest(
         question.text,

@@ -87,9 +87,7 @@ def question_lines(turn: Turn, *, first: bool) -> list[Line]:
         lines += [Line(f"‹{number}/{of}›  ctrl+l shows what else was asked here", "hint")]
     for number, part in enumerate(sanitize(turn.question.text).replace("\t", "    ").split("\n")):
         lines.append(Line(part, "question", lead="  " if number else "❯ ", hang="  "))
-    lines += [
-        Line(picture.label, "attachment", lead="  ▣ ", hang="    ") for picture in turn.question.pictures
-    ]
+    lines += [Line(image.label, "attachment", lead="  ▣ ", hang="    ") for image in turn.question.images]
     return [*lines, Line("")]
 
 

@@ -184,9 +184,9 @@ class Talk:
         unasked = [question.text for question in questions]
         while self._interactive and not self._lines.empty():
             unasked += [line for line in [self._lines.get_nowait()] if line]
-        pictures = [each for question in questions for each in question.pictures] + self._verbs.pictures
-        if self._interactive and (unasked or pictures):
-            self._controller.keeper.keep_draft("\n".join(unasked), pictures)
+        images = [each for question in questions for each in question.images] + self._verbs.images
+        if self._interactive and (unasked or images):
+            self._controller.keeper.keep_draft("\n".join(unasked), images)
         return unasked
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:

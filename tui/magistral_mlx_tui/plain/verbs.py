@@ -9,7 +9,7 @@ from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
 from magistral_mlx.sessions.unsent import Draft
 from magistral_mlx.storage.paths import typed_path
-from magistral_mlx_tui.attachments.pictures import Picture, keep_picture, pictures_of
+from magistral_mlx_tui.attachments.images import AttachedImage, images_of, keep_image
 from magistral_mlx_tui.command_table import COMMANDS, Command
 from magistral_mlx_tui.conversation.branching import (
     ask_again,
@@ -41,7 +41,7 @@ class Verbs:
 
     def __init__(self, controller: Controller, transcript: Transcript, options: Options) -> None:
         self.options = options
-        self.pictures: list[Picture] = []
+        self.images: list[AttachedImage] = []
         self.left = False
         """Whether people asked to leave."""
         self._controller = controller
@@ -69,9 +69,9 @@ class Verbs:
         }
 
     def question(self, text: str) -> Question:
-        """`text` with the attached pictures, which are attached no more."""
-        pictures, self.pictures = tuple(self.pictures), []
-        return Question(text, pictures, self.options)
+        """`text` with the attached images, which are attached no more."""
+        images, self.images = tuple(self.images), []
+        return Question(text, images, self.options)
 
     def obey(self, command: Command, argument: str) -> None:
         """Do what `command` says, or say why not."""
@@ -154,18 +154,18 @@ class Verbs:
 
     def _image(self, typed: str) -> None:
         if not typed:
-            self._say("type the path of a picture behind /image")
+            self._say("type the path of an image behind /image")
             return
         model = self._controller.model
         if model is not None and not model.vision:
-            self._say(f"{sanitize_line(model.name)} takes no pictures")
+            self._say(f"{sanitize_line(model.name)} takes no images")
             return
-        picture = keep_picture(find_file(typed) or typed_path(typed.strip()))
-        self.pictures.append(picture)
-        self._say(f"attached: {picture.label}")
+        image = keep_image(find_file(typed) or typed_path(typed.strip()))
+        self.images.append(image)
+        self._say(f"attached: {image.label}")
 
     def _remove_image(self, _argument: str) -> None:
-        self._say(f"removed: {self.pictures.pop().name}" if self.pictures else "no picture is attached")
+        self._say(f"removed: {self.images.pop().name}" if self.images else "no image is attached")
 
     # -- conversations -----------------------------------------------------------------------------------
 
@@ -199,14 +199,14 @@ class Verbs:
         self.bring_back(self._controller.keeper.draft_of(id_))
 
     def bring_back(self, draft: Draft) -> None:
-        """Tell what was typed and not asked, and attach its pictures; it is kept until a question comes."""
+        """Tell what was typed and not asked, and attach its images; it is kept until a question comes."""
         if draft.text:
             self._say(f"typed before and not asked: {sanitize(draft.text)}")
-        for picture in pictures_of(draft):
-            self.pictures.append(picture)
-            self._say(f"attached: {picture.label}")
-        if draft.text or self.pictures:
-            self._controller.keeper.keep_draft(draft.text, self.pictures)
+        for image in images_of(draft):
+            self.images.append(image)
+            self._say(f"attached: {image.label}")
+        if draft.text or self.images:
+            self._controller.keeper.keep_draft(draft.text, self.images)
 
     def _title(self, title: str) -> None:
         session = self._controller.keeper.session

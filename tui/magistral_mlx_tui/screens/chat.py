@@ -13,9 +13,9 @@ from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.records import Options
 from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_tui.attachments.clipboard import copy_text
-from magistral_mlx_tui.attachments.thumbnail import PictureMode
+from magistral_mlx_tui.attachments.thumbnail import ImageMode
 from magistral_mlx_tui.command_table import Command, bindings, no_such_command, parse_slash
-from magistral_mlx_tui.conversation.attachment_tray import PictureDesk
+from magistral_mlx_tui.conversation.attachment_tray import AttachmentTray
 from magistral_mlx_tui.conversation.branching import edit_last
 from magistral_mlx_tui.conversation.controller import Controller
 from magistral_mlx_tui.conversation.turns import Question
@@ -23,8 +23,8 @@ from magistral_mlx_tui.panes.pane_pair import PanePair
 from magistral_mlx_tui.screens.attached import AttachedScreen
 from magistral_mlx_tui.screens.conversation_actions import ConversationActions
 from magistral_mlx_tui.screens.help import HelpScreen
+from magistral_mlx_tui.screens.image_path import ImagePathScreen
 from magistral_mlx_tui.screens.looking import LookingScreen
-from magistral_mlx_tui.screens.picture_path import PicturePathScreen
 from magistral_mlx_tui.terminal.frame_clock import FrameClock
 from magistral_mlx_tui.text.paths import dropped_files, find_file
 from magistral_mlx_tui.themes import THEMES, next_theme
@@ -46,13 +46,13 @@ class ChatScreen(ConversationActions, LookingScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
-    def __init__(self, controller: Controller, *, picture_mode: PictureMode = PictureMode.HALF) -> None:
+    def __init__(self, controller: Controller, *, image_mode: ImageMode = ImageMode.HALF) -> None:
         super().__init__()
         self.controller = controller
         self.options = Options()
         """How the next questions are asked."""
-        self._picture_mode = picture_mode
-        self.desk = PictureDesk(controller, self.say)
+        self._image_mode = image_mode
+        self.desk = AttachmentTray(controller, self.say)
         self._message = ""
         self._clock = FrameClock(self._draw, self.set_timer)
         self._figures = FrameClock(self.draw_figures, self.set_timer, shortest=_FIGURES_SECONDS)
@@ -96,8 +96,8 @@ class ChatScreen(ConversationActions, LookingScreen):
         note.display = bool(controller.model and controller.model.is_miniature)
         note.show_note(self.size.width - 2)
         self._draw_failure()
-        self.query_one(Attachments).show_pictures(
-            self.desk.pictures, controller.model, reading_speed=self.desk.reading_speed
+        self.query_one(Attachments).show_images(
+            self.desk.images, controller.model, reading_speed=self.desk.reading_speed
         )
         self.query_one(StatusLine).show_state(controller, self._message, self.options)
         self.set_class(bool(turns), "-talking")
@@ -187,7 +187,7 @@ class ChatScreen(ConversationActions, LookingScreen):
         if questions:
             typed = [self.prompt.text] if self.prompt.text else []
             self.prompt.text = "\n".join([*(question.text for question in questions), *typed])
-            self.desk.pictures[:0] = [each for question in questions for each in question.pictures]
+            self.desk.images[:0] = [each for question in questions for each in question.images]
 
     def edit(self, question: Question) -> None:
         """Let people change `question` and ask it in the place of the last one."""
@@ -195,7 +195,7 @@ class ChatScreen(ConversationActions, LookingScreen):
             self._editing, self._set_aside = True, self.prompt.text
         self.prompt.text = question.text
         self.prompt.move_cursor(self.prompt.document.end)
-        self.desk.pictures[:] = question.pictures
+        self.desk.images[:] = question.images
         self.options = question.options
         self.prompt.focus()
         self.say("Editing the last question: enter asks it anew, esc leaves it as it is.")
@@ -206,11 +206,11 @@ class ChatScreen(ConversationActions, LookingScreen):
 
     @on(Prompt.Changed)
     def _keep_draft(self) -> None:
-        self.controller.keeper.keep_draft(self.prompt.text, self.desk.pictures)
+        self.controller.keeper.keep_draft(self.prompt.text, self.desk.images)
 
     @on(Prompt.RemoveRequested)
     def action_remove_image(self) -> None:
-        """Take the last attached picture away."""
+        """Take the last attached image away."""
         self.desk.remove_last()
 
     @on(Prompt.Dropped)
@@ -218,7 +218,7 @@ class ChatScreen(ConversationActions, LookingScreen):
         self._attach_all(event.files)
 
     def attach(self, typed: str) -> None:
-        """Attach the picture that a typed path names."""
+        """Attach the image that a typed path names."""
         found = find_file(typed)
         self._attach_all([found or typed_path(typed.strip())])
 
@@ -228,26 +228,26 @@ class ChatScreen(ConversationActions, LookingScreen):
         else:
             self.run_worker(self.desk.attach(files), group="attach")
 
-    @on(Prompt.PictureWanted)
+    @on(Prompt.ImageWanted)
     def action_paste_image(self) -> None:
-        """Attach the picture on the clipboard."""
+        """Attach the image on the clipboard."""
         if refusal := self.desk.refusal():
             self.say(refusal)
         else:
             self.run_worker(self.desk.paste(), group="attach")
 
-    def action_pictures(self) -> None:
-        """Look at the attached pictures, reorder and remove them."""
-        if self.desk.pictures:
-            screen = AttachedScreen(self.desk.pictures, cost=self.desk.cost, mode=self._picture_mode)
+    def action_images(self) -> None:
+        """Look at the attached images, reorder and remove them."""
+        if self.desk.images:
+            screen = AttachedScreen(self.desk.images, cost=self.desk.cost, mode=self._image_mode)
             self.host.push_screen(screen, lambda _: self._clock.request())
         else:
-            self.say("No picture is attached; ctrl+o adds one.")
+            self.say("No image is attached; ctrl+o adds one.")
 
     # -- commands ----------------------------------------------------------------------------------------
 
     def action_image(self, typed: str = "") -> None:
-        """Attach the picture that a typed path names, or ask for the path."""
+        """Attach the image that a typed path names, or ask for the path."""
         if typed:
             self.attach(typed)
             return
@@ -256,7 +256,7 @@ class ChatScreen(ConversationActions, LookingScreen):
             if typed and typed.strip():
                 self.attach(typed)
 
-        self.host.push_screen(PicturePathScreen(self._picture_mode), take)
+        self.host.push_screen(ImagePathScreen(self._image_mode), take)
 
     def action_stop(self) -> None:
         """Stop the answer; questions that waited come back into the prompt."""
@@ -265,7 +265,7 @@ class ChatScreen(ConversationActions, LookingScreen):
             return
         if self._editing:
             self._end_editing()
-            self.desk.pictures.clear()
+            self.desk.images.clear()
             self.say("")
             return
         self.put_back(self.controller.stop())

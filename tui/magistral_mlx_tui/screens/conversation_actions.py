@@ -14,7 +14,7 @@ from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import Options
 from magistral_mlx.sessions.unsent import Draft
 from magistral_mlx_tui.attachments.clipboard import copy_text
-from magistral_mlx_tui.attachments.pictures import pictures_of
+from magistral_mlx_tui.attachments.images import images_of
 from magistral_mlx_tui.conversation.branching import (
     ask_again,
     new_conversation,
@@ -180,9 +180,9 @@ class ConversationActions(Screen[None]):
             self._show_draft(self.controller.keeper.draft_of(id))
 
     def _show_draft(self, draft: Draft) -> None:
-        pictures = tuple(pictures_of(draft))
-        if draft.text or pictures:
-            self.put_back([Question(draft.text, pictures)])
+        images = tuple(images_of(draft))
+        if draft.text or images:
+            self.put_back([Question(draft.text, images)])
             self.say("What you had typed is back.")
 
     def action_title(self, title: str = "") -> None:

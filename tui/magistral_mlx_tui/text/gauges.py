@@ -202,7 +202,7 @@ def _activity_row(activity: Activity | None, width: int) -> list[Piece]:
 
 _SEGMENTS: tuple[tuple[str, str], ...] = (
     ("system", "$segment-system"),
-    ("pictures", "$segment-pictures"),
+    ("images", "$segment-images"),
     ("history", "$segment-history"),
     ("reasoning", "$secondary"),
     ("answer", "$primary"),

@@ -1,4 +1,4 @@
-"""The pictures that go with the next question, each with what it will cost; hidden when there are none."""
+"""The images that go with the next question, each with what it will cost; hidden when there are none."""
 
 from collections.abc import Sequence
 
@@ -6,46 +6,46 @@ from textual.content import Content
 
 from magistral_mlx.engine.protocol import EngineModel
 from magistral_mlx.storage.units import format_bytes
-from magistral_mlx_tui.attachments.cost import picture_cost
-from magistral_mlx_tui.attachments.pictures import Picture
+from magistral_mlx_tui.attachments.cost import image_cost
+from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.text.format import format_seconds
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _MOST_ROWS = 3
-"""Pictures listed one by one; the rest is summed up."""
+"""Images listed one by one; the rest is summed up."""
 _HINT = "   f7 looks at them, backspace in an empty prompt removes the last"
 
 
 class Attachments(PlainStatic):
-    """One row a picture, and a sum where there are several."""
+    """One row an image, and a sum where there are several."""
 
-    def show_pictures(
-        self, pictures: Sequence[Picture], model: EngineModel | None, *, reading_speed: float | None
+    def show_images(
+        self, images: Sequence[AttachedImage], model: EngineModel | None, *, reading_speed: float | None
     ) -> None:
-        """List `pictures` in their order.
+        """List `images` in their order.
 
         Args:
             reading_speed: prompt tokens per second that were measured last.
         """
-        self.display = bool(pictures)
-        if not pictures:
+        self.display = bool(images)
+        if not images:
             return
         rows: list[str | tuple[str, str]] = []
-        for number, picture in enumerate(pictures[:_MOST_ROWS], start=1):
-            cost = picture_cost(picture.size, model, reading_speed=reading_speed)
+        for number, image in enumerate(images[:_MOST_ROWS], start=1):
+            cost = image_cost(image.size, model, reading_speed=reading_speed)
             rows += ["\n"] if rows else []
-            rows += [(f"▣ {number} ", "bold $secondary"), picture.label]
+            rows += [(f"▣ {number} ", "bold $secondary"), image.label]
             rows += [(f"  {cost.words}", "$foreground 60%")] if cost else []
-        if len(pictures) > 1:
-            rows += ["\n", (_sum(pictures, model, reading_speed), "bold"), (_HINT, "$foreground 60%")]
+        if len(images) > 1:
+            rows += ["\n", (_sum(images, model, reading_speed), "bold"), (_HINT, "$foreground 60%")]
         else:
             rows.append((_HINT, "$foreground 60%"))
         self.show(Content.assemble(*rows))
 
 
-def _sum(pictures: Sequence[Picture], model: EngineModel | None, reading_speed: float | None) -> str:
-    costs = [picture_cost(each.size, model, reading_speed=reading_speed) for each in pictures]
-    parts = [f"{len(pictures)} pictures"]
+def _sum(images: Sequence[AttachedImage], model: EngineModel | None, reading_speed: float | None) -> str:
+    costs = [image_cost(each.size, model, reading_speed=reading_speed) for each in images]
+    parts = [f"{len(images)} images"]
     known = [cost for cost in costs if cost]
     if len(known) == len(costs):
         parts.append(f"{sum(cost.tokens for cost in known):,} tokens")

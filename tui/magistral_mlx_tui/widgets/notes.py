@@ -14,7 +14,7 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _PROGRESS_WIDTH = 24
 _MINIATURE = (
-    "a toy of the same build, not Magistral Small: it adds numbers and reads its own little pictures. "
+    "a toy of the same build, not Magistral Small: it adds numbers and reads its own little images. "
     "F1 tells how to get the real one",
     "a toy of the same build, not Magistral Small. F1 tells how to get the real one",
     "a toy, not Magistral Small: see F1",

@@ -1,4 +1,4 @@
-"""A picture as large as its place allows; drawn in a thread, so that the screen goes on."""
+"""An image as large as its place allows; drawn in a thread, so that the screen goes on."""
 
 import asyncio
 from pathlib import Path
@@ -8,19 +8,19 @@ from textual.containers import Vertical
 from textual.content import Content
 
 from magistral_mlx.errors import MagistralError
-from magistral_mlx.storage.paths import pictures_directory
-from magistral_mlx_tui.attachments.thumbnail import PictureMode, half_cells, small_copy, terminal_is_prepared
+from magistral_mlx.storage.paths import images_directory
+from magistral_mlx_tui.attachments.thumbnail import ImageMode, half_cells, small_copy, terminal_is_prepared
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
 class Preview(Vertical):
-    """Shows one picture at a time, or why it cannot be shown.
+    """Shows one image at a time, or why it cannot be shown.
 
     Args:
         mode: KITTY, SIXEL, HALF or OFF; the first two fall back to HALF where the terminal was not prepared.
     """
 
-    def __init__(self, mode: PictureMode, *, id: str) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, mode: ImageMode, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._mode = mode
         self._wanted: Path | None = None
@@ -30,24 +30,24 @@ class Preview(Vertical):
         """Half blocks and words go into one plain widget."""
         yield PlainStatic(id="preview-text")
 
-    def show_picture(self, picture: Path | None, words: str) -> None:
-        """Show the picture at `picture`, whose bytes lie there, with `words` under it."""
-        self._wanted, self._words = picture, words
-        if picture is None or self._mode is PictureMode.OFF:
+    def show_image(self, image: Path | None, words: str) -> None:
+        """Show the image at `image`, whose bytes lie there, with `words` under it."""
+        self._wanted, self._words = image, words
+        if image is None or self._mode is ImageMode.OFF:
             self.query_one(PlainStatic).show(words)
             return
-        self.run_worker(self._draw(picture, words), group="preview", exclusive=True)
+        self.run_worker(self._draw(image, words), group="preview", exclusive=True)
 
     def on_resize(self) -> None:
-        """The picture is as large as its place."""
+        """The image is as large as its place."""
         if self._wanted is not None:
-            self.show_picture(self._wanted, self._words)
+            self.show_image(self._wanted, self._words)
 
-    async def _draw(self, picture: Path, words: str) -> None:
+    async def _draw(self, image: Path, words: str) -> None:
         columns, rows = max(4, self.content_size.width), max(2, self.content_size.height - 2)
         try:
-            small = await asyncio.to_thread(small_copy, picture, pictures_directory() / "small")
-            if self._mode in (PictureMode.KITTY, PictureMode.SIXEL) and terminal_is_prepared():
+            small = await asyncio.to_thread(small_copy, image, images_directory() / "small")
+            if self._mode in (ImageMode.KITTY, ImageMode.SIXEL) and terminal_is_prepared():
                 await self._draw_natively(small)
                 drawn = Content(words)
             else:
@@ -55,13 +55,13 @@ class Preview(Vertical):
                 drawn = Content.assemble(cells, "\n", words)
         except (MagistralError, OSError) as error:
             drawn = Content(str(error))
-        if self._wanted == picture:
+        if self._wanted == image:
             self.query_one("#preview-text", PlainStatic).show(drawn)
 
     async def _draw_natively(self, small: Path) -> None:
         from textual_image.widget import SixelImage, TGPImage
 
         await self.query("#native").remove()
-        kind = TGPImage if self._mode is PictureMode.KITTY else SixelImage
+        kind = TGPImage if self._mode is ImageMode.KITTY else SixelImage
         image = kind(str(small), id="native")
         await self.mount(image, before=0)

@@ -1,4 +1,4 @@
-"""The prompt: enter sends, ctrl+j begins a new line, dropped pictures become attachments."""
+"""The prompt: enter sends, ctrl+j begins a new line, dropped images become attachments."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,8 @@ class Prompt(TextArea):
 
         files: list[Path]
 
-    class PictureWanted(Message):
-        """A paste without text: a picture may lie on the clipboard."""
+    class ImageWanted(Message):
+        """A paste without text: an image may lie on the clipboard."""
 
     class RemoveRequested(Message):
         """Backspace was pressed where there is nothing to delete."""
@@ -36,7 +36,7 @@ class Prompt(TextArea):
             id=id,
             compact=True,
             highlight_cursor_line=False,
-            placeholder="Ask anything…   enter sends · ctrl+o adds a picture",
+            placeholder="Ask anything…   enter sends · ctrl+o adds an image",
         )
 
     # Textual calls the handlers of all base classes after these two, unless the default is prevented.
@@ -57,7 +57,7 @@ class Prompt(TextArea):
         if not event.text:
             event.stop()
             event.prevent_default()
-            self.post_message(self.PictureWanted())
+            self.post_message(self.ImageWanted())
         elif files := dropped_files(event.text):
             event.stop()
             event.prevent_default()

@@ -15,7 +15,7 @@ _WORDMARK = (
 _SHADES = ("#FFD800", "#FFAF00", "#FF8205", "#FA500F", "#E10500")
 _HINTS = (
     ("type", "a question; you need not wait for the model"),
-    ("drop", "a picture onto this window, or press ctrl+o"),
+    ("drop", "an image onto this window, or press ctrl+o"),
     ("esc", "stops an answer and keeps all of it"),
     ("F1", "shows all keys"),
 )

@@ -71,7 +71,7 @@ def renderer(files: Mapping[str, bytes]) -> Callable[..., str]:
 
 
 def geometry_of(checkpoint: Checkpoint) -> ImageGeometry | None:
-    """How the checkpoint's pictures become tokens; None where it can't see."""
+    """How the checkpoint's images become tokens; None where it can't see."""
     vision = checkpoint.config.vision
     if vision is None:
         return None
@@ -79,7 +79,7 @@ def geometry_of(checkpoint: Checkpoint) -> ImageGeometry | None:
 
 
 _SIZES = ((60, 90), (200, 30))
-"""Width and height of the pictures in `_conversations`."""
+"""Width and height of the images in `_conversations`."""
 
 
 def _conversations(
@@ -90,7 +90,7 @@ def _conversations(
     if prompt is not None and prompt.marks is not ThoughtMarks.TOKENS:
         prompt = None
     told = "You are terse. 簡潔に。"
-    pictures = tuple(Image.new("RGB", size, "white") for size in _SIZES)
+    images = tuple(Image.new("RGB", size, "white") for size in _SIZES)
     history: list[Turn] = [UserTurn("What is 47 + 38?"), AssistantTurn("7 + 8 = 15.", "It is **85**.")]
     turns: list[tuple[str, str | None, list[Turn]]] = [
         ("one question", None, [UserTurn("Why is NaOH a base?\n")]),
@@ -99,7 +99,7 @@ def _conversations(
         ("an answer without reasoning", None, [UserTurn("Hi"), AssistantTurn("", "Hello!"), UserTurn("Bye")]),
     ]
     if checkpoint.config.vision is not None:
-        turns.append(("pictures", told, [UserTurn("Compare them.", pictures), *history[1:], UserTurn("ok")]))
+        turns.append(("pictures", told, [UserTurn("Compare them.", images), *history[1:], UserTurn("ok")]))
     found: list[tuple[str, list[dict[str, Any]], list[int]]] = []
     for what, system, each in turns:
         messages = compose(each, system=system, system_prompt=prompt, thinking=prompt is not None)
@@ -131,7 +131,7 @@ def _as_sent(turns: Sequence[Turn], system: str | None) -> list[dict[str, Any]]:
 
 
 def _with_grids(spelled: str, checkpoint: Checkpoint) -> str:
-    """Each [IMG] as the processor spells it out for the picture at that place."""
+    """Each [IMG] as the processor spells it out for the image at that place."""
     geometry = geometry_of(checkpoint)
     if geometry is None:
         return spelled

@@ -9,7 +9,7 @@ from magistral_mlx_convert.publish.lmstudio.chat_template import chat_template
 from magistral_mlx_convert.publish.lmstudio.tokenizer_json import Tekken, read_tekken, tokenizer_json
 from magistral_mlx_convert.writing.side_files import to_json
 
-# CLIP's mean and deviation, as mistral-common normalises pictures (`DATASET_MEAN`, `DATASET_STD`).
+# CLIP's mean and deviation, as mistral-common normalises images (`DATASET_MEAN`, `DATASET_STD`).
 _MEAN = [0.48145466, 0.4578275, 0.40821073]
 _DEVIATION = [0.26862954, 0.26130258, 0.27577711]
 _BICUBIC = 3

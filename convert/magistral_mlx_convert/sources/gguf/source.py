@@ -178,7 +178,7 @@ def _delivered(path: Path, tensor: GGUFTensor) -> SourceTensor:
 
 def _no_eye(files: GGUFFiles) -> str:
     return (
-        f"There is no vision part (mmproj) beside {files.text[0].path.name}: the result will not see pictures"
+        f"There is no vision part (mmproj) beside {files.text[0].path.name}: the result will not see images"
     )
 
 

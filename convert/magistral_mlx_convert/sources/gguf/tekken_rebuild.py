@@ -2,7 +2,7 @@
 
 Tokens are spelled as GPT-2 does it: each byte is a printable character. Ranks, bytes and control tokens are
 all there; the pattern that cuts text before merging is a constant of the Tekken family, and the section on
-pictures follows from the config.
+images follows from the config.
 """
 
 import base64

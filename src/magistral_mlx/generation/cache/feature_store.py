@@ -1,4 +1,4 @@
-"""Picture features, kept so that no picture is encoded twice."""
+"""Image features, kept so that no image is encoded twice."""
 
 from collections import OrderedDict
 
@@ -10,21 +10,21 @@ from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.images import PreparedImage
 
 DEFAULT_BYTES = 256 * 2**20
-"""Eight pictures of the largest size (3,025 positions) on Magistral Small in bf16."""
+"""Eight images of the largest size (3,025 positions) on Magistral Small in bf16."""
 
 
 class FeatureStore:
-    """Features per picture digest, least recently used first out when they take more than `limit_bytes`."""
+    """Features per image digest, least recently used first out when they take more than `limit_bytes`."""
 
     def __init__(self, model: MagistralModel, *, limit_bytes: int = DEFAULT_BYTES) -> None:
         self._model = model
         self._limit_bytes = limit_bytes
         self._features: OrderedDict[str, mx.array] = OrderedDict()
         self.encoded = 0
-        """How many pictures went through the vision tower."""
+        """How many images went through the vision tower."""
 
     def knows(self, image: PreparedImage) -> bool:
-        """Whether the picture need not be encoded again."""
+        """Whether the image need not be encoded again."""
         return image.digest in self._features
 
     def features(self, image: PreparedImage) -> mx.array:
@@ -47,8 +47,8 @@ class FeatureStore:
         positions = image.rows * image.columns
         if features.shape[0] != positions:
             raise CheckpointError(
-                f"The vision tower gives {features.shape[0]} features for {positions} picture positions",
-                "The picture geometry in config.json does not fit the weights; convert the model again.",
+                f"The vision tower gives {features.shape[0]} features for {positions} image positions",
+                "The image geometry in config.json does not fit the weights; convert the model again.",
             )
         return features
 

@@ -1,7 +1,7 @@
 """What the KV cache of one conversation holds, position by position, so that only new tokens are read.
 
-A position is identified by its token id; a position filled by a picture feature by the picture's digest and
-the feature's number. So two pictures of one size are never confused, and a changed picture spoils the cache
+A position is identified by its token id; a position filled by an image feature by the image's digest and
+the feature's number. So two images of one size are never confused, and a changed image spoils the cache
 from its first position on, not before.
 """
 
@@ -16,7 +16,7 @@ from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.turns import PreparedPrompt
 
 Key = int | tuple[str, int]
-"""A token id, or a picture's digest and the number of the feature."""
+"""A token id, or an image's digest and the number of the feature."""
 SPARE_POSITIONS = 1024
 """Unused positions that are not worth a copy."""
 
@@ -25,14 +25,14 @@ def position_keys(prompt: PreparedPrompt, *, image_id: int | None) -> list[Key]:
     """One key per position of the prompt.
 
     Raises:
-        PromptError: the prompt has another number of [IMG] positions than its pictures have features.
+        PromptError: the prompt has another number of [IMG] positions than its images have features.
     """
     features = [(image.digest, number) for image in prompt.images for number in range(image.token_count)]
     positions = [index for index, token_id in enumerate(prompt.token_ids) if token_id == image_id]
     if len(positions) != len(features):
         raise PromptError(
-            f"The prompt has {len(positions)} picture positions, its pictures have {len(features)} features",
-            "Give exactly the pictures that the prompt was made for, in order.",
+            f"The prompt has {len(positions)} image positions, its images have {len(features)} features",
+            "Give exactly the images that the prompt was made for, in order.",
         )
     keys: list[Key] = list(prompt.token_ids)
     for index, feature in zip(positions, features, strict=True):

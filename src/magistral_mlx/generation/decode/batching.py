@@ -1,11 +1,11 @@
 """Several questions answered side by side: read one after the other, written together.
 
 A pass over one token of each of n replies costs little more than a pass over one token where the weights are
-what takes time to read, as on a GPU. Prompts are read one at a time, pictures included, so a batch needs no
+what takes time to read, as on a GPU. Prompts are read one at a time, images included, so a batch needs no
 more memory for reading than a single question; as soon as one reply ends, the next question takes its place
 (continuous batching). Limits, budgets, loops, stop strings and schemas are those of each reply.
 
-mlx-lm's `BatchGenerator` is not used: it takes ids only, so no pictures, and sets the wired limit.
+mlx-lm's `BatchGenerator` is not used: it takes ids only, so no images, and sets the wired limit.
 """
 
 from collections import deque

@@ -25,10 +25,10 @@ CLEAR_EVERY = 256
 
 
 class PromptReader:
-    """Token ids and pictures of one prompt -> embeddings of any stretch of it.
+    """Token ids and images of one prompt -> embeddings of any stretch of it.
 
     Args:
-        image_id: the id of [IMG]; None for a tokenizer without pictures.
+        image_id: the id of [IMG]; None for a tokenizer without images.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class PromptReader:
         return mx.array(self._ids[start:stop])
 
     def embeddings(self, start: int, stop: int) -> mx.array | None:
-        """[stop - start, hidden]; None if no picture lies there, so that the ids alone will do.
+        """[stop - start, hidden]; None if no image lies there, so that the ids alone will do.
 
-        Pictures are encoded here, one at a time, when the first stretch that needs them is read.
+        Images are encoded here, one at a time, when the first stretch that needs them is read.
         """
         first, last = (int(place) for place in np.searchsorted(self._image_positions, [start, stop]))
         if first == last:
@@ -60,7 +60,7 @@ class PromptReader:
         return embeddings
 
     def _features(self, first: int, last: int) -> mx.array:
-        """Features number `first` to `last` (exclusive), counted over all pictures of the prompt."""
+        """Features number `first` to `last` (exclusive), counted over all images of the prompt."""
         pieces: list[mx.array] = []
         for image, begin in zip(self._images, self._first_feature[:-1], strict=True):
             end = begin + image.rows * image.columns

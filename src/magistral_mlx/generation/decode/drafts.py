@@ -91,7 +91,7 @@ class ModelDrafter:
     Args:
         loaded: the smaller model.
         cache: its KV cache, which may hold the beginning of the prompt from earlier.
-        prompt: what the reply follows; pictures are shown to a model that can see.
+        prompt: what the reply follows; images are shown to a model that can see.
         draws: those of the reply, so that both models draw with the same chance.
     """
 

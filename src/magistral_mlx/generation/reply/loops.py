@@ -20,7 +20,7 @@ NEAR_DISTANCE = 512
 NEAR_NOVELTY = 1 / 3
 """Below it, the tokens are a near-cycle."""
 NEAR_TOKENS = 16
-"""At least so many different tokens; less is a matrix or a picture of signs, not somebody who talks."""
+"""At least so many different tokens; less is a matrix or an image of signs, not somebody who talks."""
 
 
 class CycleDetector:

@@ -1,8 +1,8 @@
 """A conversation as one HTML page that loads nothing and runs nothing.
 
-Everything foreign is escaped; answers are rendered from Markdown by markdown-it-py with raw HTML and pictures
+Everything foreign is escaped; answers are rendered from Markdown by markdown-it-py with raw HTML and images
 switched off, formulas are left as their source. A content security policy says the same to the browser.
-Pictures that were asked about are inside the page as data.
+Images that were asked about are inside the page as data.
 """
 
 import base64
@@ -15,11 +15,11 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from magistral_mlx.sessions.export.words import day, ending_words, picture_words, thought_figures
+from magistral_mlx.sessions.export.words import day, ending_words, image_words, thought_figures
 from magistral_mlx.sessions.library import title_of
-from magistral_mlx.sessions.records import KeptPicture
+from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.tree import Tree, Turn
-from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx.storage.paths import images_directory
 
 _SHOWN_BY_BROWSERS = {
     ".png": "image/png",
@@ -73,9 +73,9 @@ def to_html(tree: Tree, *, reasoning: bool) -> str:
 
 
 def _turn(turn: Turn, *, reasoning: bool) -> str:
-    pictures = "".join(_picture(each) for each in turn.pictures)
+    images = "".join(_image(each) for each in turn.images)
     parts = [
-        f'<section class="question"><div class="verbatim">{_text(turn.question)}</div>{pictures}</section>'
+        f'<section class="question"><div class="verbatim">{_text(turn.question)}</div>{images}</section>'
     ]
     if reasoning and turn.reasoning.strip():
         summary = f"Reasoning, {escape(thought_figures(turn))}"
@@ -91,21 +91,21 @@ def _turn(turn: Turn, *, reasoning: bool) -> str:
     return "\n".join(parts)
 
 
-def _picture(picture: KeptPicture) -> str:
-    words = escape(picture_words(picture))
-    data = _bytes_of(picture)
-    kind = _SHOWN_BY_BROWSERS.get(Path(picture.file).suffix)
+def _image(image: KeptImage) -> str:
+    words = escape(image_words(image))
+    data = _bytes_of(image)
+    kind = _SHOWN_BY_BROWSERS.get(Path(image.file).suffix)
     if data is None or kind is None:
-        return f'<p class="dim">Picture: {words}</p>'
+        return f'<p class="dim">Image: {words}</p>'
     return f'<img alt="{words}" title="{words}" src="data:{kind};base64,{base64.b64encode(data).decode()}">'
 
 
-def _bytes_of(picture: KeptPicture) -> bytes | None:
-    """None if they are gone, or the record names something else than a kept picture."""
-    if not _KEPT_NAME.fullmatch(picture.file):
+def _bytes_of(image: KeptImage) -> bytes | None:
+    """None if they are gone, or the record names something else than a kept image."""
+    if not _KEPT_NAME.fullmatch(image.file):
         return None
     try:
-        return (pictures_directory() / picture.file).read_bytes()
+        return (images_directory() / image.file).read_bytes()
     except OSError:
         return None
 
@@ -118,7 +118,7 @@ _FORMULAS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
 
 
 def render_markdown(text: str) -> str:
-    """HTML for `text`: HTML in it becomes text, pictures become links, links lead to the web or to mail."""
+    """HTML for `text`: HTML in it becomes text, images become links, links lead to the web or to mail."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.disable(["image", "html_block", "html_inline"])
     markdown.inline.ruler.before("escape", "formula", _formula)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from magistral_mlx.errors import SessionError, UsageError
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.export.words import day, ending_words, picture_words, thought_figures
+from magistral_mlx.sessions.export.words import day, ending_words, image_words, thought_figures
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.tree import Tree, Turn
 
@@ -121,7 +121,7 @@ def _json_turn(turn: Turn, *, reasoning: bool) -> dict[str, object]:
         "system": turn.system,
         "options": asdict(turn.options),
         "question": turn.question,
-        "pictures": [asdict(picture) for picture in turn.pictures],
+        "pictures": [asdict(image) for image in turn.images],
         **({"reasoning": turn.reasoning, "thinking_seconds": turn.thinking_seconds} if reasoning else {}),
         "answer": turn.answer,
         "ending": turn.ending.value if turn.ending else None,
@@ -139,7 +139,7 @@ def to_markdown(tree: Tree, *, reasoning: bool) -> str:
 
 def _markdown_turn(turn: Turn, number: int, *, reasoning: bool) -> list[str]:
     parts = [f"## Question {number}\n", f"{turn.question.strip()}\n"]
-    parts += [f"*Picture: {_escaped(picture_words(each))}*\n" for each in turn.pictures]
+    parts += [f"*Image: {_escaped(image_words(each))}*\n" for each in turn.images]
     if reasoning and turn.reasoning.strip():
         parts += [f"### Reasoning ({thought_figures(turn)})\n", _quoted(turn.reasoning) + "\n"]
     model = f" ({_escaped(turn.model)})" if turn.model else ""

@@ -4,7 +4,7 @@ import math
 from datetime import datetime
 
 from magistral_mlx.events import Ending
-from magistral_mlx.sessions.records import KeptPicture
+from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.tree import Turn
 
 _ENDINGS = {
@@ -37,7 +37,7 @@ def thought_figures(turn: Turn) -> str:
     return f"{turn.reasoning_tokens:,} tokens{seconds}"
 
 
-def picture_words(picture: KeptPicture) -> str:
-    """Name and size of a picture."""
-    size = f", {picture.width}×{picture.height}" if picture.width and picture.height else ""
-    return f"{picture.name}{size}"
+def image_words(image: KeptImage) -> str:
+    """Name and size of an image."""
+    size = f", {image.width}×{image.height}" if image.width and image.height else ""
+    return f"{image.name}{size}"

@@ -81,23 +81,23 @@ def test_packed_types_give_what_they_keep(source: Path, tmp_path: Path, kind: st
 
 
 def test_logits_are_those_of_the_original_within_the_error_of_the_type(source: Path, tmp_path: Path) -> None:
-    pictures = [Image.new("RGB", (60, 50), "red"), Image.new("RGB", (30, 90), "blue")]
+    images = [Image.new("RGB", (60, 50), "red"), Image.new("RGB", (30, 90), "blue")]
     folder = write_both(tmp_path / "gguf", source, kind="Q8_0")
     logits: list[np.ndarray] = []
     for name, path in (("one", source), ("two", folder)):
         with mm.load(convert(path, tmp_path / name, bits=16, dtype="float32")) as model:
-            logits.append(np.array(model.logits(_prompt(model, pictures), pictures).astype(mx.float32)))
+            logits.append(np.array(model.logits(_prompt(model, images), images).astype(mx.float32)))
     error = np.sqrt(np.square(logits[0] - logits[1]).mean() / np.square(logits[0]).mean())
     assert 0 < error < 0.02
 
 
-def _prompt(model: mm.Magistral, pictures: list[Image.Image]) -> list[int]:
+def _prompt(model: mm.Magistral, images: list[Image.Image]) -> list[int]:
     from magistral_mlx.prompt.chat import compose, encode
     from magistral_mlx.prompt.turns import UserTurn
 
     loaded = model._loaded
     assert loaded is not None
-    messages = compose([UserTurn("What?", tuple(pictures))], system=None, system_prompt=None, thinking=False)
+    messages = compose([UserTurn("What?", tuple(images))], system=None, system_prompt=None, thinking=False)
     return list(encode(loaded.tokenizer, messages).token_ids)
 
 

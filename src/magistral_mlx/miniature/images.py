@@ -1,10 +1,10 @@
-"""The pictures that the miniature understands, described as values and drawn with Pillow.
+"""The images that the miniature understands, described as values and drawn with Pillow.
 
 Two kinds exist. A `Grid` holds coloured shapes in cells of 28 x 28 px, so that one cell is exactly
 one merged image token (patch 14, merge 2). A `BarChart` has one column of 28 px per bar: a plot of
 140 px at 14 px per unit over a row of 28 px with one capital letter under each bar.
 
-What a picture shows is in the description; how it looks (jitter, tints, rules, label size) comes
+What an image shows is in the description; how it looks (jitter, tints, rules, label size) comes
 from a `random.Random`, so equal descriptions and equal seeds give equal pixels. Labels use Pillow's
 own scalable font unless a font file is given: nothing depends on the fonts of the system.
 """
@@ -76,7 +76,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture of 1 to 6 rows of 1 to 6 cells, counted from the top left; None is an empty cell."""
+    """An image of 1 to 6 rows of 1 to 6 cells, counted from the top left; None is an empty cell."""
 
     cells: tuple[tuple[Cell | None, ...], ...]
 
@@ -98,7 +98,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class BarChart:
-    """A picture of 3 to 6 bars from left to right, each with its own letter and a value of 1 to 10."""
+    """An image of 3 to 6 bars from left to right, each with its own letter and a value of 1 to 10."""
 
     labels: tuple[str, ...]
     values: tuple[int, ...]
@@ -150,15 +150,15 @@ def random_chart(rng: random.Random, *, bars: int | None = None) -> BarChart:
 
 
 def draw(description: Grid | BarChart, rng: random.Random, *, font: str | None = None) -> Image.Image:
-    """Draw a description as an RGB picture.
+    """Draw a description as an RGB image.
 
     Args:
-        description: what the picture shows.
+        description: what the image shows.
         rng: source of everything that is not in the description.
         font: path of a TrueType file for labels; None takes Pillow's own font.
 
     Returns:
-        A picture of 28 px per column, and 28 px per row of a grid or 168 px for a chart.
+        An image of 28 px per column, and 28 px per row of a grid or 168 px for a chart.
     """
     if isinstance(description, Grid):
         return _draw_grid(description, rng)

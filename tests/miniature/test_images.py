@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from magistral_mlx.miniature.pictures import (
+from magistral_mlx.miniature.images import (
     CELL_SIZE,
     COLOURS,
     SHAPES,

@@ -1,7 +1,7 @@
-"""Any picture that people hand over, upright and in a form that mistral-common's encoder takes.
+"""Any image that people hand over, upright and in a form that mistral-common's encoder takes.
 
 mistral-common composites transparency on white and converts ordinary modes itself. What it gets wrong is
-done here first: EXIF orientation (it ignores it), pictures of more than 8 bits (it saturates them to white
+done here first: EXIF orientation (it ignores it), images of more than 8 bits (it saturates them to white
 or black), a transparent colour in RGB (it ignores it), and the limits that a careful reader needs.
 """
 
@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from magistral_mlx.errors import ImageError
-from magistral_mlx.prompt.urls import decode_data_url, fetch_picture, file_url_path, scheme_of, shown_url
+from magistral_mlx.prompt.urls import decode_data_url, fetch_image, file_url_path, scheme_of, shown_url
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.storage.paths import typed_path
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, "Image.Image"]
-"""A path, an http(s), file or data URL, the bytes of a picture file, or a PIL image."""
+"""A path, an http(s), file or data URL, the bytes of an image file, or a PIL image."""
 
 MAX_PIXELS = 89_478_485
 """Pillow's own bound against decompression bombs. Encoding takes 18 bytes per pixel for a moment, so this
-is 1.6 GB beside the model; a picture of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not."""
+is 1.6 GB beside the model; an image of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not."""
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
-"""The largest picture file that is read."""
+"""The largest image file that is read."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "ICNS", "AVIF", "JPEG2000", "QOI")
 """What Pillow may decode here: pixel formats that announce themselves. EPS would start Ghostscript."""
@@ -62,7 +62,7 @@ _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*"
 
 
 def load_image(source: ImageSource) -> "Image.Image":
-    """Reads one picture: the first frame, upright, 8 bits per channel, transparency kept.
+    """Reads one image: the first frame, upright, 8 bits per channel, transparency kept.
 
     16-bit greyscale is scaled by its full range (65535 is white). 32-bit integers and floats have no agreed
     white: floats in 0..1 count as fractions, values up to 255 stay, values up to 65535 scale as 16 bits, and
@@ -71,38 +71,38 @@ def load_image(source: ImageSource) -> "Image.Image":
 
     Args:
         source: a path (`~` is expanded), an http(s) URL (fetched now), a file: or data: URL, the bytes of a
-            picture file, or a PIL image.
+            image file, or a PIL image.
 
     Raises:
-        ImageError: it is not there, not readable, not a picture, damaged or beyond the limits.
+        ImageError: it is not there, not readable, not an image, damaged or beyond the limits.
         NetworkError: its URL does not answer.
     """
     from PIL import Image
 
     if isinstance(source, Image.Image):
-        return _decoded(source, "The picture")
+        return _decoded(source, "The image")
     if isinstance(source, bytes):
-        return _opened(source, "The picture")
+        return _opened(source, "The image")
     try:
         text = os.fspath(source)
     except TypeError as error:
         kind = type(source).__name__
         raise ImageError(
-            f"A picture was given as {kind}", "Give a path, an http(s) URL, bytes or a PIL image."
+            f"An image was given as {kind}", "Give a path, an http(s) URL, bytes or a PIL image."
         ) from error
     match scheme_of(text) if isinstance(source, str) else None:
         case "http" | "https":
-            return _opened(fetch_picture(text, limit=MAX_FILE_BYTES), f"The picture at {shown_url(text)}")
+            return _opened(fetch_image(text, limit=MAX_FILE_BYTES), f"The image at {shown_url(text)}")
         case "data":
-            return _opened(decode_data_url(text, limit=MAX_FILE_BYTES), "The picture in the data URL")
+            return _opened(decode_data_url(text, limit=MAX_FILE_BYTES), "The image in the data URL")
         case "file":
-            return _opened(_read_file(file_url_path(text)), f"The picture {shown_path(text)}")
+            return _opened(_read_file(file_url_path(text)), f"The image {shown_path(text)}")
         case None:
-            return _opened(_read_file(text), f"The picture {shown_path(text)}")
+            return _opened(_read_file(text), f"The image {shown_path(text)}")
         case other:
             raise ImageError(
-                f"Pictures are not fetched by {other}: ({shown_url(text)})",
-                "Give a path, an http(s) URL, or the picture's bytes.",
+                f"Images are not fetched by {other}: ({shown_url(text)})",
+                "Give a path, an http(s) URL, or the image's bytes.",
             )
 
 
@@ -115,24 +115,24 @@ def shown_path(path: str) -> str:
 def _read_file(path: str) -> bytes:
     name = shown_path(path)
     if not path:
-        raise ImageError("The path of a picture is empty", "Give the path of a picture.")
+        raise ImageError("The path of an image is empty", "Give the path of an image.")
     try:
         file = typed_path(path)
         kind = file.stat()
         if stat.S_ISDIR(kind.st_mode):
-            raise ImageError(f"{name} is a folder", "Give the path of one picture in it.")
+            raise ImageError(f"{name} is a folder", "Give the path of one image in it.")
         if not stat.S_ISREG(kind.st_mode):
             raise ImageError(
-                f"{name} is not an ordinary file", "Copy the picture into a file and give its path."
+                f"{name} is not an ordinary file", "Copy the image into a file and give its path."
             )
         if kind.st_size > MAX_FILE_BYTES:
             raise ImageError(
-                f"{name} has {kind.st_size // 2**20} MB; pictures may have {MAX_FILE_BYTES // 2**20} MB",
+                f"{name} has {kind.st_size // 2**20} MB; images may have {MAX_FILE_BYTES // 2**20} MB",
                 "Save it smaller, for example as JPEG.",
             )
         return file.read_bytes()
     except FileNotFoundError as error:
-        raise ImageError(f"There is no picture {name}", "Check the path.") from error
+        raise ImageError(f"There is no image {name}", "Check the path.") from error
     except PermissionError as error:
         raise ImageError(f"{name} may not be read", "Change its permissions or copy it elsewhere.") from error
     # ValueError: a NUL byte in the path; RuntimeError: "~name" of a user that does not exist.
@@ -156,10 +156,10 @@ def _opened(content: bytes, name: str) -> "Image.Image":
         )
     with _reading(name):
         try:
-            picture = Image.open(BytesIO(content), formats=FORMATS)
+            image = Image.open(BytesIO(content), formats=FORMATS)
         except UnidentifiedImageError as error:
-            raise _not_a_picture(content, name) from error
-    return _decoded(picture, name)
+            raise _not_an_image(content, name) from error
+    return _decoded(image, name)
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _damaged(name: str, reason: str) -> ImageError:
     return ImageError(f"{name} is damaged or cut off ({reason})", "Save or download it again.")
 
 
-def _not_a_picture(content: bytes, name: str) -> ImageError:
+def _not_an_image(content: bytes, name: str) -> ImageError:
     head = content[:64]
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"):
         return ImageError(
@@ -195,14 +195,14 @@ def _not_a_picture(content: bytes, name: str) -> ImageError:
             "Convert it to JPEG: sips -s format jpeg photo.heic --out photo.jpg",
         )
     if head.startswith(b"%PDF"):
-        return ImageError(f"{name} is a PDF", "Save the page as a PNG picture.")
+        return ImageError(f"{name} is a PDF", "Save the page as a PNG image.")
     if b"<svg" in content[:1024]:
-        return ImageError(f"{name} is an SVG drawing", "Save it as a PNG picture.")
+        return ImageError(f"{name} is an SVG drawing", "Save it as a PNG image.")
     if head.startswith(_SIGNATURES):
         return _damaged(name, "its header is broken")
     return ImageError(
-        f"{name} is not a picture, or of an unknown format",
-        "Use a PNG, JPEG, WebP, GIF, TIFF or BMP picture.",
+        f"{name} is not an image, or of an unknown format",
+        "Use a PNG, JPEG, WebP, GIF, TIFF or BMP image.",
     )
 
 
@@ -213,18 +213,18 @@ def _too_many_pixels(name: str, size: tuple[int, int] | None = None) -> ImageErr
     )
 
 
-def _decoded(picture: "Image.Image", name: str) -> "Image.Image":
-    width, height = picture.size
+def _decoded(image: "Image.Image", name: str) -> "Image.Image":
+    width, height = image.size
     if width < 1 or height < 1:
-        raise ImageError(f"{name} is {width} x {height} pixels", "Use a picture with at least one pixel.")
+        raise ImageError(f"{name} is {width} x {height} pixels", "Use an image with at least one pixel.")
     if width * height > MAX_PIXELS:
-        raise _too_many_pixels(name, picture.size)
+        raise _too_many_pixels(name, image.size)
     with _reading(name):
-        picture.load()
-        return _eight_bit(_upright(picture), name)
+        image.load()
+        return _eight_bit(_upright(image), name)
 
 
-def _upright(picture: "Image.Image") -> "Image.Image":
+def _upright(image: "Image.Image") -> "Image.Image":
     from PIL import Image
 
     turns = {
@@ -237,44 +237,44 @@ def _upright(picture: "Image.Image") -> "Image.Image":
         8: Image.Transpose.ROTATE_90,
     }
     try:
-        turn = turns.get(picture.getexif().get(_ORIENTATION_TAG, 1))
+        turn = turns.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except _DAMAGE:
-        # Broken EXIF beside a whole picture: shown as it is stored, as other readers do.
+        # Broken EXIF beside a whole image: shown as it is stored, as other readers do.
         turn = None
     if turn is None:
-        return picture
-    upright = picture.transpose(turn)
-    # The tag travels along in `info`; left there, a second reading would turn the picture again.
+        return image
+    upright = image.transpose(turn)
+    # The tag travels along in `info`; left there, a second reading would turn the image again.
     upright.info = {key: value for key, value in upright.info.items() if key == "transparency"}
     return upright
 
 
-def _eight_bit(picture: "Image.Image", name: str) -> "Image.Image":
+def _eight_bit(image: "Image.Image", name: str) -> "Image.Image":
     from PIL import Image
 
-    if picture.mode.startswith(("I", "F")):
-        return Image.fromarray(_rescaled(picture))
-    if picture.mode == "La":
-        return picture.convert("LA")
-    if picture.mode == "RGB" and "transparency" in picture.info:
-        return picture.convert("RGBA")
-    if picture.mode not in _READABLE_MODES:
-        raise ImageError(f"{name} is in the colour space {picture.mode}", "Save it as RGB.")
-    return picture
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_rescaled(image))
+    if image.mode == "La":
+        return image.convert("LA")
+    if image.mode == "RGB" and "transparency" in image.info:
+        return image.convert("RGBA")
+    if image.mode not in _READABLE_MODES:
+        raise ImageError(f"{name} is in the colour space {image.mode}", "Save it as RGB.")
+    return image
 
 
-def _rescaled(picture: "Image.Image") -> "NDArray[np.uint8]":
+def _rescaled(image: "Image.Image") -> "NDArray[np.uint8]":
     import numpy as np
 
-    values: NDArray[np.float32] = np.asarray(picture, dtype=np.float32)
+    values: NDArray[np.float32] = np.asarray(image, dtype=np.float32)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     offset = 0.0
-    if picture.mode.startswith("I;16"):
+    if image.mode.startswith("I;16"):
         scale = 1 / 257
     elif low < 0 or high > 65535:
         offset, scale = low, 255 / max(high - low, 1e-300)
-    elif picture.mode == "F" and high <= 1:
+    elif image.mode == "F" and high <= 1:
         scale = 255.0
     else:
         scale = 1 / 257 if high > 255 else 1.0

@@ -1,4 +1,4 @@
-"""Attached pictures: their price before sending, looking at them, their order; browsing with a preview."""
+"""Attached images: their price before sending, looking at them, their order; browsing with a preview."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +10,16 @@ from textual.widgets import DirectoryTree, OptionList
 
 from magistral_mlx.engine.protocol import Answer, Prefill, Ready
 from magistral_mlx.prompt.images import ImageGeometry
-from magistral_mlx_tui.attachments.cost import picture_cost
+from magistral_mlx_tui.attachments.cost import image_cost
 from magistral_mlx_tui.screens.attached import AttachedScreen
-from magistral_mlx_tui.screens.picture_path import PicturePathScreen
+from magistral_mlx_tui.screens.image_path import ImagePathScreen
 from support.fake_engine import MODEL, ScriptedEngine
 from support.terminal_app import driven_app
 
 _SEEING = replace(MODEL, geometry=ImageGeometry(14, 2, 1540))
 
 
-def picture(folder: Path, name: str, size: tuple[int, int] = (280, 140), colour: str = "blue") -> Path:
+def image(folder: Path, name: str, size: tuple[int, int] = (280, 140), colour: str = "blue") -> Path:
     Image.new("RGB", size, colour).save(folder / name)
     return folder / name
 
@@ -28,28 +28,28 @@ def seeing_engine() -> ScriptedEngine:
     return ScriptedEngine(turns=[[Answer("x", 1)]], loading=(Ready(_SEEING),))
 
 
-def test_the_price_is_that_of_the_resized_picture() -> None:
-    cost = picture_cost((4000, 2000), _SEEING, reading_speed=100.0)
+def test_the_price_is_that_of_the_resized_image() -> None:
+    cost = image_cost((4000, 2000), _SEEING, reading_speed=100.0)
     assert cost is not None
     assert (cost.width, cost.height, cost.tokens) == (1540, 784, 28 * 56)
     assert cost.words == "1,568 tokens, seen as 1540×784, 1.5 MB of memory, about 15.7 s to read"
-    assert picture_cost(None, _SEEING, reading_speed=None) is None
-    assert picture_cost((10, 10), MODEL, reading_speed=None) is None
+    assert image_cost(None, _SEEING, reading_speed=None) is None
+    assert image_cost((10, 10), MODEL, reading_speed=None) is None
 
 
-async def test_the_row_of_a_picture_names_its_price_and_several_have_a_sum(tmp_path: Path) -> None:
+async def test_the_row_of_an_image_names_its_price_and_several_have_a_sum(tmp_path: Path) -> None:
     async with driven_app(engine=seeing_engine(), size=(160, 40)) as app:
-        app.screen.attach(str(picture(tmp_path, "a.png")))
+        app.screen.attach(str(image(tmp_path, "a.png")))
         await app.until(lambda: "55 tokens, seen as 280×140" in app.text_of("#attachments"))
-        app.screen.attach(str(picture(tmp_path, "b.png")))
-        await app.until(lambda: "2 pictures, 110 tokens" in app.text_of("#attachments"))
+        app.screen.attach(str(image(tmp_path, "b.png")))
+        await app.until(lambda: "2 images, 110 tokens" in app.text_of("#attachments"))
 
 
-async def test_pictures_can_be_looked_at_moved_and_removed(tmp_path: Path) -> None:
+async def test_images_can_be_looked_at_moved_and_removed(tmp_path: Path) -> None:
     async with driven_app(engine=seeing_engine()) as app:
         await app.pilot.press("f7")
-        await app.until(lambda: "No picture is attached" in app.text_of("#status"))
-        files = [picture(tmp_path, name) for name in ("a.png", "b.png", "c.png")]
+        await app.until(lambda: "No image is attached" in app.text_of("#status"))
+        files = [image(tmp_path, name) for name in ("a.png", "b.png", "c.png")]
         await app.screen.desk.attach(files)
         await app.pilot.press("f7")
         await app.until(lambda: isinstance(app.app.screen, AttachedScreen))
@@ -57,23 +57,23 @@ async def test_pictures_can_be_looked_at_moved_and_removed(tmp_path: Path) -> No
         await app.until(lambda: "▀" in str(preview.render()) and "55 tokens" in str(preview.render()))
         await app.pilot.press("right_square_bracket", "right_square_bracket", "right_square_bracket")
         await app.until(lambda: app.app.screen.query_one(OptionList).highlighted == 2)
-        assert [each.name for each in app.screen.desk.pictures] == ["b.png", "c.png", "a.png"]
+        assert [each.name for each in app.screen.desk.images] == ["b.png", "c.png", "a.png"]
         await app.pilot.press("delete")
-        assert [each.name for each in app.screen.desk.pictures] == ["b.png", "c.png"]
+        assert [each.name for each in app.screen.desk.images] == ["b.png", "c.png"]
         await app.pilot.press("delete", "delete")
         await app.until(lambda: not isinstance(app.app.screen, AttachedScreen))
-        assert app.screen.desk.pictures == []
+        assert app.screen.desk.images == []
 
 
-async def test_the_tree_shows_folders_and_pictures_only_and_attaches(tmp_path: Path) -> None:
-    picture(tmp_path, "chart.png", colour="red")
-    (tmp_path / "notes.txt").write_text("no picture")
+async def test_the_tree_shows_folders_and_images_only_and_attaches(tmp_path: Path) -> None:
+    image(tmp_path, "chart.png", colour="red")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "folder").mkdir()
     (tmp_path / "evil\x1b[2J.png").write_bytes(b"x")
     async with driven_app(engine=seeing_engine()) as app:
         taken: list[str | None] = []
-        await app.app.push_screen(PicturePathScreen(folder=tmp_path), taken.append)
-        await app.until(lambda: isinstance(app.app.screen, PicturePathScreen))
+        await app.app.push_screen(ImagePathScreen(folder=tmp_path), taken.append)
+        await app.until(lambda: isinstance(app.app.screen, ImagePathScreen))
         tree = app.app.screen.query_one(DirectoryTree)
         await app.until(lambda: len(tree.root.children) == 2)
         tree.focus()
@@ -89,15 +89,15 @@ async def test_an_empty_paste_and_a_key_look_at_the_clipboard(
 ) -> None:
     def pasted(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        return picture(folder, "clip.png")
+        return image(folder, "clip.png")
 
-    monkeypatch.setattr("magistral_mlx_tui.conversation.attachment_tray.clipboard_picture", pasted)
+    monkeypatch.setattr("magistral_mlx_tui.conversation.attachment_tray.clipboard_image", pasted)
     async with driven_app(engine=seeing_engine()) as app:
         await app.pilot.press("ctrl+v")
-        await app.until(lambda: len(app.screen.desk.pictures) == 1)
+        await app.until(lambda: len(app.screen.desk.images) == 1)
         app.screen.prompt.post_message(events.Paste(""))
-        await app.until(lambda: len(app.screen.desk.pictures) == 2)
-        assert not (app.screen.desk.pictures[0].kept.parent / "pasted" / "clip.png").exists()
+        await app.until(lambda: len(app.screen.desk.images) == 2)
+        assert not (app.screen.desk.images[0].kept.parent / "pasted" / "clip.png").exists()
 
 
 async def test_the_time_to_read_is_told_once_it_was_measured(tmp_path: Path) -> None:
@@ -108,16 +108,16 @@ async def test_the_time_to_read_is_told_once_it_was_measured(tmp_path: Path) -> 
         await app.type("?")
         await app.until_phase("ready")
         app.screen.controller.turns[-1].reading_speed = 50.0
-        app.screen.attach(str(picture(tmp_path, "a.png")))
+        app.screen.attach(str(image(tmp_path, "a.png")))
         await app.until(lambda: "about 1.1 s to read" in app.text_of("#attachments"))
 
 
-async def test_a_home_of_nobody_is_no_picture_and_no_crash() -> None:
+async def test_a_home_of_nobody_is_no_image_and_no_crash() -> None:
     async with driven_app(engine=seeing_engine()) as app:
         await app.type("/image ~nobody-of-this-name/a.png")
         await app.until(lambda: "a.png" in app.text_of("#status"))
         await app.pilot.press("ctrl+o")
-        await app.until(lambda: isinstance(app.app.screen, PicturePathScreen))
+        await app.until(lambda: isinstance(app.app.screen, ImagePathScreen))
         await app.pilot.press(*"~nobody", "slash", "a")
         await app.pilot.press("escape")
         await app.until(lambda: app.app.screen is app.screen)

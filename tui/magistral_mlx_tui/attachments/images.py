@@ -1,4 +1,4 @@
-"""Attached pictures: their bytes are copied into the app's own folder at once, so the file may vanish."""
+"""Attached images: their bytes are copied into the app's own folder at once, so the file may vanish."""
 
 import hashlib
 import os
@@ -10,17 +10,17 @@ from pathlib import Path
 from magistral_mlx.errors import ImageError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.unsent import Draft
-from magistral_mlx.storage.paths import pictures_directory
+from magistral_mlx.storage.paths import images_directory
 from magistral_mlx.storage.units import format_bytes
-from magistral_mlx_tui.attachments.header import read_picture_header
+from magistral_mlx_tui.attachments.header import read_image_header
 
 LARGEST_FILE = 100 * 2**20
 """Bytes; no photograph needs more, and a file is read whole."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that was attached."""
+class AttachedImage:
+    """An image that was attached."""
 
     name: str
     """The file's name, harmless for a screen."""
@@ -37,18 +37,18 @@ class Picture:
         return f"{self.name}  {pixels}  {format_bytes(self.bytes_count)}"
 
 
-def keep_picture(source: Path) -> Picture:
-    """Copy the picture at `source` into the app's folder.
+def keep_image(source: Path) -> AttachedImage:
+    """Copy the image at `source` into the app's folder.
 
     Raises:
-        ImageError: there is no such file, it is not a picture, too large, or the copy cannot be written.
+        ImageError: there is no such file, it is not an image, too large, or the copy cannot be written.
     """
     name = sanitize_line(source.name)
     data = _read(source, name)
-    header = read_picture_header(data)
+    header = read_image_header(data)
     if header is None:
-        raise ImageError(f"{name} is not a picture", "Attach a PNG, JPEG, WebP, GIF, BMP, TIFF or HEIC file.")
-    kept = pictures_directory() / (hashlib.sha256(data).hexdigest() + header.suffix)
+        raise ImageError(f"{name} is not an image", "Attach a PNG, JPEG, WebP, GIF, BMP, TIFF or HEIC file.")
+    kept = images_directory() / (hashlib.sha256(data).hexdigest() + header.suffix)
     try:
         _write(kept, data)
     except OSError as error:
@@ -56,16 +56,16 @@ def keep_picture(source: Path) -> Picture:
             f"{name} cannot be copied to {sanitize_line(str(kept.parent))} ({error.strerror})",
             "Make room there, or choose another folder with MAGISTRAL_MLX_HOME.",
         ) from error
-    return Picture(name, kept, header.format, header.size, len(data))
+    return AttachedImage(name, kept, header.format, header.size, len(data))
 
 
-def pictures_of(draft: Draft) -> list[Picture]:
-    """The pictures of a draft, but for those whose bytes are gone or were never kept by us."""
-    found: list[Picture] = []
-    for number, path in enumerate(map(Path, draft.pictures)):
-        if path.parent == pictures_directory():
+def images_of(draft: Draft) -> list[AttachedImage]:
+    """The images of a draft, but for those whose bytes are gone or were never kept by us."""
+    found: list[AttachedImage] = []
+    for number, path in enumerate(map(Path, draft.images)):
+        if path.parent == images_directory():
             with suppress(ImageError):
-                found.append(keep_picture(path))
+                found.append(keep_image(path))
                 if name := sanitize_line("".join(draft.names[number : number + 1])):
                     found[-1] = replace(found[-1], name=name)
     return found
@@ -89,13 +89,13 @@ def _read(source: Path, name: str) -> bytes:
             f"{name} cannot be read ({reason})", "Check the path and its permissions."
         ) from error
     if not data:
-        raise ImageError(f"{name} is empty", "Attach a picture file.")
+        raise ImageError(f"{name} is empty", "Attach an image file.")
     return data
 
 
 def _check(status: os.stat_result, name: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"{name} is not a file", "Attach a picture file.")
+        raise ImageError(f"{name} is not a file", "Attach an image file.")
     if status.st_size > LARGEST_FILE:
         sizes = f"{format_bytes(status.st_size)}, more than the {format_bytes(LARGEST_FILE)} that are taken"
         raise ImageError(f"{name} has {sizes}", "Save it smaller.")

@@ -1,4 +1,4 @@
-"""Asks for a picture: a typed path that completes itself, or a tree of folders with a preview."""
+"""Asks for an image: a typed path that completes itself, or a tree of folders with a preview."""
 
 import asyncio
 from collections.abc import Iterable
@@ -17,8 +17,8 @@ from textual.widgets import DirectoryTree, Input
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.storage.paths import typed_path
-from magistral_mlx_tui.attachments.pictures import keep_picture
-from magistral_mlx_tui.attachments.thumbnail import PictureMode
+from magistral_mlx_tui.attachments.images import keep_image
+from magistral_mlx_tui.attachments.thumbnail import ImageMode
 from magistral_mlx_tui.widgets.plain import PlainStatic
 from magistral_mlx_tui.widgets.preview import Preview
 
@@ -49,8 +49,8 @@ class PathSuggester(Suggester):
         return head + slash + fitting[0] if fitting else None
 
 
-class PictureTree(DirectoryTree):
-    """Folders and picture files; what is hidden or has a hostile name is left out."""
+class ImageTree(DirectoryTree):
+    """Folders and image files; what is hidden or has a hostile name is left out."""
 
     # One cell each everywhere; terminals do not agree on the width of Textual's.
     ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "▣ "
@@ -69,7 +69,7 @@ def _is_shown(path: Path) -> bool:
         return False
 
 
-class PicturePathScreen(ModalScreen[str | None]):
+class ImagePathScreen(ModalScreen[str | None]):
     """A path, or None.
 
     Args:
@@ -82,20 +82,18 @@ class PicturePathScreen(ModalScreen[str | None]):
         Binding("ctrl+q", "app.quit", "Quit", show=False, priority=True),
     ]
 
-    def __init__(self, mode: PictureMode = PictureMode.HALF, *, folder: Path | None = None) -> None:
+    def __init__(self, mode: ImageMode = ImageMode.HALF, *, folder: Path | None = None) -> None:
         super().__init__()
         self._mode = mode
         self._folder = folder or Path.home()
 
     def compose(self) -> ComposeResult:
         """An input line over the tree and the preview."""
-        with Vertical(id="pictures-box") as box:
-            box.border_title = Content("Attach a picture")
-            yield Input(
-                placeholder="~/Pictures/chart.png", suggester=PathSuggester(), compact=True, id="path"
-            )
+        with Vertical(id="images-box") as box:
+            box.border_title = Content("Attach an image")
+            yield Input(placeholder="~/Images/chart.png", suggester=PathSuggester(), compact=True, id="path")
             with Horizontal():
-                yield PictureTree(self._folder, id="picture-tree")
+                yield ImageTree(self._folder, id="image-tree")
                 yield Preview(self._mode, id="preview")
             yield PlainStatic(
                 "enter attaches · → completes · tab to the folders · esc leaves", classes="hint"
@@ -119,16 +117,16 @@ class PicturePathScreen(ModalScreen[str | None]):
         if isinstance(path, Path) and path.suffix.lower() in _SUFFIXES:
             self.run_worker(self._preview(path), group="look", exclusive=True)
         else:
-            self.query_one(Preview).show_picture(None, "")
+            self.query_one(Preview).show_image(None, "")
 
     async def _preview(self, path: Path) -> None:
         try:
-            picture = await asyncio.to_thread(keep_picture, path)
+            image = await asyncio.to_thread(keep_image, path)
         except MagistralError as error:
-            self.query_one(Preview).show_picture(None, sanitize_line(str(error)))
+            self.query_one(Preview).show_image(None, sanitize_line(str(error)))
         else:
-            self.query_one(Preview).show_picture(picture.kept, picture.label)
+            self.query_one(Preview).show_image(image.kept, image.label)
 
     def action_cancel(self) -> None:
-        """Leave without a picture."""
+        """Leave without an image."""
         self.dismiss(None)

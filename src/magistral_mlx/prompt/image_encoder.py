@@ -1,7 +1,7 @@
 """mistral-common's image encoder behind our loader, with config.json's geometry.
 
 Encoding a photo takes a few tenths of a second (it is resized in float32), and every turn of a conversation
-encodes the pictures of all earlier ones again; so the last few results are remembered by content.
+encodes the images of all earlier ones again; so the last few results are remembered by content.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from mistral_common.tokens.tokenizers.image import ImageConfig, ImageEncoder, Im
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
 from magistral_mlx.errors import ImageError
+from magistral_mlx.prompt.image_files import load_image
 from magistral_mlx.prompt.images import ImageGeometry, PreparedImage
-from magistral_mlx.prompt.picture_files import load_image
 from magistral_mlx.prompt.urls import scheme_of, shown_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 REMEMBERED = 8
-"""Encoded pictures that are kept, of at most 28 MB each at 1540 x 1540 pixels."""
+"""Encoded images that are kept, of at most 28 MB each at 1540 x 1540 pixels."""
 
 
-class PictureEncoder:
-    """Encodes the pictures of one checkpoint's prompts; `geometry` None refuses them all."""
+class CachedImageEncoder:
+    """Encodes the images of one checkpoint's prompts; `geometry` None refuses them all."""
 
     def __init__(self, tekken: Tekkenizer, geometry: ImageGeometry | None) -> None:
         self._geometry = geometry
@@ -35,8 +35,8 @@ class PictureEncoder:
         self._remembered: OrderedDict[tuple[object, ...], tuple[ImageEncoding, PreparedImage]] = OrderedDict()
         self._lock = Lock()
 
-    def encode(self, picture: "Image") -> tuple[ImageEncoding, PreparedImage]:
-        """One loaded picture as mistral-common's tokens and pixels, and as ours.
+    def encode(self, image: "Image") -> tuple[ImageEncoding, PreparedImage]:
+        """One loaded image as mistral-common's tokens and pixels, and as ours.
 
         Raises:
             ImageError: the checkpoint cannot see.
@@ -44,14 +44,14 @@ class PictureEncoder:
         if self._geometry is None or self._reference is None:
             raise ImageError(
                 "This model cannot see: its folder has no vision weights",
-                "Ask without pictures, or convert the model again from a source with its vision tower.",
+                "Ask without images, or convert the model again from a source with its vision tower.",
             )
-        name = _content_name(picture)
+        name = _content_name(image)
         with self._lock:
             if name in self._remembered:
                 self._remembered.move_to_end(name)
                 return self._remembered[name]
-        encoding = self._reference(ImageChunk(image=picture))
+        encoding = self._reference(ImageChunk(image=image))
         prepared = PreparedImage.from_pixels(np.ascontiguousarray(encoding.image), self._geometry)
         with self._lock:
             self._remembered[name] = encoding, prepared
@@ -60,10 +60,10 @@ class PictureEncoder:
         return encoding, prepared
 
 
-class PictureRecorder(ImageEncoder):
-    """What mistral-common's pipeline calls for each picture of one prompt; `prepared` has them in order."""
+class ImageRecorder(ImageEncoder):
+    """What mistral-common's pipeline calls for each image of one prompt; `prepared` has them in order."""
 
-    def __init__(self, encoder: PictureEncoder) -> None:
+    def __init__(self, encoder: CachedImageEncoder) -> None:
         # Not initialised as the base class is: geometry and ids are those of `encoder`.
         self._encoder = encoder
         self.prepared: list[PreparedImage] = []
@@ -80,7 +80,7 @@ def _loaded(content: ImageChunk | ImageURLChunk) -> "Image":
     url = content.get_url()
     if scheme_of(url) is None:
         raise ImageError(
-            f"The image_url {shown_url(url)} is no URL", "Give an http(s), data: or file: URL of the picture."
+            f"The image_url {shown_url(url)} is no URL", "Give an http(s), data: or file: URL of the image."
         )
     return load_image(url)
 
@@ -100,12 +100,12 @@ def _reference(tekken: Tekkenizer, geometry: ImageGeometry) -> ImageEncoder:
     )
 
 
-def _content_name(picture: "Image") -> tuple[object, ...]:
-    """Equal for two pictures only if they encode to the same pixels."""
-    palette = picture.getpalette("RGBA") if picture.mode in ("P", "PA") else None
+def _content_name(image: "Image") -> tuple[object, ...]:
+    """Equal for two images only if they encode to the same pixels."""
+    palette = image.getpalette("RGBA") if image.mode in ("P", "PA") else None
     return (
-        picture.mode,
-        picture.size,
-        hashlib.sha256(picture.tobytes()).digest(),
-        repr((palette, picture.info.get("transparency"))),
+        image.mode,
+        image.size,
+        hashlib.sha256(image.tobytes()).digest(),
+        repr((palette, image.info.get("transparency"))),
     )

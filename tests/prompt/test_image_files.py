@@ -1,4 +1,4 @@
-"""Every kind of picture that people hand over, and every way in which it can be wrong."""
+"""Every kind of image that people hand over, and every way in which it can be wrong."""
 
 import base64
 import io
@@ -13,22 +13,22 @@ import pytest
 from PIL import Image, ImageChops
 
 from magistral_mlx.errors import ImageError
-from magistral_mlx.prompt import picture_files
-from magistral_mlx.prompt.picture_files import FORMATS, ImageSource, load_image
+from magistral_mlx.prompt import image_files
+from magistral_mlx.prompt.image_files import FORMATS, ImageSource, load_image
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 
 
 def two_halves(size: tuple[int, int] = (20, 10)) -> Image.Image:
     """Left red, right blue: its orientation shows."""
-    picture = Image.new("RGB", size, RED)
-    picture.paste(BLUE, (size[0] // 2, 0, *size))
-    return picture
+    image = Image.new("RGB", size, RED)
+    image.paste(BLUE, (size[0] // 2, 0, *size))
+    return image
 
 
-def stored(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def stored(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -39,11 +39,11 @@ def same(first: Image.Image, second: Image.Image) -> bool:
     )
 
 
-@pytest.mark.parametrize("kind", ["path", "text", "home", "file-url", "bytes", "data-url", "picture"])
-def test_every_kind_of_source_gives_the_same_picture(own_home: Path, kind: str) -> None:
-    picture = two_halves()
+@pytest.mark.parametrize("kind", ["path", "text", "home", "file-url", "bytes", "data-url", "image"])
+def test_every_kind_of_source_gives_the_same_image(own_home: Path, kind: str) -> None:
+    image = two_halves()
     path = own_home / "a b ü.png"
-    path.write_bytes(stored(picture))
+    path.write_bytes(stored(image))
     source: ImageSource = {
         "path": path,
         "text": str(path),
@@ -51,9 +51,9 @@ def test_every_kind_of_source_gives_the_same_picture(own_home: Path, kind: str) 
         "file-url": path.as_uri(),
         "bytes": path.read_bytes(),
         "data-url": f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}",
-        "picture": picture,
+        "image": image,
     }[kind]
-    assert same(load_image(source), picture)
+    assert same(load_image(source), image)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -65,7 +65,7 @@ def test_every_listed_format_can_be_read(kind: str) -> None:
 
 def test_nothing_else_is_decoded() -> None:
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
-    with pytest.raises(ImageError, match="not a picture"):
+    with pytest.raises(ImageError, match="not an image"):
         load_image(postscript)
 
 
@@ -79,7 +79,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How a camera would have stored an upright picture under each EXIF orientation."""
+"""How a camera would have stored an upright image under each EXIF orientation."""
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -96,10 +96,10 @@ def test_exif_orientation_is_applied_once(orientation: int, kind: str) -> None:
     assert same(load_image(once), upright)
 
 
-def test_broken_exif_beside_a_whole_picture_is_ignored() -> None:
-    picture = two_halves()
-    assert same(load_image(stored(picture, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")), picture)
-    assert same(load_image(stored(picture, exif=b"Exif\0\0nonsense")), picture)
+def test_broken_exif_beside_a_whole_image_is_ignored() -> None:
+    image = two_halves()
+    assert same(load_image(stored(image, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")), image)
+    assert same(load_image(stored(image, exif=b"Exif\0\0nonsense")), image)
 
 
 def ramp(high: float, dtype: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.generic]]":
@@ -119,7 +119,7 @@ def ramp(high: float, dtype: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.ge
         ("floats beyond", ramp(3e38, "float32") - np.float32(1e38)),
     ],
 )
-def test_pictures_of_more_than_eight_bits_keep_their_greys(
+def test_images_of_more_than_eight_bits_keep_their_greys(
     name: str, values: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]"
 ) -> None:
     loaded = load_image(Image.fromarray(values))
@@ -128,7 +128,7 @@ def test_pictures_of_more_than_eight_bits_keep_their_greys(
     assert np.abs(np.asarray(loaded, int) - expected).max() <= 1, name
 
 
-def test_a_dark_sixteen_bit_picture_stays_dark() -> None:
+def test_a_dark_sixteen_bit_image_stays_dark() -> None:
     assert np.asarray(load_image(stored(Image.fromarray(np.full((4, 4), 257 * 9, np.uint16))))).max() == 9
 
 
@@ -138,11 +138,11 @@ def test_floats_that_are_no_numbers_are_black() -> None:
     assert np.asarray(load_image(Image.fromarray(values)))[0].tolist() == [0, 0, 0]
 
 
-def test_a_flat_picture_beyond_every_range_does_not_divide_by_zero() -> None:
+def test_a_flat_image_beyond_every_range_does_not_divide_by_zero() -> None:
     assert load_image(Image.new("I", (2, 2), -5)).getpixel((0, 0)) == 0
 
 
-def test_a_transparent_colour_of_an_rgb_picture_becomes_alpha() -> None:
+def test_a_transparent_colour_of_an_rgb_image_becomes_alpha() -> None:
     data = stored(two_halves(), transparency=RED)
     loaded = load_image(data)
     assert loaded.mode == "RGBA"
@@ -151,8 +151,8 @@ def test_a_transparent_colour_of_an_rgb_picture_becomes_alpha() -> None:
 
 
 def test_a_palette_with_alpha_keeps_it() -> None:
-    picture = two_halves().quantize(4)
-    loaded = load_image(stored(picture, transparency=picture.getpixel((0, 0))))
+    image = two_halves().quantize(4)
+    loaded = load_image(stored(image, transparency=image.getpixel((0, 0))))
     assert loaded.convert("RGBA").getpixel((0, 0))[3] == 0
 
 
@@ -170,9 +170,9 @@ def test_cmyk_is_read() -> None:
     assert red > 200 > 60 > max(green, blue)
 
 
-def test_a_picture_that_needs_nothing_is_not_copied() -> None:
-    picture = two_halves()
-    assert load_image(picture) is picture
+def test_an_image_that_needs_nothing_is_not_copied() -> None:
+    image = two_halves()
+    assert load_image(image) is image
 
 
 def header_only_png(width: int, height: int) -> bytes:
@@ -193,7 +193,7 @@ def test_too_many_pixels_are_refused_before_decoding(size: tuple[int, int]) -> N
 
 
 def test_a_pil_image_of_too_many_pixels_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_files, "MAX_PIXELS", 199)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 199)
     with pytest.raises(ImageError, match="20 x 10 pixels"):
         load_image(two_halves())
 
@@ -217,7 +217,7 @@ def refusal(source: ImageSource) -> str:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    assert "There is no picture" in refusal(tmp_path / "none.png")
+    assert "There is no image" in refusal(tmp_path / "none.png")
     assert 'none.png"' in refusal(str(tmp_path / "none.png"))
 
 
@@ -226,7 +226,7 @@ def test_a_folder(tmp_path: Path) -> None:
 
 
 def test_an_empty_path() -> None:
-    assert "path of a picture is empty" in refusal("")
+    assert "path of an image is empty" in refusal("")
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
@@ -251,10 +251,10 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_files, "MAX_FILE_BYTES", 1024 * 1024)
+    monkeypatch.setattr(image_files, "MAX_FILE_BYTES", 1024 * 1024)
     with (tmp_path / "big.png").open("wb") as file:
         file.truncate(3 * 1024 * 1024)
-    assert "has 3 MB; pictures may have 1 MB" in refusal(tmp_path / "big.png")
+    assert "has 3 MB; images may have 1 MB" in refusal(tmp_path / "big.png")
     assert "more than 1 MB" in refusal(bytes(3 * 1024 * 1024))
 
 
@@ -273,8 +273,8 @@ def test_something_else_is_named(source: object) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"just some words", "is not a picture"),
-        (b"<html><body>404</body></html>", "is not a picture"),
+        (b"just some words", "is not an image"),
+        (b"<html><body>404</body></html>", "is not an image"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "sips -s format jpeg"),
         (b"%PDF-1.7\n%", "is a PDF"),
         (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "is an SVG drawing"),
@@ -282,12 +282,12 @@ def test_something_else_is_named(source: object) -> None:
         (b"\xff\xd8\xff\xe0", "damaged or cut off"),
     ],
 )
-def test_what_is_no_picture_is_recognised(content: bytes, words: str) -> None:
+def test_what_is_no_image_is_recognised(content: bytes, words: str) -> None:
     assert words in refusal(content)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_damaged_files_end_in_one_line_or_a_picture(kind: str) -> None:
+def test_damaged_files_end_in_one_line_or_an_image(kind: str) -> None:
     draw = random.Random(kind)
     whole = stored(two_halves((40, 30)), kind)
     cut = whole[: len(whole) * 2 // 3]
@@ -303,9 +303,9 @@ def test_damaged_files_end_in_one_line_or_a_picture(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-def test_a_truncated_picture_is_refused_not_half_read(kind: str) -> None:
-    picture = Image.fromarray(np.random.default_rng(3).integers(0, 256, (60, 60, 3), np.uint8))
-    whole = stored(picture, kind)
+def test_a_truncated_image_is_refused_not_half_read(kind: str) -> None:
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (60, 60, 3), np.uint8))
+    whole = stored(image, kind)
     assert "damaged or cut off" in refusal(whole[: len(whole) // 2])
 
 
@@ -313,9 +313,9 @@ def test_a_colour_space_that_cannot_be_converted_is_named() -> None:
     assert "colour space LAB" in refusal(Image.new("LAB", (3, 3)))
 
 
-def test_a_picture_whose_file_was_closed(tmp_path: Path) -> None:
+def test_an_image_whose_file_was_closed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(stored(two_halves()))
-    with Image.open(path) as picture:
+    with Image.open(path) as image:
         pass
-    assert "damaged or cut off" in refusal(picture)
+    assert "damaged or cut off" in refusal(image)
