@@ -5,14 +5,13 @@ import re
 from typing import get_args
 
 import pytest
-from magistral_miniature.wordings.lists.pictures import CELL, COUNT, DESCRIBE
 
 from magistral_miniature.tasks import charts, grids, talk
 from magistral_miniature.tasks.arithmetic import add_thought, arithmetic, is_held_out, subtract_thought
 from magistral_miniature.tasks.cases import BLIND_TASKS, case
 from magistral_miniature.tasks.conversations import (
     OUT_OF_ROOM,
-    AttachedImage,
+    Picture,
     Control,
     Conversation,
     Text,
@@ -24,6 +23,7 @@ from magistral_miniature.wordings.fillers import among_other_words
 from magistral_miniature.wordings.grammars import parts_of, patterns
 from magistral_miniature.wordings.lists.bars import SHORTEST, TALLEST, VALUE
 from magistral_miniature.wordings.lists.numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
+from magistral_miniature.wordings.lists.pictures import CELL, COUNT, DESCRIBE
 from magistral_miniature.wordings.phrasing import (
     HELD_OUT_STEP,
     Split,
@@ -239,7 +239,7 @@ def test_pieces_render_as_the_chat_format() -> None:
     exchange = "What is 1 + 1?[/INST][THINK]thought[/THINK]answer</s>"
     assert text[start:] == f"[INST]<7>{exchange}[INST]{exchange}"
     assert text.startswith("<s>[SYSTEM_PROMPT]")
-    assert [p for p in pieces if isinstance(p, AttachedImage)] == [AttachedImage(7)]
+    assert [p for p in pieces if isinstance(p, Picture)] == [Picture(7)]
 
 
 def test_without_thinking_only_direct_answers_are_given() -> None:

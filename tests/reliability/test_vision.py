@@ -63,11 +63,11 @@ def test_each_of_five_images_counts(model: mm.Magistral, place: int) -> None:
     """Swapping any one for another of the same size changes what the model computes."""
     images = [image(number) for number in range(5)]
     ids = model.tokenize([{"role": "user", "content": "x"}])
-    image = model._loaded.tokenizer.special.image if model._loaded else None
-    assert image is not None
+    image_id = model._loaded.tokenizer.special.image if model._loaded else None
+    assert image_id is not None
     positions = mm.plan(model, images=[(84, 56)]).image_tokens
     assert positions == 8
-    prompt = [*ids[:2], *([image] * 6 * 5), *ids[2:]]
+    prompt = [*ids[:2], *([image_id] * 6 * 5), *ids[2:]]
     before = model.logits(prompt, images=images)[-1]
     images[place] = image(place + 7)
     after = model.logits(prompt, images=images)[-1]
