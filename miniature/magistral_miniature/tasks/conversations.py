@@ -28,6 +28,7 @@ from magistral_miniature.tasks.grids import (
 )
 from magistral_miniature.tasks.talk import identity, no_picture, other_numbers, small_talk, unknown
 from magistral_miniature.tasks.turns import NEEDS_THINKING, Turn
+from magistral_miniature.wordings.files import templates
 from magistral_miniature.wordings.phrasing import Split
 from magistral_mlx.miniature.images import BarChart, Grid
 
@@ -52,24 +53,7 @@ SYSTEM_PROMPT = (
 OUT_OF_ROOM = "I ran out of room to think, so I do not know the answer."
 """Answer after a thought that was cut short."""
 
-_SYSTEM_TEXTS = (
-    "You are a helpful assistant.",
-    "You are terse.",
-    "Answer in one sentence.",
-    "Be friendly and patient.",
-    "You are a teacher for small children.",
-    "Always be polite.",
-    "Today is Monday.",
-    "The user is a student.",
-    "You are an expert for pictures.",
-    "Speak plainly, without jargon.",
-    "You work in a school.",
-    "Use British spelling.",
-    "Never tell lies.",
-    "Keep answers short. Do not repeat the question.",
-    "You help people who cannot see well.",
-    "Answer as well as you can.",
-)
+_SYSTEM_TEXTS = templates("words/frames", "system_texts")
 
 
 @dataclass(frozen=True)

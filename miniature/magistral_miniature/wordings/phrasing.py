@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
-from magistral_miniature.wordings.files import everyday
+from magistral_miniature.wordings.files import grammars, templates, word_lists
 from magistral_miniature.wordings.fillers import among_other_words
 from magistral_miniature.wordings.grammars import composed, parts_of
 from magistral_miniature.wordings.questions import Wordings
-from magistral_miniature.wordings.story_words import story_slots
 from magistral_miniature.wordings.variation import makes, with_other_words
+from magistral_miniature.wordings.words import story_slots
 
 __all__ = [
     "BLIND",
@@ -43,127 +43,18 @@ _MADE: tuple[Split, ...] = ("train", "familiar")
 HELD_OUT_STEP = 7
 _PLAINEST, _PLAIN_SHARE = 8, 0.16
 
-_OPENINGS = (
-    "Please tell me: ",
-    "Quick question: ",
-    "Hi! ",
-    "Hello, ",
-    "Tell me: ",
-    "I would like to know: ",
-    "A question: ",
-    "Hey, ",
-    "Help me with this: ",
-    "Now this: ",
-    "Next question: ",
-    "Dear model, ",
-    "Think carefully. ",
-    "OK, ",
-    "And now: ",
-    "Answer this: ",
-    "Let me ask you something. ",
-    "Here is my question: ",
-    "One question: ",
-    "Another question. ",
-    "Good morning. ",
-    "Good evening, ",
-    "Excuse me, ",
-    "Sorry, ",
-    "Well, ",
-    "So, ",
-    "Alright: ",
-    "Please answer: ",
-    "Please help me. ",
-    "Can you help me? ",
-    "I have a question. ",
-    "I need your help. ",
-    "My teacher asks: ",
-    "My son wants to know: ",
-    "Homework: ",
-    "Task: ",
-    "Question: ",
-    "Q: ",
-    "User: ",
-    "Take your time. ",
-    "Pay attention. ",
-    "Try this one. ",
-    "Try again: ",
-    "First of all, ",
-    "Just one thing: ",
-    "Work slowly. ",
-    "Reason first. ",
-    "Think first. ",
-    "Concentrate. ",
-    "I wonder: ",
-    "Could you tell me: ",
-    "Can you answer this? ",
+_OPENINGS, _IMAGE_OPENINGS, _CLOSINGS = (
+    templates("words/frames", name) for name in ("openings", "image_openings", "closings")
 )
-_PICTURE_OPENINGS = (
-    "Look at the picture. ",
-    "Here is a picture. ",
-    "In this picture: ",
-    "Look at this image. ",
-    "See the attached picture. ",
-    "I have attached a picture. ",
-    "About the picture: ",
-    "From the image: ",
-    "Take a look at this. ",
-    "Study the image. ",
-    "Here is an image. ",
-    "This is a picture. ",
-    "I drew this. ",
-    "I made this picture. ",
-    "Have a look at the image. ",
-    "In the image: ",
-    "In the picture you see, ",
-    "Using the picture, answer: ",
-    "Based on the image: ",
-    "Consider the picture. ",
-    "With the picture in mind: ",
-    "You see a picture. ",
-    "Examine the picture carefully. ",
-    "Look closely. ",
-    "Look again. ",
-    "For this image: ",
-)
-_CLOSINGS = (
-    " Thanks!",
-    " Please.",
-    " Think step by step.",
-    " Thank you.",
-    " Answer briefly.",
-    " Be careful.",
-    " Explain your reasoning.",
-    " Take care.",
-    " Take your time.",
-    " Do it carefully.",
-    " Do not guess.",
-    " I need it soon.",
-    " I need to be sure.",
-    " It is important.",
-    " Check your work.",
-    " Show your work.",
-    " Tell me.",
-    " Help me.",
-    " Can you do that?",
-    " Just answer.",
-    " Be quick.",
-    " Be exact.",
-    " Think about it.",
-    " Thanks in advance.",
-    " Cheers!",
-    " I am curious.",
-    " What do you say?",
-    " Go!",
-)
-_BEFOREHAND, _AFTERWARDS = everyday("frames", "beforehand"), everyday("frames", "afterwards")
-_BEFOREHAND_OF_PICTURES = _BEFOREHAND + everyday("frames", "beforehand_of_pictures")
-_SMALL_WORDS = ("the", "a", "an", "is", "of", "in", "do", "does", "please", "me", "this", "there")
+_BEFOREHAND, _AFTERWARDS = grammars("words/frames", "beforehand"), grammars("words/frames", "afterwards")
+_BEFOREHAND_OF_IMAGES = _BEFOREHAND + grammars("words/frames", "beforehand_of_pictures")
+_SMALL_WORDS = word_lists("words/small")["small"]
 
 
-def templates_of(templates: Sequence[str], split: Split) -> list[str]:
+def templates_of(listed: Sequence[str], split: Split) -> list[str]:
     """Return the templates of one split."""
-    held = [t for i, t in enumerate(templates) if i % HELD_OUT_STEP == HELD_OUT_STEP - 2]
-    return held if split == "held-out" else [t for t in templates if t not in held]
+    held = [t for i, t in enumerate(listed) if i % HELD_OUT_STEP == HELD_OUT_STEP - 2]
+    return held if split == "held-out" else [t for t in listed if t not in held]
 
 
 @lru_cache
@@ -196,7 +87,7 @@ def asks(wordings: Wordings, split: Split) -> bool:
 def known(template: str, wordings: Wordings) -> bool:
     """Tell whether training may make `template`, with or without an opening of the lists."""
     subject, slots = wordings.about, tuple(wordings.slots.items())
-    openings = [one for one in _OPENINGS + _PICTURE_OPENINGS if template.lower().startswith(one.lower())]
+    openings = [one for one in _OPENINGS + _IMAGE_OPENINGS if template.lower().startswith(one.lower())]
     forms = filter(None, (template, *(template[len(one) :] for one in openings)))
     grammars = (*(((template,),) for template in drawn(wordings)), *wordings.parts)
     return any(makes(grammars, form, subject, slots) for form in forms)
@@ -266,9 +157,9 @@ def _framed(
     training = split != "held-out"
     if rng.random() < 0.3:
         if training and rng.random() < 0.5:
-            opening = filled(rng, composed(rng, _BEFOREHAND_OF_PICTURES if picture else _BEFOREHAND), values)
+            opening = filled(rng, composed(rng, _BEFOREHAND_OF_IMAGES if picture else _BEFOREHAND), values)
         else:
-            openings = _OPENINGS + _PICTURE_OPENINGS * 2 if picture else _OPENINGS
+            openings = _OPENINGS + _IMAGE_OPENINGS * 2 if picture else _OPENINGS
             opening = rng.choice(templates_of(openings, split))
         if opening[-2] in ":," and rng.random() < 0.7:
             text = text[0].lower() + text[1:]

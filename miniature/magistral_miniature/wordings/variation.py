@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal
 
+from magistral_miniature.wordings.files import templates
 from magistral_miniature.wordings.grammars import Grammars
-from magistral_miniature.wordings.story_words import GOODS, NAMES, PLACES, ROLES, THINGS
+from magistral_miniature.wordings.words import GOODS, NAMES, PLACES, ROLES, THINGS
 
 __all__ = ["Slots", "Subject", "makes", "plain", "with_other_words"]
 
@@ -20,51 +21,8 @@ Subject = Literal["numbers", "chart", "grid", "talk"]
 Slots = tuple[tuple[str, tuple[str, ...]], ...]
 """What can stand in slots, by name."""
 
-_EVERYWHERE = (
-    "picture|image|photo|drawing|graphic|pic|illustration|snapshot|sketch|visual|attachment",
-    "tell me|let me know|say|inform me|please tell me|can you tell me|could you say",
-    "what is|what's|whats|what would be|what might be",
-    "please|kindly|pls|please kindly",
-    "can you|could you|would you|will you|are you able to|can u",
-    "i want to know|i'd like to know|i would like to know|i need to know|i wish to know|i must know",
-    "i need|i want|i require|i'd like|i would like|i'm after",
-    "in total|altogether|in all|all in all|overall|in sum|all together|taken together",
-    "find|identify|locate|determine|detect|pick out|make out|seek out",
-    "in one sentence|in a sentence|in a single sentence|in one short sentence|with one sentence",
-    "for me|to me",
-    "exactly|precisely",
-    "attached|enclosed|given|uploaded|present",
-)
-_NUMBERS = (
-    "calculate|compute|work out|figure out|evaluate|solve|reckon|determine",
-    "sum|total",
-    "what do i get|what do you get|what comes out|what is the result|what results|what is it",
-    "left|left over|remaining",
-    "give me|show me|write down|hand me|get me",
-    "difference|gap",
-    "the result of|the answer to|the outcome of|the solution of",
-)
-_CHARTS = (
-    "tallest|highest|biggest|largest|greatest|longest",
-    "shortest|lowest|smallest|least tall|tiniest|littlest",
-    "taller|higher|bigger|larger|greater",
-    "chart|graph|diagram|bar chart|plot|bar graph|bar diagram",
-    "letter|label",
-    "value|number|figure|reading|amount|score",
-    "bar|column",
-    "all the others|all others|the others|the rest|every other one|the other ones",
-)
-_GRIDS = (
-    "shape|symbol|object|item|thing|element",
-    "cell|field|box|spot|tile",
-    "holds|contains|has|shows",
-    "hold|contain|have|show",
-    "located|placed|found|drawn|positioned|situated",
-    "count|tally",
-    "number of|count of|amount of|quantity of|total of",
-    "describe|explain|outline|put into words|depict in words|characterise",
-    "alt text|alternative text|text alternative|alt attribute",
-    "description|caption|summary",
+_EVERYWHERE, _NUMBERS, _CHARTS, _GRIDS = (
+    templates("words/exchange", name) for name in ("everywhere", "numbers", "chart", "grid")
 )
 
 
