@@ -1,7 +1,7 @@
-"""Words that change nothing, put into questions in training.
+"""Insert words that change nothing into training questions.
 
-A small decoder learns where a number stands by the words around it, and then copies "53" as "535" beside
-words that it has not met. So some questions have other words beside their numbers, made-up ones among them.
+A small decoder finds a number by the words around it. Beside unknown words it copies "53" as "535". Therefore
+some questions have other words beside their numbers, including made-up ones.
 """
 
 import random
@@ -18,7 +18,7 @@ _BEFORE, _AFTER, _ANYWHERE, _ONSETS, _VOWELS, _ENDS = (
 
 
 def among_other_words(rng: random.Random, template: str) -> str:
-    """Put words beside the numbers of a template, or one anywhere between two words."""
+    """Insert words beside the numbers of a template, or one word between two others."""
     slots = list(re.finditer(r"(?<![^ ])\{[ab]\}(?![^ ?.,])", template))
     if not slots or rng.random() < 0.2:
         words = template.split(" ")

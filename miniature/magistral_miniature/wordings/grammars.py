@@ -1,7 +1,6 @@
-"""Wordings put together from parts, so that no list has to hold every way of asking.
+"""Grammars: rows of alternatives that together make many wordings.
 
-A grammar is a row of alternatives; one wording takes one alternative from each. Only training
-draws from grammars.
+A wording takes one alternative from each part of a grammar. Only training draws from grammars.
 """
 
 import random
@@ -15,7 +14,7 @@ _PIECES = re.compile(r"\[([^]]*)\]|<(\w+)>|([^[<]+)")
 
 
 def composed(rng: random.Random, grammars: Grammars) -> str:
-    """Return one wording; longer grammars are not drawn more often than short ones."""
+    """Return one wording; every grammar is equally likely, whatever its length."""
     return "".join(parts_of(rng, grammars))
 
 

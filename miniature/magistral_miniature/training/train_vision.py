@@ -1,8 +1,8 @@
-"""Train the eye alone: the features of each cell must tell shape and colour, or letter and height.
+"""Train the vision tower alone: each cell's feature must hold shape and colour, or letter and height.
 
-Linear heads read the classes from the projector's output; they are dropped afterwards. Usage:
+Linear heads read the classes from the projector's output. They are not published. Usage:
 
-    python -m magistral_miniature.training.train_eye --minutes 13 --to runs/eye.pt
+    python -m magistral_miniature.training.train_vision --minutes 13 --to runs/vision.pt
 """
 
 import argparse
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from magistral_miniature.publishing.gallery import NOTHING, cell_classes, render, training_fonts
-from magistral_miniature.training.eye import Eye
 from magistral_miniature.training.optimizer import Muon, split_parameters
 from magistral_miniature.training.shape import SHAPE
+from magistral_miniature.training.vision_tower import VisionTower
 from magistral_mlx.miniature.images import BarChart, Grid, random_chart, random_grid
 
 __all__ = ["Heads", "main"]
@@ -30,14 +30,14 @@ _PATCHES = 3_000
 
 
 class Heads(nn.Module):
-    """Linear read-outs of (shape, colour, letter, value) from a cell's feature."""
+    """Linear heads for shape, colour, letter and value of a cell's feature."""
 
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.ModuleList(nn.Linear(SHAPE.hidden, count) for count in _CLASSES)
 
     def losses(self, features: Tensor, classes: Tensor) -> tuple[list[Tensor], list[float]]:
-        """Return loss and accuracy of each kind of class that occurs in [..., 4]."""
+        """Return loss and accuracy of each kind of class in [..., 4] that occurs."""
         losses, accuracies = [], []
         for kind, head in enumerate(self.head):
             chosen = classes[..., kind] != NOTHING
@@ -51,17 +51,17 @@ class Heads(nn.Module):
 
 
 def draw_batches(out: "Queue[tuple[np.ndarray, np.ndarray]]", seed: int) -> None:
-    """Put batches of pictures of one size and their classes into a queue, for ever."""
+    """Put batches of images of one size and their classes into a queue without end."""
     torch.set_num_threads(1)
     rng, fonts = random.Random(seed), training_fonts()
     while True:
-        pictures = _pictures(rng)
-        images = torch.stack([render(picture, rng, fonts) for picture in pictures])
-        classes = np.array([cell_classes(picture) for picture in pictures], np.int64)
-        out.put((images.numpy(), classes))
+        images = _images(rng)
+        pixels = torch.stack([render(image, rng, fonts) for image in images])
+        classes = np.array([cell_classes(image) for image in images], np.int64)
+        out.put((pixels.numpy(), classes))
 
 
-def _pictures(rng: random.Random) -> list[Grid | BarChart]:
+def _images(rng: random.Random) -> list[Grid | BarChart]:
     if rng.random() < 0.4:
         rows, columns = rng.randint(1, 6), rng.randint(1, 6)
         count = _PATCHES // (rows * columns * 4)
@@ -70,17 +70,17 @@ def _pictures(rng: random.Random) -> list[Grid | BarChart]:
     return [random_chart(rng, bars=bars) for _ in range(_PATCHES // (bars * 24))]
 
 
-def learn(eye: Eye, heads: Heads, images: Tensor, classes: Tensor) -> list[float]:
+def learn(vision: VisionTower, heads: Heads, pixels: Tensor, classes: Tensor) -> list[float]:
     """Add the gradients of one batch and return the accuracy of each kind of class in it."""
     with torch.autocast("cpu", torch.bfloat16):
-        features = eye(images)
+        features = vision(pixels)
     losses, accuracies = heads.losses(features, classes)
     torch.stack(losses).sum().backward()
     return accuracies
 
 
 def main() -> None:
-    """Train for the given time and save the eye's weights."""
+    """Train for the given time and save the vision tower's weights."""
     options = _options()
     options.to.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
@@ -89,23 +89,23 @@ def main() -> None:
     batches = context.Queue(maxsize=16)
     drawer = context.Process(target=draw_batches, args=(batches, 7), daemon=True)
     drawer.start()
-    eye, heads = Eye(SHAPE), Heads()
-    matrices, rest = split_parameters([eye, heads])
+    vision, heads = VisionTower(SHAPE), Heads()
+    matrices, rest = split_parameters([vision, heads])
     muon, adam = Muon(matrices, lr=0.02), torch.optim.AdamW(rest, lr=3e-3, weight_decay=0.0)
-    for layer in eye.vision_tower.transformer.layers:
+    for layer in vision.vision_tower.transformer.layers:
         layer.compile(dynamic=True)
     start, step = time.time(), 0
     while (done := (time.time() - start) / (60 * options.minutes)) < 1:
         rate = min(1.0, (step + 1) / 100) * min(1.0, (1 - done) / 0.6)
         muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = 0.02 * rate, 3e-3 * rate
-        seen = [learn(eye, heads, *map(torch.from_numpy, batches.get())) for _ in range(2)]
+        seen = [learn(vision, heads, *map(torch.from_numpy, batches.get())) for _ in range(2)]
         for optimizer in (muon, adam):
             optimizer.step()
             optimizer.zero_grad()
         step += 1
         if step % 25 == 0:
             print(f"{step} {time.time() - start:.0f}s {seen}", flush=True)
-    torch.save(eye.state_dict(), options.to)
+    torch.save(vision.state_dict(), options.to)
     drawer.terminate()
 
 

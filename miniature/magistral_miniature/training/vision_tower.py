@@ -1,7 +1,7 @@
-"""The eye: Pixtral tower, patch merger and projector, for batches of pictures of one size.
+"""The vision tower (Pixtral) with patch merger and projector, for batches of images of one size.
 
-Same mathematics and parameter names as Transformers' Mistral3 (test: `export.py --check`), written
-for training on a CPU: pictures of one size form a batch, so attention needs no mask.
+Mathematics and parameter names are those of Transformers' Mistral3 (test: `export.py --check`). All images
+of a batch have one size, and attention needs no mask.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from magistral_miniature.training.shape import Shape
 
-__all__ = ["Eye", "rotate"]
+__all__ = ["VisionTower", "rotate"]
 
 
 def rotate(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def rotate(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 class _Attention(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.heads, width = shape.eye_heads, shape.eye_hidden
+        self.heads, width = shape.vision_heads, shape.vision_hidden
         self.q_proj = nn.Linear(width, width, bias=False)
         self.k_proj = nn.Linear(width, width, bias=False)
         self.v_proj = nn.Linear(width, width, bias=False)
@@ -45,9 +45,9 @@ class _Attention(nn.Module):
 class _FeedForward(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(shape.eye_hidden, shape.eye_intermediate, bias=False)
-        self.up_proj = nn.Linear(shape.eye_hidden, shape.eye_intermediate, bias=False)
-        self.down_proj = nn.Linear(shape.eye_intermediate, shape.eye_hidden, bias=False)
+        self.gate_proj = nn.Linear(shape.vision_hidden, shape.vision_intermediate, bias=False)
+        self.up_proj = nn.Linear(shape.vision_hidden, shape.vision_intermediate, bias=False)
+        self.down_proj = nn.Linear(shape.vision_intermediate, shape.vision_hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
@@ -56,9 +56,9 @@ class _FeedForward(nn.Module):
 class _Layer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(shape.eye_hidden, eps=1e-5)
+        self.attention_norm = nn.RMSNorm(shape.vision_hidden, eps=1e-5)
         self.attention = _Attention(shape)
-        self.ffn_norm = nn.RMSNorm(shape.eye_hidden, eps=1e-5)
+        self.ffn_norm = nn.RMSNorm(shape.vision_hidden, eps=1e-5)
         self.feed_forward = _FeedForward(shape)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -69,22 +69,22 @@ class _Layer(nn.Module):
 class _Transformer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_Layer(shape) for _ in range(shape.eye_layers))
+        self.layers = nn.ModuleList(_Layer(shape) for _ in range(shape.vision_layers))
 
 
-class _Tower(nn.Module):
-    """Pixtral: pixels [batch, 3, height, width] -> patches [batch, rows * columns, eye_hidden]."""
+class _Pixtral(nn.Module):
+    """Pixtral: pixels [batch, 3, height, width] -> patches [batch, rows * columns, vision_hidden]."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.patch_conv = nn.Conv2d(3, shape.eye_hidden, shape.patch, shape.patch, bias=False)
-        self.ln_pre = nn.RMSNorm(shape.eye_hidden, eps=1e-5)
+        self.patch_conv = nn.Conv2d(3, shape.vision_hidden, shape.patch, shape.patch, bias=False)
+        self.ln_pre = nn.RMSNorm(shape.vision_hidden, eps=1e-5)
         self.transformer = _Transformer(shape)
 
     def positions(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        """Cosine and sine [rows * columns, head_dim]: even frequencies turn by row, odd by column."""
-        size = self.shape.eye_head_dim
+        """Return cosine and sine [rows * columns, head_dim]; even frequencies are for rows."""
+        size = self.shape.vision_head_dim
         frequencies = self.shape.rope_base ** -(torch.arange(0, size, 2).float() / size)
         by_row = torch.outer(torch.arange(rows).float(), frequencies[::2])
         by_column = torch.outer(torch.arange(columns).float(), frequencies[1::2])
@@ -110,8 +110,8 @@ class _Tower(nn.Module):
 class _Merger(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        wide = shape.eye_hidden * shape.merge**2
-        self.merging_layer = nn.Linear(wide, shape.eye_hidden, bias=False)
+        wide = shape.vision_hidden * shape.merge**2
+        self.merging_layer = nn.Linear(wide, shape.vision_hidden, bias=False)
 
 
 class _Projector(nn.Module):
@@ -119,9 +119,9 @@ class _Projector(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(shape.eye_hidden, eps=shape.norm_epsilon)
+        self.norm = nn.RMSNorm(shape.vision_hidden, eps=shape.norm_epsilon)
         self.patch_merger = _Merger(shape)
-        self.linear_1 = nn.Linear(shape.eye_hidden, shape.hidden, bias=False)
+        self.linear_1 = nn.Linear(shape.vision_hidden, shape.hidden, bias=False)
         self.linear_2 = nn.Linear(shape.hidden, shape.hidden, bias=False)
 
     def forward(self, patches: Tensor, rows: int, columns: int) -> Tensor:
@@ -132,12 +132,12 @@ class _Projector(nn.Module):
         return self.linear_2(functional.gelu(self.linear_1(merged)))
 
 
-class Eye(nn.Module):
-    """Pictures of one size -> one feature per cell of 28 x 28 px, ready for the decoder."""
+class VisionTower(nn.Module):
+    """Tower, merger and projector: one feature for the decoder per cell of 28 x 28 px."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.vision_tower = _Tower(shape)
+        self.vision_tower = _Pixtral(shape)
         self.multi_modal_projector = _Projector(shape)
 
     def forward(self, pixels: Tensor) -> Tensor:
