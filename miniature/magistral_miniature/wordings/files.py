@@ -4,7 +4,7 @@ A file has lists ("name = one|two|three"), before the first section or at the st
 ("== name"). Every other line of a section is a template or a grammar: "[Please |]add {a} and {b}<end>" offers
 two beginnings and the list `end`. "== tallest : extreme" takes the lines of section `extreme` with its own
 lists, and adds more lines. An indent of four spaces continues the line above. "~" is a space, needed at the
-end of a line. "#" starts a comment.
+end of a line. "#" starts a comment. The first line of a section cannot be a template like "x = {a}".
 
 The folders: `listed` has templates by kind of question, `parts` and `everyday` have grammars, `writers` has
 templates by many writers, `blind` has the templates of the measured table, `words` has word lists.

@@ -1,8 +1,9 @@
 """Turn templates into questions as people type them, and hold out a share of the wordings.
 
-Training leaves out every seventh template of a list, and some openings. They serve to choose between training
-runs, although grammars can make many of them too. The measured table uses the wordings in `data/blind/`, whose
-writers had seen nothing of the training. It scores all of them, and those alone that training cannot make.
+Training leaves out every seventh template of a list, and some openings. They serve to choose between
+training runs, although grammars can make many of them too. The measured table uses the wordings in
+`data/blind/`, whose writers had seen nothing of the training. It scores all of them, and separately those
+that training cannot make.
 """
 
 import random
@@ -36,9 +37,9 @@ __all__ = [
 Split = Literal["train", "held-out", "familiar", "plain", "tester", "tester-new", "stranger", "stranger-new"]
 """Source of wordings.
 
-"train" is for training. "held-out" has wordings that training leaves out, to choose between runs. "familiar" has
-wordings of training with other numbers and images. "plain" has the plainest wordings. "tester" and "stranger" are
-the blind lists; "-new" takes only their wordings that training cannot make.
+"train" is for training. "held-out" has wordings that training leaves out, to choose between runs. "familiar"
+has wordings of training with other numbers and images. "plain" has the plainest wordings. "tester" and
+"stranger" are the blind lists; "-new" takes only their wordings that training cannot make.
 """
 BLIND: tuple[Split, ...] = ("tester", "tester-new", "stranger", "stranger-new")
 """The splits with wordings from `data/blind/`."""
@@ -101,8 +102,8 @@ def phrase(
 ) -> str:
     """Fill a random template of the split and vary how it is typed.
 
-    In training, a sixth of the questions use the plainest templates, a third use grammars if there are any, and
-    the others use whole templates. Half of the last two get other words. Questions of the blind and plain
+    In training, a sixth of the questions use the plainest templates, a third use grammars if there are any,
+    and the others use whole templates. Half of the last two get other words. Questions of the blind and plain
     splits stay as their writers wrote them.
 
     Args:

@@ -1,4 +1,4 @@
-"""What training is told about looking and copying agrees with the texts themselves."""
+"""The guidance of training on looking and copying agrees with the texts."""
 
 import random
 
