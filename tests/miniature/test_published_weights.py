@@ -1,4 +1,4 @@
-"""The bundled weights: what people ask first is answered right, by the program itself."""
+"""The bundled weights answer common questions right through the public API."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The same cases through the product: converted, loaded and asked as a user would.
+"""Ask the cases through the public API: converted, loaded and asked as a user would.
 
     python -m magistral_miniature.publishing.evaluate_runtime --cases 200 [--model FOLDER] [--wordings tester]
 

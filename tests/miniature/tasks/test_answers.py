@@ -117,7 +117,7 @@ def test_bars_are_compared_and_read() -> None:
         assert expected in read.answer
 
 
-def test_what_it_cannot_do_is_declined_in_the_same_words() -> None:
+def test_unknown_questions_are_declined_in_the_same_words() -> None:
     rng = random.Random(7)
     assert len({talk.unknown(rng, "train").answer for _ in range(50)}) == 1
     assert "miniature" in talk.unknown(rng, "held-out").answer

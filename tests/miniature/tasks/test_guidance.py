@@ -1,4 +1,4 @@
-"""The guidance of training on looking and copying agrees with the texts."""
+"""Training guidance on looking and copying agrees with the texts."""
 
 import random
 

@@ -41,7 +41,7 @@ def test_small_wording_lists_have_held_out_wordings_too() -> None:
 
 @pytest.mark.parametrize("split", ["tester-new", "stranger-new"])
 @pytest.mark.parametrize("kind", [kind for kind, wordings in QUESTIONS.items() if wordings.blind["tester"]])
-def test_what_the_table_calls_new_is_never_made_in_training(kind: str, split: Split) -> None:
+def test_training_never_makes_a_new_wording_of_the_table(kind: str, split: Split) -> None:
     wordings = QUESTIONS[kind]
     asked = {plain(one, wordings.about) for one in evaluated(wordings, split)}
     assert len(asked) >= 5
@@ -52,7 +52,7 @@ def test_what_the_table_calls_new_is_never_made_in_training(kind: str, split: Sp
 
 
 @pytest.mark.parametrize("kind", [kind for kind, wordings in QUESTIONS.items() if wordings.parts])
-def test_it_is_known_what_training_makes(kind: str) -> None:
+def test_every_wording_of_training_is_known(kind: str) -> None:
     wordings, rng = QUESTIONS[kind], random.Random(8)
     for _ in range(150):
         parts = parts_of(rng, wordings.parts) if rng.random() < 0.7 else [rng.choice(drawn(wordings))]
@@ -63,7 +63,7 @@ def test_it_is_known_what_training_makes(kind: str) -> None:
     assert not known("What is the meaning of the word life in a poem by my aunt?", wordings)
 
 
-def test_people_and_things_of_a_story_do_not_make_it_another() -> None:
+def test_other_people_and_things_leave_a_wording_known() -> None:
     wordings = QUESTIONS["add"]
     assert known("A nurse has {a} drums and buys {b} more. How many drums does she have now?", wordings)
     assert not known("Zoe heard {a} drums and then {b} louder ones. Overall noises?", wordings)
