@@ -7,7 +7,7 @@ from pathlib import Path
 
 from magistral_mlx.checkpoint.manifest import sealed
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.machine.keep_awake import awake
+from magistral_mlx.machine.keep_awake import keep_awake
 from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_convert.planning.choose import treat, unpacked_source
 from magistral_mlx_convert.planning.plan import Plan
@@ -202,7 +202,7 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
     try:
         identity = job.source.identity
         before = _prepared(job, workplace, identity=identity, progress=progress)
-        with awake():
+        with keep_awake():
             done = stream(
                 job.plan,
                 job.source,

@@ -2,12 +2,10 @@
 
 import fcntl
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from magistral_mlx.machine import keep_awake
 from magistral_mlx_convert import system
 
 
@@ -73,41 +71,3 @@ def test_elsewhere_both_do_what_there_is(monkeypatch: pytest.MonkeyPatch, descri
     system.sync(descriptor)
     system.will_be_read_once(descriptor)
     assert flushed == [descriptor]
-
-
-def caffeinate(folder: Path) -> Path:
-    """A program in its place that writes down its arguments and waits to be ended."""
-    program = folder / "caffeinate"
-    program.write_text(f'#!/bin/sh\necho "$@" > {folder}/called\nexec sleep 600\n')
-    program.chmod(0o755)
-    return program
-
-
-def test_a_mac_is_kept_awake_as_long_as_the_work_lasts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    started: list[keep_awake.subprocess.Popen[bytes]] = []
-    popen = keep_awake.subprocess.Popen
-
-    def start(*arguments: object, **options: object) -> object:
-        started.append(popen(*arguments, **options))  # type: ignore[call-overload]  # handed through
-        return started[-1]
-
-    monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(keep_awake, "_CAFFEINATE", caffeinate(tmp_path))
-    monkeypatch.setattr(keep_awake.subprocess, "Popen", start)
-    with pytest.raises(KeyboardInterrupt), keep_awake.awake():
-        assert started[0].args == [str(tmp_path / "caffeinate"), "-i", "-w", str(os.getpid())]
-        assert started[0].poll() is None
-        raise KeyboardInterrupt
-    assert started[0].poll() is not None
-
-
-@pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_without_the_program_nothing_is_started(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str
-) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(keep_awake, "_CAFFEINATE", tmp_path / "none")
-    with keep_awake.awake():
-        pass

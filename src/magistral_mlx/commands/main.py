@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, cast
 from magistral_mlx.commands.console import writing_output
 from magistral_mlx.errors import MagistralError, UsageError
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -209,7 +209,7 @@ def write_defect(error: BaseException) -> Path:
     Raises:
         OSError: the log cannot be written.
     """
-    folder = places.log_directory()
+    folder = paths.log_directory()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "magistral.log"
     now = datetime.now(UTC).isoformat(timespec="seconds")

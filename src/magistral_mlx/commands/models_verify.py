@@ -32,13 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
         CheckpointError: at least one is bad (exit code 1).
     """
     from magistral_mlx.checkpoint.manifest import verify_folder
-    from magistral_mlx.storage.units import gib
+    from magistral_mlx.storage.units import format_disk
 
     console = Console.standard()
     folder = _folder(arguments.model)
 
     def tell(name: str, done: int, total: int) -> None:
-        console.progress(f"{name}  {100 * done // max(total, 1)} % of {gib(total)}")
+        console.progress(f"{name}  {100 * done // max(total, 1)} % of {format_disk(total)}")
 
     try:
         found = verify_folder(folder, progress=tell)
@@ -56,9 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             "Convert the model again, or copy it again from where it is whole.",
         )
     if not arguments.json:
-        console.result(
-            f"All {found.files} files in {folder} are as they were written ({gib(found.bytes)}).\n"
-        )
+        console.result(f"All {found.files} files in {folder} are unchanged ({format_disk(found.bytes)}).\n")
     return 0
 
 

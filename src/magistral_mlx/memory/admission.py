@@ -20,7 +20,7 @@ from magistral_mlx.memory.sizes import (
     size_of,
     this_machine,
 )
-from magistral_mlx.storage.units import gib
+from magistral_mlx.storage.units import format_memory
 
 if TYPE_CHECKING:
     from magistral_mlx.checkpoint.folder import Checkpoint
@@ -50,9 +50,11 @@ def _cannot_load(name: str, made: Plan) -> MemoryLimitError:
     machine, size = made.machine, made.size
     limit = machine.limit_bytes
     if limit is None or made.needed_bytes <= limit:
-        whose, limit = "free here are only", machine.more_bytes or 0
+        limit = machine.more_bytes or 0
+        at_most = f"only {format_memory(limit)} is free"
     else:
         whose = "Metal recommends at most" if machine.recommended_bytes else "this machine has only"
+        at_most = f"{whose} {format_memory(limit)}"
     others = [
         f"with kv_bits={bits} (--kv-bits {bits}) {made.context(bits):,} tokens of context would fit"
         for bits in KV_BITS
@@ -66,9 +68,9 @@ def _cannot_load(name: str, made: Plan) -> MemoryLimitError:
         'or take "miniature".'
     )
     return MemoryLimitError(
-        f"{name} needs about {gib(made.needed_bytes)} of memory (weights {gib(size.weight_bytes)}, the rest "
-        f"for {min(USEFUL_CONTEXT, size.context_length):,} tokens of context and for computing), but "
-        f"{whose} {gib(limit)}",
+        f"{name} needs about {format_memory(made.needed_bytes)} of memory "
+        f"(weights {format_memory(size.weight_bytes)}, the rest for "
+        f"{min(USEFUL_CONTEXT, size.context_length):,} tokens of context and for computing), but {at_most}",
         f"{others[0][0].upper()}{others[0][1:]}. {remedy}" if others else remedy,
     )
 
@@ -123,8 +125,9 @@ def _cannot_send(demand: Demand, left: int, fitting: int) -> MemoryLimitError:
     images = f", {len(demand.patches)} new images" if len(demand.patches) > 1 else ""
     image = ", a new image" if len(demand.patches) == 1 else images
     return MemoryLimitError(
-        f"This question needs about {gib(growth + computing)} more memory ({gib(growth)} for the KV cache of "
-        f"{demand.tokens:,} tokens{image}, {gib(computing)} for computing), but only {gib(left)} is left",
+        f"This question needs about {format_memory(growth + computing)} more memory "
+        f"({format_memory(growth)} for the KV cache of {demand.tokens:,} tokens{image}, "
+        f"{format_memory(computing)} for computing), but only {format_memory(left)} is left",
         f"{_alternatives(demand, left, fitting)}.",
     )
 

@@ -15,8 +15,8 @@ import psutil
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.machine.probes import recommended_working_set
+from magistral_mlx.storage.units import GIB, format_memory
 
-GIB = 2**30
 _CACHE_SHARE = 16
 _SMALLEST_CACHE = GIB // 4
 _FREE_SHARE = 0.35
@@ -59,7 +59,8 @@ def _wire(total: int, recommended: int | None) -> None:
     limit = wired_limit(total, recommended)
     if limit == 0:
         raise UsageError(
-            f"Wiring leaves the system 8 GB at least, and this machine has {total / GIB:.0f} GB",
+            f"Wiring leaves the system at least {format_memory(_FREE_BYTES)}; "
+            f"this machine has {format_memory(total)}",
             "Leave out --wire (wire=True).",
         )
     mx.set_wired_limit(limit)

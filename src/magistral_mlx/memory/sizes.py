@@ -8,7 +8,7 @@ What is in use is the physical footprint, where there is one: a resident set mis
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from magistral_mlx.checkpoint.safetensors_header import read_header
 from magistral_mlx.machine.probes import memory_probes, swap_free
 from magistral_mlx.machine.telemetry import sample
 from magistral_mlx.memory.activations import FLAT_FROM, SMALLEST_STEP, ChunkMemory, chunk_memory
-from magistral_mlx.storage.units import GIB
+from magistral_mlx.storage.units import GB, GIB
 
 if TYPE_CHECKING:
     from magistral_mlx.checkpoint.config import ModelConfig
@@ -130,8 +130,11 @@ class ModelSize:
         return self.vision.activation_bytes(patches, self.float_bytes) if self.vision and patches else 0
 
 
+_SMALL_CODES = 11_785_994_240
+_SMALL_FLOATS = 1_175_997_440
+
 MAGISTRAL_SMALL_4BIT = ModelSize(
-    weight_bytes=14_138_000_000,
+    weight_bytes=_SMALL_CODES + 2 * _SMALL_FLOATS,
     layers=40,
     heads=32,
     kv_heads=8,
@@ -142,7 +145,21 @@ MAGISTRAL_SMALL_4BIT = ModelSize(
     context_length=131_072,
     vision=VisionSize(hidden=1024, intermediate=4096, heads=16, patch=14, merge=2, longest_edge=1540),
 )
-"""Magistral Small in 4 bits (affine, group 64), vision tower and projector in bfloat16."""
+"""Magistral Small in 4 bits (affine, group 64), vision tower and projector in bfloat16.
+
+`_SMALL_CODES` are the bytes of its 4-bit codes. `_SMALL_FLOATS` counts its other numbers: scales, biases,
+norms, vision tower and projector.
+"""
+
+MAGISTRAL_SMALL_DOWNLOAD = 48 * GB
+MAGISTRAL_SMALL_DISK = 20 * GB
+"""Bytes of free disk for its conversion from the hub: the result, and one file of the source at a time."""
+
+
+def magistral_small(float_bytes: int) -> ModelSize:
+    """Return the size of `MAGISTRAL_SMALL_4BIT` where one unpacked number takes so many bytes."""
+    weights = _SMALL_CODES + float_bytes * _SMALL_FLOATS
+    return replace(MAGISTRAL_SMALL_4BIT, weight_bytes=weights, float_bytes=float_bytes)
 
 
 @dataclass(frozen=True)
