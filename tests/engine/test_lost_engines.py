@@ -8,7 +8,7 @@ import pytest
 
 from engine.conftest import scripted_child
 from engine.test_child import children
-from magistral_mlx.engine import host
+from magistral_mlx.engine import host as hosts
 from magistral_mlx.engine.child import ChildEngine, worker_command
 from magistral_mlx.engine.host import Host
 from magistral_mlx.engine.linked import LinkedEngine
@@ -155,7 +155,7 @@ def test_an_answer_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch
     standing = Standing()
     runtime = ScriptedRuntime()
     monkeypatch.setattr(runtime, "stream", lambda request: standing)
-    monkeypatch.setattr(host, "BUSY_INTERVAL", 0.01)
+    monkeypatch.setattr(hosts, "BUSY_INTERVAL", 0.01)
 
     def abandon(failed: Failed) -> None:
         given_up.append(failed)
@@ -172,7 +172,7 @@ def test_an_answer_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch
     host.handle(1, Start(None))
     host.handle(2, Ask(AskRequest("x")))
     standing.waiting.wait()
-    now[0] += host.STALL_SECONDS - 1
+    now[0] += hosts.STALL_SECONDS - 1
     assert not told.wait(0.2)
     now[0] += 2
     told.wait()

@@ -200,7 +200,7 @@ def test_a_narrower_cache_is_proposed_where_it_is_enough(checkpoint: Checkpoint)
 
 def test_where_swap_is_limited_what_is_free_counts(checkpoint: Checkpoint) -> None:
     busy = Machine(total_bytes=64 * GIB, available_bytes=10_000, swap_free_bytes=0, used_bytes=20_000)
-    with pytest.raises(MemoryLimitError, match="but only 9.8 KiB is free"):
+    with pytest.raises(MemoryLimitError, match=r"but only 9\.8 KiB is free"):
         check_before_loading(checkpoint, machine=busy)
 
 
