@@ -34,14 +34,14 @@ HUB_ID = "mistralai/Magistral-Small-2509"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question of the demo and what came of it."""
+    """One question of the demo and its reply."""
 
     question: "DemoQuestion"
     reply: Reply
 
     @property
     def right(self) -> bool:
-        """Whether the answer says what is true."""
+        """Tell whether the answer is right."""
         return self.reply.ending is Ending.COMPLETE and self.question.is_right(self.reply.answer)
 
 

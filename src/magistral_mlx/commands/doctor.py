@@ -1,4 +1,4 @@
-"""What `magistral doctor` finds out, as values; nothing is loaded but MLX itself, nothing is changed."""
+"""`magistral doctor`: look at this machine. It loads MLX but no model and changes nothing."""
 
 import argparse
 import json
@@ -39,7 +39,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkup:
-    """Everything that was found."""
+    """Results of the checkup."""
 
     machine: str
     memory: str
@@ -86,7 +86,7 @@ def check_up(environment: Mapping[str, str]) -> Checkup:
 
 
 def _backend() -> tuple[str, str | None]:
-    """MLX's backend in words, and what is wrong with it."""
+    """Return MLX's backend in words, and its problem or None."""
     try:
         import mlx.core as mx
 
@@ -167,7 +167,7 @@ def _advice(
         lines.append("This Python runs under Rosetta or on an Intel Mac; install an arm64 one.")
     broken = [model.name for model in models if model.weight_bytes is None]
     if broken:
-        lines.append(f"Convert again or delete what is not usable: {', '.join(broken)}.")
+        lines.append(f"Convert again or delete these unusable models: {', '.join(broken)}.")
     if all(model.path is None for model in models):
         lines += _how_to_get_one(models, free)
     installed = [model for model in models if model.path and model.weight_bytes is not None]
@@ -233,7 +233,7 @@ def _memory_words(machine: "Machine") -> str:
 
 
 def _disk(folder: Path) -> tuple[Path, int]:
-    """The folder for models, or what is there of its path, and the bytes that are free."""
+    """Return the folder for models or its nearest existing parent, and the free bytes."""
     while not folder.exists():
         folder = folder.parent
     return folder, shutil.disk_usage(folder).free

@@ -44,7 +44,7 @@ EXIT_BROKEN_PIPE = 141
 
 
 class Command(Protocol):
-    """What a subcommand's module holds."""
+    """Interface of a subcommand's module."""
 
     SUMMARY: str
     """One line for `magistral --help`."""
@@ -164,7 +164,7 @@ def _suggestion(typed: str, commands: Mapping[str, str]) -> str:
 
 
 def _tolerate_foreign_encodings() -> None:
-    """A terminal that cannot show a character shows a replacement; the answer is not lost over it."""
+    """Show a replacement for a character that the terminal cannot show; keep the answer."""
     stdout: object = sys.stdout
     if isinstance(stdout, io.TextIOWrapper):
         cast("io.TextIOWrapper", stdout).reconfigure(errors="replace")

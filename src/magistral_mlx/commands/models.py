@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _actions() -> dict[str, Command]:
-    """What stands after `magistral models`: this package's and what the converter adds."""
+    """Return the subcommands of `magistral models`: this package's and the converter's."""
     others = {name: importlib.import_module(module) for name, module in installed_commands(GROUP).items()}
     return {"verify": cast(Command, models_verify)} | cast(dict[str, Command], others)
 

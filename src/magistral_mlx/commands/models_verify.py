@@ -52,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     if found.bad:
         names = ", ".join(each.name for each in found.bad)
         raise CheckpointError(
-            f"Not as written: {len(found.bad)} of {found.files} files in {folder} ({names})",
-            "Convert the model again, or copy it again from where it is whole.",
+            f"{len(found.bad)} of {found.files} files in {folder} have changed ({names})",
+            "Convert the model again, or copy it again from an intact copy.",
         )
     if not arguments.json:
         console.result(f"All {found.files} files in {folder} are unchanged ({format_disk(found.bytes)}).\n")
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _folder(model: str) -> "Path":
-    """As `resolve`, but an installed folder is found by its name however damaged it is."""
+    """Resolve a name like `resolve`, but find a damaged installed folder too."""
     from magistral_mlx.checkpoint.installed import resolve
     from magistral_mlx.storage.paths import models_directory
 

@@ -1,7 +1,7 @@
-"""What is refused before any work is done, for lack of memory, and what would fit instead.
+"""Refuse work that does not fit into memory before it starts, and name what would fit.
 
-Refused is what the machine cannot give at all: more than Metal recommends, or, where swap is limited, more
-than is free with it. What fits but has to wait for other programs to give memory back is not refused.
+A refusal means that the machine cannot give the memory at all: more than Metal recommends, or, where swap is
+limited, more than memory and swap have free. Work that fits after other programs free memory is not refused.
 """
 
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ SMALL_IMAGE = 770
 def check_before_loading(
     checkpoint: "Checkpoint", *, kv_bits: int = 16, machine: Machine | None = None
 ) -> Plan:
-    """The plan for a folder that is about to be loaded; `machine` defaults to this one.
+    """Plan the loading of a folder; `machine` defaults to this one.
 
     Raises:
-        MemoryLimitError: not even a useful context fits; says how much is missing and what else would fit.
+        MemoryLimitError: a useful context does not fit; names the missing memory and what would fit.
     """
     machine = machine or this_machine()
     made = plan(size_of(checkpoint, float_bytes=float_bytes_here()), machine, kv_bits=kv_bits)
@@ -77,7 +77,7 @@ def _cannot_load(name: str, made: Plan) -> MemoryLimitError:
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What a question is about to take."""
+    """Memory demand of one question."""
 
     size: ModelSize
     kv_bits: int
@@ -86,9 +86,9 @@ class Demand:
     prompt_tokens: int
     """All of the prompt, held ones included."""
     patches: tuple[int, ...] = ()
-    """Of each image that has to be encoded."""
+    """Patches of each image to encode."""
     max_tokens: int | None = None
-    """Of the reply; None: as many as fit."""
+    """Tokens of the reply; None: as many as fit."""
 
     @property
     def reply_tokens(self) -> int:
@@ -133,7 +133,7 @@ def _cannot_send(demand: Demand, left: int, fitting: int) -> MemoryLimitError:
 
 
 def _alternatives(demand: Demand, left: int, fitting: int) -> str:
-    """What would fit, with numbers, the least painful first."""
+    """Name what would fit, with numbers, the smallest change first."""
     size = demand.size
     largest = max(demand.patches, default=0)
     ways: list[str] = []
@@ -158,7 +158,7 @@ def _alternatives(demand: Demand, left: int, fitting: int) -> str:
 
 
 def _smaller_images(demand: Demand) -> Demand:
-    """The same question with no image over `SMALL_IMAGE` pixels."""
+    """Return the same question with no image over `SMALL_IMAGE` pixels."""
     vision = demand.size.vision
     assert vision is not None
     most = (SMALL_IMAGE // vision.patch) ** 2
