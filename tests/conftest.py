@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")
 
-# Several processes compute at once; a pool of threads in each would only wait for cores. Children inherit this.
+# Several processes compute at once: a pool of threads in each would wait for cores. Children inherit this.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Many child processes import the same libraries. Without bytecode each of them compiles these again.

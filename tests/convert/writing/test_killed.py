@@ -58,8 +58,12 @@ def notes_of(job: Job) -> list[str]:
 # A folder.
 
 
-@pytest.mark.parametrize(("kills", "layers"), [(5, 1), pytest.param(50, 12, marks=pytest.mark.thorough)])
-def test_many_kills_over_one_conversion(tmp_path: Path, work: Path, kills: int, layers: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "share", "layers"), [(5, 8, 1), pytest.param(50, 25, 12, marks=pytest.mark.thorough)]
+)
+def test_many_kills_over_one_conversion(
+    tmp_path: Path, work: Path, kills: int, share: int, layers: int
+) -> None:
     config = tiny_config()
     config["text_config"]["num_hidden_layers"] = layers  # work for so many lives
     source = write_source(tmp_path / "hf", config=config, shards=2)
@@ -67,9 +71,9 @@ def test_many_kills_over_one_conversion(tmp_path: Path, work: Path, kills: int, 
     job, chance = Job(str(source), work / "out", SMALL), random.Random(50)
     steps = steps_of(job, tmp_path)
     assert steps > 20 * kills
-    # Each run gets its share of the way on average and loses what follows its last mark.
+    # Each run gets at most such a share of the way and loses what follows its last mark.
     for _ in range(kills):
-        kill(job, at=chance.randint(1, 2 * steps // kills))
+        kill(job, at=chance.randint(1, steps // share))
         assert not job.target.exists()
     assert "Going on where an earlier run stopped" in notes_of(job)
     assert digests(job.target) == expected
