@@ -136,7 +136,6 @@ def test_a_folder_is_measured_by_its_tensors(checkpoint: Checkpoint) -> None:
     assert (size.layers, size.kv_heads, size.head_dim, size.context_length) == (2, 2, 32, 4096)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kv_bits", [16, 8])
 def test_a_real_run_takes_what_was_planned_within_10_percent(tmp_path: Path, kv_bits: int) -> None:
     """MLX's peak from before loading to after reading 300 tokens, in Magistral's proportions."""
