@@ -3,11 +3,9 @@
 This module knows no MLX, so that faces and the engine's protocol can use it without loading anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-from magistral_mlx.errors import UsageError
 
 
 class Ending(StrEnum):
@@ -96,29 +94,9 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] | None = None
     """With `logprobs=`: one entry per generated token, control tokens included."""
-    parsed: object = None
+    parsed: object = field(default=None, hash=False)
     """With a schema: the answer as Python values, or as an instance of the pydantic class. None if the answer
     is not whole, or breaks a rule of the class that JSON schema can't express; faces don't send it on."""
-    going_on: "Callable[[int | None], Reply] | None" = field(
-        default=None, compare=False, repr=False, metadata={"stays_here": True}
-    )
-    """What `continue_` calls; None where the reply can't go on."""
-
-    def continue_(self, max_tokens: int | None = None) -> "Reply":
-        """Goes on where the reply was cut off, stopped or found in a loop; nothing is read again.
-
-        Args:
-            max_tokens: most tokens to come; None: what the context leaves.
-
-        Returns:
-            The whole reply, old and new joined. In a conversation it takes the place of the old one.
-
-        Raises:
-            UsageError: the reply is complete or empty, or the conversation has gone on without it.
-        """
-        if self.going_on is None:
-            raise UsageError(f"This reply cannot go on: it is {self.ending.value}", "Ask the next question.")
-        return self.going_on(max_tokens)
 
     def to_json(self, model: str) -> Mapping[str, object]:
         """The object that `magistral ask --json` prints."""

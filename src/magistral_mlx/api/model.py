@@ -10,21 +10,23 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
+from weakref import WeakKeyDictionary
 
 from magistral_mlx.api.async_stream import AsyncAnswerStream
 from magistral_mlx.api.batch import answer_many, check_batch
 from magistral_mlx.api.checks import check_kv_bits, check_system, check_whole
 from magistral_mlx.api.conversation import MOST_STEPS, Conversation
-from magistral_mlx.api.options import AskOptions, CheckedOptions
+from magistral_mlx.api.history import History
+from magistral_mlx.api.options import AskOptions, checked
 from magistral_mlx.api.owner_thread import owner_thread
-from magistral_mlx.api.request import Answered, Question, checked_turns, read_images, user_turn
+from magistral_mlx.api.request import Question, checked_turns, continuation, read_images, user_turn
 from magistral_mlx.api.stream import AnswerStream
 from magistral_mlx.checkpoint import installed
 from magistral_mlx.checkpoint.config import Quantization
 from magistral_mlx.errors import UsageError
 from magistral_mlx.events import Event, Reply
 from magistral_mlx.prompt.chat import encode
-from magistral_mlx.prompt.turns import AssistantTurn, UserTurn
+from magistral_mlx.prompt.turns import UserTurn
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -86,6 +88,7 @@ class Magistral:
         self._kv_bits = kv_bits
         self._loaded: LoadedModel | None = loaded
         self._single_questions = object()  # the owner of their KV cache
+        self._replies = WeakKeyDictionary[Reply, History]()  # what `continue_` goes on with
         self.name = checkpoint.name
         """What faces show."""
         self.path = checkpoint.directory
@@ -141,7 +144,8 @@ class Magistral:
             NetworkError: an image's URL does not answer.
         """
         if run_tools:
-            chat = self.conversation(system=system)
+            check_system(system)
+            chat = Conversation(self._history(system, replies=self._replies), sees=self.sees)
             return chat.ask(
                 text, images=images, on_event=on_event, run_tools=True, max_steps=max_steps, **options
             )
@@ -180,7 +184,37 @@ class Magistral:
         """As `ask`, but gives the events of the reply as they come; the last one is `Finished`."""
         check_system(system)
         turn = user_turn(text, images, sees=self.sees)
-        return self._answer(turn, CheckedOptions.of(options), system)
+        history = self._history(system, owner=self._single_questions, replies=self._replies)
+        return AnswerStream(Question(history, checked(options), turn))
+
+    def continue_(self, reply: Reply, max_tokens: int | None = None) -> Reply:
+        """Goes on with a reply of `ask` or `stream` that was cut off, stopped or a loop; reads nothing again.
+
+        A conversation continues its last reply itself: `Conversation.continue_`.
+
+        Args:
+            reply: what `ask`, `stream` or this method gave.
+            max_tokens: most tokens to come; None: what the context leaves. All else is as it was asked.
+
+        Returns:
+            The whole reply, old and new joined.
+
+        Raises:
+            UsageError: the reply is complete or empty, or is not of a single question to this model.
+        """
+        return self.continue_stream(reply, max_tokens).reply()
+
+    def continue_stream(self, reply: Reply, max_tokens: int | None = None) -> AnswerStream:
+        """As `continue_`, but gives the new events as they come; `Finished` has the joined reply."""
+        history = self._replies.get(reply)
+        if history is None:
+            raise UsageError(
+                "This reply is not of a single question to this model",
+                "Take one that ask or stream gave; a conversation continues its own.",
+            )
+        again = history.branch(owner=history.owner)
+        again.unfinished()
+        return AnswerStream(continuation(again, max_tokens))
 
     def ask_many(
         self,
@@ -216,9 +250,10 @@ class Magistral:
         check_system(system)
         each = [questions] if isinstance(questions, str | UserTurn) else questions
         turns = [self._turn_of(question) for question in each]
-        checked = CheckedOptions.of(options)
-        check_batch(checked, batch_size, on_reply)
-        asked = [self._question(turn, replace(checked, kv_bits=16), system, owner=object()) for turn in turns]
+        answered_by = checked(options)
+        check_batch(answered_by, batch_size, on_reply)
+        answered_by = replace(answered_by, kv_bits=16)
+        asked = [Question(self._history(system), answered_by, turn) for turn in turns]
         stopping = threading.Event()
         return owner_thread().call(
             lambda: answer_many(self._require(), asked, stopping, batch_size=batch_size, on_reply=on_reply),
@@ -241,11 +276,7 @@ class Magistral:
         check_kv_bits(kv_bits)
         check_system(system)
         return Conversation(
-            self._require,
-            system=system,
-            sees=self.sees,
-            turns=checked_turns(turns),
-            kv_bits=kv_bits or self._kv_bits,
+            self._history(system, turns=checked_turns(turns), kv_bits=kv_bits), sees=self.sees
         )
 
     def load_conversation(self, path: "str | os.PathLike[str]") -> Conversation:
@@ -311,43 +342,22 @@ class Magistral:
             raise UsageError("This model was closed", "Load it again.")
         return self._loaded
 
-    def _answer(
+    def _history(
         self,
-        turn: UserTurn,
-        options: CheckedOptions,
         system: str | None,
-        unfinished: AssistantTurn | None = None,
-    ) -> AnswerStream:
-        def settle(answered: Answered | None) -> Reply | None:
-            if answered is None:
-                return None
-            reply = answered.as_unfinished()
-
-            def go_on(max_tokens: int | None) -> Reply:
-                return self._answer(turn, replace(options, max_tokens=max_tokens), system, reply).reply()
-
-            return answered.reply_that_goes_on(go_on)
-
-        return AnswerStream(
-            replace(
-                self._question(turn, options, system, owner=self._single_questions),
-                settle=settle,
-                unfinished=lambda: unfinished,
-            )
-        )
-
-    def _question(
-        self, turn: UserTurn, options: CheckedOptions, system: str | None, *, owner: object
-    ) -> Question:
-        return Question(
-            options=options,
+        *,
+        turns: "Iterable[Turn]" = (),
+        kv_bits: int | None = None,
+        owner: object | None = None,
+        replies: "WeakKeyDictionary[Reply, History] | None" = None,
+    ) -> History:
+        return History(
+            self._require,
             system=system,
-            model=self._require,
-            turns=lambda: (turn,),
+            turns=turns,
+            kv_bits=kv_bits or self._kv_bits,
             owner=owner,
-            kv_bits=lambda: self._kv_bits,
-            claim=lambda: None,
-            settle=lambda answered: None if answered is None else answered.reply,
+            replies=replies,
         )
 
     def _turn_of(self, question: str | UserTurn) -> UserTurn:

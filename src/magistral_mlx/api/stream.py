@@ -162,15 +162,14 @@ class AnswerStream(Iterator[Event]):
             raise RuntimeError("the stream ended without a reply")
         return self._reply
 
-    def _stopping(self) -> bool:
-        return self._steering.stopped or self._owner.closing
-
     def _pull(self) -> None:
-        """On the owner thread: goes on until there is something to read."""
+        """On the owner thread: goes on until there is something to read, or to the end once stopped."""
         deadline = time.perf_counter() + _PULL_SECONDS
         while not self._over:
             event = self._advance()
             self._ready.append(event)
+            if self._steering.stopped:  # an interrupted reader does not come back
+                continue
             # After progress comes a chunk, which takes long.
             if isinstance(event, PrefillProgress | Paused) or time.perf_counter() > deadline:
                 return
@@ -182,10 +181,13 @@ class AnswerStream(Iterator[Event]):
     def _advance(self) -> Event:
         try:
             if self._events is None:
+                steering, owner = self._steering, self._owner  # not self: no cycle, so a dropped stream ends
                 self._answering, self._cache = self._question.begin(
-                    stopping=self._stopping, steering=self._steering, asked_at=self._asked_at
+                    stopping=lambda: steering.stopped or owner.closing,
+                    steering=steering,
+                    asked_at=self._asked_at,
                 )
-                self._question.model().running.add(self)
+                self._question.history.model().running.add(self)
                 self.segments = self._answering.segments
                 self._events = self._answering.events()
             event = next(self._events)
@@ -193,13 +195,14 @@ class AnswerStream(Iterator[Event]):
             self._end(None)
             raise
         if isinstance(event, Finished):
-            return Finished(self._end(event.reply) or event.reply)
+            self._end(event.reply)
         return event
 
-    def _end(self, reply: Reply | None) -> Reply | None:
+    def _end(self, reply: Reply | None) -> None:
         self._over = True
         answering, self._answering = self._answering, None
         self._events = None
         cache, self._cache = self._cache, None
-        self._reply = reply if cache is None else self._question.end(cache, answering, reply)
-        return self._reply
+        self._reply = reply
+        if cache is not None:
+            self._question.end(cache, answering, reply)

@@ -15,9 +15,9 @@ def evaluate(*arrays: mx.array) -> None:
     mx.eval(*arrays)
 
 
-def start_evaluating(array: mx.array) -> None:
-    """Computes the array while the caller goes on."""
-    mx.async_eval(array)
+def start_evaluating(*arrays: mx.array) -> None:
+    """Compute the arrays while the caller goes on."""
+    mx.async_eval(*arrays)
 
 
 def evaluate_layers(layers: Sequence[LayerCache]) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.decode.decoding import PromptReader, prefill
-from magistral_mlx.generation.decode.sampling import Draws
+from magistral_mlx.generation.decode.prefill import PromptReader, prefill
+from magistral_mlx.generation.decode.sampling import PositionSampler
 from magistral_mlx.generation.evaluation import trim_layers
 from magistral_mlx.generation.loaded_model import LoadedModel
 from magistral_mlx.prompt.turns import PreparedPrompt
@@ -92,16 +92,25 @@ class ModelDrafter:
         loaded: the smaller model.
         cache: its KV cache, which may hold the beginning of the prompt from earlier.
         prompt: what the reply follows; images are shown to a model that can see.
-        draws: those of the reply, so that both models draw with the same chance.
+        sampler: that of the reply, so that both models draw with the same random keys.
+        position: tokens of the reply that `prompt` ends with.
     """
 
-    def __init__(self, loaded: LoadedModel, cache: PromptCache, prompt: PreparedPrompt, draws: Draws) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        cache: PromptCache,
+        prompt: PreparedPrompt,
+        sampler: PositionSampler,
+        *,
+        position: int = 0,
+    ) -> None:
         sees = loaded.checkpoint.config.vision is not None
         self._loaded = loaded
         self._cache = cache
         self._prompt = prompt if sees else PreparedPrompt(prompt.token_ids)
-        self._draws = draws
-        self._position = 0
+        self._sampler = sampler
+        self._position = position
         self._unread: list[int] = []
         self._ahead: list[int] = []
         self._begun = False
@@ -132,7 +141,7 @@ class ModelDrafter:
         draft: list[int] = []
         while True:
             place = self._position + len(pending) + len(draft)
-            draft.append(cast("int", self._draws.at(logits, place).item()))
+            draft.append(cast("int", self._sampler.at(logits, place).item()))
             if len(draft) == most:
                 return draft
             logits = self._read(draft[-1:])

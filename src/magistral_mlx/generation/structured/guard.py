@@ -11,10 +11,8 @@ The rules, for a reply with a schema:
    answer is valid at its last token, wherever that comes.
 """
 
-import itertools
 import json
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
 from typing import cast
 
 import mlx.core as mx
@@ -22,15 +20,11 @@ import numpy as np
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.events import Ending
-from magistral_mlx.generation.cache.prompt_cache import PromptCache
-from magistral_mlx.generation.decode.decoding import CLEAR_EVERY
 from magistral_mlx.generation.decode.sampling import Sampler
-from magistral_mlx.generation.evaluation import start_evaluating
 from magistral_mlx.generation.reply.sections import Section, SectionTracker
 from magistral_mlx.generation.structured.closing import Closer, StringTracker
 from magistral_mlx.generation.structured.grammar import AnswerGrammar, unenforced_bound
 from magistral_mlx.generation.structured.schema import AnswerSchema
-from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx.sanitize import sanitize_line
 
@@ -193,33 +187,3 @@ class AnswerGuard:
             string.push(self._tokenizer.token_bytes(token_id))
             self._tried = (token_id, self._closer.closing(trial, string, most_tokens=most))
         return self._tried[1]
-
-
-def decode_in_shape(
-    model: MagistralModel, cache: PromptCache, logits: mx.array, sampler: Sampler, guard: AnswerGuard
-) -> Generator[int, Sequence[int] | None, None]:
-    """As `decoding.decode`, with an answer that `guard` keeps in shape; ends after the end of the turn.
-
-    Inside a thought the next pass is computed ahead as in `decode`; inside the answer each mask needs the
-    token before it.
-    """
-    thinking = guard.thinking
-    following = sampler(guard.within_thought(logits)) if thinking else None
-    forced: deque[int] = deque()
-    for count in itertools.count(1):
-        if forced:
-            current = mx.array([forced.popleft()])
-        elif following is not None and guard.thinking:
-            current = following
-        else:
-            current = mx.array([guard.choose(logits, sampler)])
-        logits = model(current[None], cache=cache.layers)[:, -1, :]
-        # Right only if `current` does not close the thought; if it does, this one is not used.
-        following = sampler(guard.within_thought(logits)) if guard.thinking else None
-        start_evaluating(logits if following is None else following)
-        token_id = cast("int", current.item())
-        cache.extend([token_id], logits=logits)
-        guard.push(token_id)
-        if count % CLEAR_EVERY == 0:
-            mx.clear_cache()
-        forced.extend((yield token_id) or ())

@@ -1,13 +1,10 @@
-"""Running the model over a prompt and then token by token. Both can be left at any point.
+"""Prefill: run the model over a prompt in chunks.
 
-Leaving either generator (or an exception in it) leaves the prompt cache consistent: a chunk or a token is
-noted in its record once it has been fed.
+The generator can be left after any chunk, and an exception may end it: the prompt cache stays consistent,
+because each chunk is noted in its record once it has been fed.
 """
 
-import itertools
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import cast
 
 import mlx.core as mx
 import numpy as np
@@ -15,13 +12,9 @@ import numpy as np
 from magistral_mlx.events import PrefillProgress
 from magistral_mlx.generation.cache.feature_store import FeatureStore
 from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache
-from magistral_mlx.generation.decode.sampling import Sampler
-from magistral_mlx.generation.evaluation import evaluate, evaluate_layers, start_evaluating
+from magistral_mlx.generation.evaluation import evaluate, evaluate_layers
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.turns import PreparedPrompt
-
-CLEAR_EVERY = 256
-"""Decoded tokens after which the allocator gives unused buffers back, as mlx-lm does."""
 
 
 class PromptReader:
@@ -116,28 +109,3 @@ def prefill(
         yield PrefillProgress(stop, len(keys))
         if logits is not None:
             return logits
-
-
-def decode(
-    model: MagistralModel, cache: PromptCache, logits: mx.array, sampler: Sampler
-) -> Generator[int, Sequence[int] | None, None]:
-    """Token ids, one after the other, without end; the caller decides when to leave.
-
-    `send` ids to force them: they come next, instead of what the model would have written. While the caller
-    handles a token, the machine already computes the following one.
-
-    Args:
-        logits: [1, vocab] after the prompt, from `prefill`.
-    """
-    following = sampler(logits)
-    forced: deque[int] = deque()
-    for count in itertools.count(1):
-        current = mx.array([forced.popleft()]) if forced else following
-        logits = model(current[None], cache=cache.layers)[:, -1, :]
-        following = sampler(logits)
-        start_evaluating(following)
-        token_id = cast("int", current.item())
-        cache.extend([token_id], logits=logits)
-        if count % CLEAR_EVERY == 0:
-            mx.clear_cache()
-        forced.extend((yield token_id) or ())

@@ -11,11 +11,11 @@ from PIL import Image
 
 from magistral_mlx.events import PrefillProgress
 from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.decode.decoding import PromptReader, decode, prefill
-from magistral_mlx.generation.decode.sampling import greedy
+from magistral_mlx.generation.decode.prefill import PromptReader, prefill
 from magistral_mlx.generation.loaded_model import LoadedModel, open_model
 from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.turns import PreparedPrompt, UserTurn
+from support.decoding import decode, greedy
 from support.random_checkpoint import write_converted
 
 
@@ -101,7 +101,7 @@ def test_only_one_position_goes_through_the_head(
 
 
 def greedy_ids(run: Run, count: int, *, step: int = 512) -> list[int]:
-    return list(itertools.islice(decode(run.loaded.model, run.cache, run.prefill(step), greedy), count))
+    return list(itertools.islice(decode(run.loaded.model, run.cache, run.prefill(step), greedy()), count))
 
 
 def test_decoding_equals_reading_again(loaded: LoadedModel, prompt: PreparedPrompt) -> None:
@@ -118,7 +118,7 @@ def test_decoding_equals_reading_again(loaded: LoadedModel, prompt: PreparedProm
 
 def test_forced_tokens_come_next_and_are_remembered(loaded: LoadedModel, prompt: PreparedPrompt) -> None:
     run = Run(loaded, prompt)
-    writing = decode(loaded.model, run.cache, run.prefill(512), greedy)
+    writing = decode(loaded.model, run.cache, run.prefill(512), greedy())
     first = next(writing)
     forced = (first + 1) % 1000 + 100, (first + 7) % 1000 + 100
     assert writing.send(forced) == forced[0]
