@@ -1,4 +1,4 @@
-"""`ask_many`: its questions begun, answered side by side and given back, on the owner thread."""
+"""`ask_many` on the owner thread: begin the questions, answer them side by side, collect the replies."""
 
 import threading
 import time
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def check_batch(options: Options, batch_size: object, on_reply: object) -> None:
-    """Checks what batches take.
+    """Check the arguments of a batch.
 
     Raises:
-        UsageError: a size that is none, no function, or an option that batches don't know.
+        UsageError: the size is impossible, `on_reply` is no function, or batches do not take an option.
     """
     check_callback("on_reply", on_reply)
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
@@ -44,7 +44,7 @@ def answer_many(
     batch_size: int,
     on_reply: Callable[[int, Reply], None] | None,
 ) -> list[Reply]:
-    """The replies, in order; those that were not over when `stopping` was set end as stopped."""
+    """The replies, in order. Those still running when `stopping` is set end as stopped."""
     from magistral_mlx.generation.batching import answer_side_by_side
 
     asked_at = time.perf_counter()

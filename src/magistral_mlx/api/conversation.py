@@ -1,4 +1,4 @@
-"""Turns with a model: each question continues what was said, and only what is new is read."""
+"""Conversations: each question continues the turns before it, and only new tokens are read."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from magistral_mlx.prompt.images import ImageSource
 
 MOST_STEPS = 8
-"""Rounds of tool calls unless the caller says otherwise."""
+"""Default limit of rounds of tool calls."""
 
 
 class Conversation:
     """A conversation with one model; made by `Magistral.conversation`.
 
-    It keeps the turns; the KV cache behind them is kept by the model, within its bound, and only ever grows:
-    thoughts stay in the history, as Magistral was trained, and earlier replies go in as the model wrote them,
-    id by id. A conversation may be used from several threads: `ask` waits for its turn, while a stream that
-    is not read to its end keeps the conversation until it is closed.
+    The conversation keeps the turns; the model keeps the KV cache behind them, within its limit. The cache
+    only grows: thoughts stay in the history, as Magistral was trained, and earlier replies keep the token ids
+    that the model wrote. Several threads may use a conversation: `ask` waits for its turn. A stream keeps the
+    conversation until it is read to its end or closed.
     """
 
     def __init__(self, history: History, *, sees: bool) -> None:
@@ -43,12 +43,12 @@ class Conversation:
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """Everything said, in order; a question without any reply (stopped at once) is not part of it."""
+        """All turns, in order, without a question that was stopped before its reply began."""
         return self._history.turns
 
     @property
     def context_used(self) -> int:
-        """Tokens of all that was read and written, a running reply included; 0 once the model is closed."""
+        """Tokens read and written, including those of a running reply; 0 once the model is closed."""
         history = self._history
         if history.running is not None:
             return len(history.running)
@@ -61,7 +61,7 @@ class Conversation:
 
     @property
     def kv_bytes(self) -> int:
-        """Memory of the KV cache, spare room included; 0 where it had to make room for others."""
+        """Memory of the KV cache in bytes, spare room included; 0 if others took its place."""
         cache, caches = self._history.running, self._history.caches
         if cache is None and caches is not None:
             cache = caches.held(self._history.owner)
@@ -77,7 +77,7 @@ class Conversation:
         max_steps: int = MOST_STEPS,
         **options: Unpack[AskOptions],
     ) -> Reply:
-        """Asks, waits and gives the reply: as `Magistral.ask`, after everything said before."""
+        """Ask and return the reply, as `Magistral.ask` does, after the turns so far."""
         if run_tools:
             options["tools"] = each_tool(options.get("tools", ()))  # asked for again at each step
         stream = self.stream(text, images=images, **options)
@@ -88,7 +88,7 @@ class Conversation:
     async def aask(
         self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]
     ) -> Reply:
-        """As `ask`, awaited; cancelling the task stops the answer, and what was produced is kept."""
+        """As `ask`, awaited. Cancelling the task stops the answer; the conversation keeps what there is."""
         return await self.astream(text, images=images, **options).reply()
 
     def astream(
@@ -98,7 +98,7 @@ class Conversation:
         return AsyncAnswerStream(self.stream(text, images=images, **options))
 
     def answer_results(self, *results: ToolTurn, **options: Unpack[AskOptions]) -> AnswerStream:
-        """Gives the model what its tools gave back, one result per call of the last reply, and answers.
+        """Give the model the results of its tool calls, one per call of the last reply, and answer.
 
         Args:
             results: by the names of the calls, in any order.
@@ -112,15 +112,15 @@ class Conversation:
     def stream(
         self, text: str, *, images: "Iterable[ImageSource]" = (), **options: Unpack[AskOptions]
     ) -> AnswerStream:
-        """Asks and gives the events of the reply as they come: as `Magistral.stream`."""
+        """Ask and return the events of the reply as they come, as `Magistral.stream` does."""
         turn = user_turn(text, images, sees=self._sees)
         return AnswerStream(Question(self._history, checked(options), turn))
 
     def continue_(self, max_tokens: int | None = None) -> Reply:
-        """Goes on with the last reply, which was cut off, stopped or a loop; reads nothing again.
+        """Continue the last reply, which was cut off, stopped or a loop; read nothing again.
 
         Args:
-            max_tokens: most tokens to come; None: what the context leaves. All else is as it was asked.
+            max_tokens: most new tokens; None: as many as the context leaves. The other options stay.
 
         Returns:
             The whole reply, old and new joined; it takes the place of the old one in `turns`.
@@ -135,7 +135,7 @@ class Conversation:
         return AnswerStream(continuation(self._history, max_tokens))
 
     def regenerate(self, **options: Unpack[AskOptions]) -> Reply:
-        """Asks the last question again, in place of its reply; `options` change how it was asked.
+        """Ask the last question again and replace its reply; `options` change its options.
 
         Raises:
             UsageError: nothing was asked yet.
@@ -155,14 +155,14 @@ class Conversation:
         images: "Iterable[ImageSource]" = (),
         **options: Unpack[AskOptions],
     ) -> Reply:
-        """Asks another question in place of an earlier one; what was said after that is gone.
+        """Replace an earlier question; the turns after it are dropped.
 
         Until there is a reply, the conversation stays as it was.
 
         Args:
             turn_index: of the question in `turns`.
             text: the new question.
-            images: its images; those of the old question are not taken over.
+            images: its images; those of the old question are dropped.
             options: as for `ask`.
 
         Raises:
@@ -197,9 +197,9 @@ class Conversation:
         return Conversation(self._history.branch(), sees=self._sees)
 
     def save(self, path: "str | os.PathLike[str]") -> int:
-        """Writes the turns, images included, and the KV cache to a file, for `Magistral.load_conversation`.
+        """Save turns, images and the KV cache to a file, for `Magistral.load_conversation`.
 
-        The file is written whole or not at all, readable for you alone, and of about `kv_bytes`.
+        The file is written whole or not at all. Only you can read it. Its size is about `kv_bytes`.
 
         Returns:
             Its size in bytes.
@@ -211,10 +211,10 @@ class Conversation:
         return owner_thread().call(lambda: self._save(Path(path)))
 
     def load_cache(self, path: "str | os.PathLike[str]") -> int:
-        """Takes the KV cache of a file that `save` wrote; of turns that are the same, also the ids.
+        """Load the KV cache of a file that `save` wrote, and the token ids of turns that are the same.
 
-        An empty conversation becomes the saved one. Otherwise the turns stay as they are, and the cache
-        serves as far as they begin like the saved ones.
+        An empty conversation becomes the saved one. Otherwise the turns stay, and the cache is used for the
+        turns that both begin with.
 
         Returns:
             The size of the file in bytes.
@@ -226,7 +226,7 @@ class Conversation:
         return owner_thread().call(lambda: self._load_cache(Path(path)))
 
     def forget_cache(self) -> None:
-        """Frees the KV cache; the turns stay, and the next question reads them anew.
+        """Free the KV cache. The turns stay; the next question reads them again.
 
         The cache of an answer that is running stays until the next call.
         """
@@ -276,7 +276,7 @@ def answer_with_tools(
     max_steps: int,
     on_event: Callable[[Event], None] | None = None,
 ) -> Reply:
-    """Runs `stream` of `conversation` to its reply, and further ones as long as the model calls tools.
+    """Run `stream` to its reply, call the tools that the model asks for, and answer until it asks for none.
 
     Raises:
         UsageError: `options` has tools that are no functions, or `max_steps` is negative.

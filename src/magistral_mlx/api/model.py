@@ -1,4 +1,4 @@
-"""The public objects: `load` gives a `Magistral`, which answers single questions and holds conversations.
+"""The public objects: `load` returns a `Magistral`, which answers questions and opens conversations.
 
 Importing this module loads no MLX: the owner thread does, with the first model.
 """
@@ -47,21 +47,20 @@ def load(
     wire: bool = False,
     progress: installed.Progress | None = None,
 ) -> "Magistral":
-    """Loads a model.
+    """Load a model.
 
     Args:
         model: "miniature", a converted folder, or the name of an installed model. None: the best installed
             one, or the miniature if none is.
-        draft: a smaller model of the same tokenizer, named in the same way, that guesses what comes next;
-            replies stay the same and come faster, if it guesses well. Without one, guesses come from the
-            text so far.
+        draft: a smaller model with the same tokenizer, named in the same way, that drafts the next tokens.
+            Replies stay the same, and come faster if it drafts well. None: drafts come from the text so far.
         kv_bits: width of the KV caches unless a conversation or a question says otherwise: 16 (the model's
             own dtype), 8 or 4; see `AskOptions`.
-        cache_bytes: memory for the KV caches of conversations that are not answering right now, the least
-            recently used go first; None: half of what the weights leave on this machine.
+        cache_bytes: memory for the KV caches of idle conversations; the least recently used are dropped
+            first. None: half of the memory that the weights leave on this machine.
         wire: keep weights and caches from being swapped, for the whole process; leaves the system 35 % of
             the memory and at least 8 GB. Off by default: it is linked to panics of whole machines.
-        progress: told how far it is; called on another thread.
+        progress: called with the progress, on another thread.
 
     Raises:
         UsageError: kv_bits is impossible, this machine cannot wire memory, or `draft` has another tokenizer.
@@ -79,8 +78,8 @@ def load(
 class Magistral:
     """A loaded model. May be used from any thread, and as a context manager that frees its memory.
 
-    Made by `load`. Single questions (`ask`, `stream`) know nothing of each other, but share a cache: a second
-    question about the same image does not read the image again.
+    Made by `load`. Single questions (`ask`, `stream`) are independent of each other but share a cache: a
+    second question about the same image does not read the image again.
     """
 
     def __init__(self, loaded: "LoadedModel", *, kv_bits: int = 16) -> None:
@@ -90,7 +89,7 @@ class Magistral:
         self._single_questions = object()  # the owner of their KV cache
         self._replies = WeakKeyDictionary[Reply, History]()  # what `continue_` goes on with
         self.name = checkpoint.name
-        """What faces show."""
+        """Its name for display."""
         self.path = checkpoint.directory
         """The converted folder."""
         self.context_length = loaded.context_length
@@ -100,9 +99,9 @@ class Magistral:
         self.geometry = loaded.geometry
         """How images become tokens; None if it takes none."""
         self.is_miniature = checkpoint.name == installed.MINIATURE
-        """Whether it is the bundled miniature, which knows little; faces say so."""
+        """Whether it is the bundled miniature, which knows little."""
         self.size = loaded.size
-        """What it takes of memory; see `magistral_mlx.plan`."""
+        """Its memory needs; see `magistral_mlx.plan`."""
         self.weight_bytes = loaded.size.weight_bytes
         """Memory of the weights."""
         self.kv_bytes_per_token = loaded.size.kv_bytes_per_token(kv_bits)
@@ -125,7 +124,7 @@ class Magistral:
         max_steps: int = MOST_STEPS,
         **options: Unpack[AskOptions],
     ) -> Reply:
-        """Asks one question, waits and gives the reply.
+        """Ask one question, wait and return the reply.
 
         Args:
             text: the question; may be empty beside an image.
@@ -133,8 +132,8 @@ class Magistral:
             system: the user's own system text; the model's reasoning prompt is added to it.
             on_event: called with every event as it comes, on the thread that asks.
             run_tools: call the Python functions in `tools` when the model asks for them, on the thread that
-                asks, and give it their results; what goes wrong in one is told to the model as its result.
-            max_steps: most rounds of calls; then the last reply is given as it is, `Ending.TOOL_CALLS`.
+                asks, and give it their results. An error in a function becomes its result.
+            max_steps: most rounds of calls; after them the last reply is returned with `Ending.TOOL_CALLS`.
             options: see `AskOptions`: thinking, thinking_budget, max_tokens, temperature, top_p, seed, stop,
                 schema, tools, speculation, logprobs, kv_bits.
 
@@ -188,13 +187,13 @@ class Magistral:
         return AnswerStream(Question(history, checked(options), turn))
 
     def continue_(self, reply: Reply, max_tokens: int | None = None) -> Reply:
-        """Goes on with a reply of `ask` or `stream` that was cut off, stopped or a loop; reads nothing again.
+        """Continue a reply of `ask` or `stream` that was cut off, stopped or a loop; read nothing again.
 
         A conversation continues its last reply itself: `Conversation.continue_`.
 
         Args:
             reply: what `ask`, `stream` or this method gave.
-            max_tokens: most tokens to come; None: what the context leaves. All else is as it was asked.
+            max_tokens: most new tokens; None: as many as the context leaves. The other options stay.
 
         Returns:
             The whole reply, old and new joined.
@@ -225,17 +224,17 @@ class Magistral:
         on_reply: Callable[[int, Reply], None] | None = None,
         **options: Unpack[AskOptions],
     ) -> list[Reply]:
-        """Asks questions that know nothing of each other and answers them side by side.
+        """Ask independent questions and answer them side by side.
 
-        Prompts are read one after the other, replies are written together; the next question takes the place
-        of the one that ends first. Each reply is that of a question asked alone, but for rounding.
+        Prompts are read one after the other; replies are written together. When one ends, the next question
+        takes its place. Each reply equals that of the question asked alone, except for rounding.
 
         Args:
             questions: texts, or `UserTurn(text, images)` with images.
             system: as for `ask`; the same for all.
             batch_size: most replies at a time; memory for the KV cache grows with it.
-            on_reply: called with the number of a question and its reply as soon as that is there, on the
-                model's thread: it should return soon and ask nothing itself.
+            on_reply: called with the number of a question and its reply as soon as it is complete, on the
+                model's thread. It should return soon and must not ask questions itself.
             options: as for `ask`, for all of them; without logprobs and kv_bits.
 
         Returns:
@@ -263,15 +262,15 @@ class Magistral:
     def conversation(
         self, *, system: str | None = None, turns: "Iterable[Turn]" = (), kv_bits: int | None = None
     ) -> Conversation:
-        """Opens a conversation, in which each question continues what was said.
+        """Open a conversation, in which each question continues what was said.
 
         Args:
             system: the user's own system text; the model's reasoning prompt is added to it.
-            turns: what was said before, as `Conversation.turns` gives it.
+            turns: the turns so far, as in `Conversation.turns`.
             kv_bits: width of its KV cache; None: as the model was loaded with.
 
         Raises:
-            UsageError: kv_bits is impossible, or a turn or the system text is none.
+            UsageError: kv_bits, a turn or the system text is impossible.
         """
         check_kv_bits(kv_bits)
         check_system(system)
@@ -280,7 +279,7 @@ class Magistral:
         )
 
     def load_conversation(self, path: "str | os.PathLike[str]") -> Conversation:
-        """Opens a conversation that `Conversation.save` wrote; nothing of it has to be read again.
+        """Open a conversation that `Conversation.save` wrote; nothing is read again.
 
         Raises:
             CacheFileError: the file is damaged, of another version or of another model.
@@ -291,9 +290,9 @@ class Magistral:
         return conversation
 
     def tokenize(self, messages: "Sequence[Message]") -> list[int]:
-        """The ids that are sent for chat messages, exactly as mistral-common gives them.
+        """The ids that are sent for chat messages, exactly as mistral-common encodes them.
 
-        Nothing is merged in: `ask` and conversations add the reasoning prompt to their messages before.
+        Nothing is added: `ask` and conversations add the reasoning prompt to their messages beforehand.
 
         Args:
             messages: mistral-common's messages, or dicts of the same keys.
@@ -323,9 +322,9 @@ class Magistral:
         return owner_thread().call(work)
 
     def close(self) -> None:
-        """Frees weights and caches; whatever is asked afterwards raises UsageError. May be called again.
+        """Free weights and caches. Questions asked afterwards raise UsageError. May be called again.
 
-        A reply that is still running ends where it is, as stopped.
+        A running reply ends here, as stopped.
         """
         owner_thread().call(self._free)
 

@@ -24,37 +24,37 @@ if TYPE_CHECKING:
 
 
 class AskOptions(TypedDict, total=False):
-    """What `ask` and `stream` take beside text and images; all may be left out."""
+    """Options of `ask` and `stream`. All may be left out; `Options` has the defaults."""
 
     thinking: bool
-    """Whether the model thinks before it answers; True."""
+    """Whether the model thinks before it answers."""
     thinking_budget: int | None
-    """Most tokens of thought: then the thought is closed and the model answers. None: no limit of its own."""
+    """Most tokens of thought. At the limit the thought is closed and the model answers. None: no limit."""
     max_tokens: int | None
-    """Most tokens in all, with a reserve for the answer among them. None: what the context leaves."""
+    """Most tokens of the reply, with a reserve for the answer. None: as many as the context leaves."""
     temperature: float
-    """How freely tokens are drawn; 0.7, the model card's. 0 always takes the likeliest."""
+    """Randomness of the tokens. 0 always takes the likeliest one."""
     top_p: float
-    """Draw from the likeliest tokens that together have this probability; 0.95, the model card's."""
+    """Draw from the likeliest tokens that together have this probability."""
     seed: int | None
     """The same seed gives the same reply. None: another one every time."""
     stop: str | Iterable[str]
     """Strings that end the answer (not the thought); they are not part of it."""
     schema: object
-    """What the answer must be: a JSON schema (dict or JSON text) or a pydantic model class. The thought stays
-    free; the answer is then valid JSON however it ends, but for `stop()` and a full memory."""
+    """Schema of the answer: a JSON schema (dict or JSON text) or a pydantic model class. The thought stays
+    free. The answer is valid JSON however it ends, except after `stop()` or when memory runs out."""
     tools: "Iterable[Tool | Mapping[str, Any] | Callable[..., object]]"
     """Tools that the model may call: Python functions (described by their signature and docstring), or
     descriptions as mistral-common and OpenAI write them. The model's calls are in `reply.tool_calls`."""
     kv_bits: int | None
     """Width of the KV cache from this question on: 16 (the model's own dtype), 8 or 4. 8 bits take about half
-    the memory for nearly the same output, 4 bits about a quarter for a measurably worse one. None: as it is
-    in this conversation, or as the model was loaded with."""
+    the memory for nearly the same output, 4 bits about a quarter for a measurably worse one. None: the width
+    of this conversation, or that of `load`."""
     speculation: bool | None
-    """Write several tokens per pass where the text lets them be guessed; the reply is the same, token by
-    token. None: while it pays; True: always; False: never."""
+    """Write several tokens per pass where drafts are right. The reply is the same, token by token.
+    None: while it pays; True: whenever there is a draft; False: never."""
     logprobs: bool | int
-    """Give `reply.logprobs`; a number: with so many alternatives per token (at most 20)."""
+    """Fill `reply.logprobs`. A number asks for so many alternatives per token (at most 20)."""
 
 
 def checked(given: AskOptions, base: Options | None = None) -> Options:

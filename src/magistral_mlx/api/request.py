@@ -30,7 +30,7 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
     """A checked question.
 
     Raises:
-        UsageError: the text is no text.
+        UsageError: the text is no string.
         PromptError: neither text nor image.
         ImageError, NetworkError: as `read_images`.
     """
@@ -43,10 +43,10 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
 
 
 def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
-    """What was said before.
+    """The turns of a conversation, checked.
 
     Raises:
-        UsageError: one of it is no turn.
+        UsageError: one of them is no turn.
     """
     checked = tuple(turns)
     for turn in checked:
@@ -59,9 +59,9 @@ def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
 
 
 def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
-    """The images, read now: a file that changes later changes nothing.
+    """The images, read now, so later changes to a file change nothing.
 
-    A single image without a list around it is taken as what is meant.
+    A single image needs no list around it.
 
     Raises:
         ImageError: an image cannot be read, or the model cannot see.
@@ -234,7 +234,7 @@ def continuation(history: History, max_tokens: int | None) -> Continuation:
 
 
 def _kept_ids(answering: "Answering", reply: Reply) -> tuple[int, ...]:
-    """The ids of a reply, if they say exactly what its text says and nothing that no reply should hold."""
+    """The ids of a reply; () if they differ from its text or hold control tokens that no reply should."""
     tokenizer = answering.tokenizer
     special, written = tokenizer.special, answering.writing.token_ids
     if special.think is None:  # thoughts are marked in text, which is encoded as such

@@ -1,4 +1,4 @@
-"""The calls of MLX and of mlx-lm's KV cache that have no types, gathered so that the rest has them."""
+"""Typed wrappers for untyped calls of MLX and of mlx-lm's KV cache."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # Reason: mlx leaves the arguments of eval and async_eval, mlx-lm everything of its caches without types.
@@ -11,7 +11,7 @@ from magistral_mlx.model.kv_cache import LayerCache
 
 
 def evaluate(*arrays: mx.array) -> None:
-    """Computes the arrays and waits for them."""
+    """Compute the arrays and waits for them."""
     mx.eval(*arrays)
 
 
@@ -21,12 +21,12 @@ def start_evaluating(*arrays: mx.array) -> None:
 
 
 def evaluate_layers(layers: Sequence[LayerCache]) -> None:
-    """Computes everything that was written to a KV cache."""
+    """Compute all pending writes to a KV cache."""
     mx.eval([layer.state for layer in layers])
 
 
 def trim_layers(layers: Sequence[LayerCache], length: int) -> None:
-    """Forgets everything after the first `length` positions; shorter layers stay as they are."""
+    """Forget everything after the first `length` positions; shorter layers stay as they are."""
     for layer in layers:
         layer.trim(max(layer.offset - length, 0))
 

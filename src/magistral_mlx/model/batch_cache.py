@@ -34,7 +34,7 @@ class BatchCache:
         self._rows += 1
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Forgets all rows but these; they are numbered anew."""
+        """Forget all rows but these; they are numbered anew."""
         if len(rows) == self._rows:
             return
         self._rows = len(rows)

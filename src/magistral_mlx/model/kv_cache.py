@@ -44,7 +44,7 @@ class LayerCache(Protocol):
         ...
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> Any:
-        """Takes new positions [1, KV heads, n, head_dim] and shows all of them."""
+        """Take new positions [1, KV heads, n, head_dim] and shows all of them."""
         ...
 
     def empty(self) -> bool:
@@ -52,7 +52,7 @@ class LayerCache(Protocol):
         ...
 
     def trim(self, n: int) -> int:
-        """Forgets the last n positions, at most all; returns how many."""
+        """Forget the last n positions, at most all; returns how many."""
         ...
 
 
@@ -91,7 +91,7 @@ def new_layers(count: int, *, head_dim: int, bits: int = 16) -> list[LayerCache]
 
 
 def pack_layers(layers: list[LayerCache], *, head_dim: int, bits: int) -> None:
-    """Packs caches in place, one after the other, so that memory only falls; packed ones stay.
+    """Pack caches in place, one after the other, so that memory only falls; packed ones stay.
 
     Raises:
         UsageError: heads of this size cannot be packed.

@@ -33,7 +33,7 @@ def load_model(
     dtype: mx.Dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MagistralModel:
-    """Builds the model and reads every weight once.
+    """Build the model and reads every weight once.
 
     Args:
         checkpoint: a folder that `open_checkpoint` found to be whole.
@@ -102,7 +102,7 @@ def _load_file(file: Path, dtype: mx.Dtype) -> dict[str, mx.array]:
 def _quantize(
     model: MagistralModel, quantization: Quantization | None, stored: Mapping[str, mx.array]
 ) -> None:
-    """Makes the modules quantized that are stored so; their arrays are filled afterwards."""
+    """Make the modules quantized that are stored so; their arrays are filled afterwards."""
     if quantization is None:
         return
 

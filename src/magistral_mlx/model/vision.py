@@ -135,7 +135,7 @@ def _attention(
 
 
 def _rotate(x: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
-    """Rotates element i with element i + head_dim / 2 (the rotate-half order of Transformers)."""
+    """Rotate element i with element i + head_dim / 2 (the rotate-half order of Transformers)."""
     first, second = mx.split(x, 2, axis=-1)
     return mx.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)
 

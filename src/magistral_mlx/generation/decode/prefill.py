@@ -18,7 +18,7 @@ from magistral_mlx.prompt.turns import PreparedPrompt
 
 
 class PromptReader:
-    """Token ids and images of one prompt -> embeddings of any stretch of it.
+    """Token ids and images of one prompt -> embeddings of any range of it.
 
     Args:
         image_id: the id of [IMG]; None for a tokenizer without images.
@@ -40,9 +40,9 @@ class PromptReader:
         return mx.array(self._ids[start:stop])
 
     def embeddings(self, start: int, stop: int) -> mx.array | None:
-        """[stop - start, hidden]; None if no image lies there, so that the ids alone will do.
+        """[stop - start, hidden]; None if no image lies there: then the ids are enough.
 
-        Images are encoded here, one at a time, when the first stretch that needs them is read.
+        Images are encoded here, one at a time, when the first range that needs them is read.
         """
         first, last = (int(place) for place in np.searchsorted(self._image_positions, [start, stop]))
         if first == last:
@@ -71,17 +71,17 @@ def prefill(
     *,
     step_at: Callable[[int], int],
 ) -> Generator[PrefillProgress, None, mx.array]:
-    """Reads everything that the cache lacks, in chunks.
+    """Read everything that the cache lacks, in chunks.
 
     Memory beyond the KV cache does not grow with the prompt: embeddings exist for one chunk at a time, and
     only the last position goes through lm_head.
 
     Args:
-        keys: one per position of the prompt; `cache` holds a beginning of them, or all and their logits.
-        step_at: how many tokens to read next when so many are held (`PrefillStep.at`).
+        keys: one per position of the prompt; `cache` holds a prefix of them, or all and their logits.
+        step_at: tokens held -> tokens of the next chunk (`PrefillStep.at`).
 
     Yields:
-        The progress, first with what the cache held already.
+        The progress, first with the cached tokens.
 
     Returns:
         Logits [1, vocab] after the last position.
@@ -100,7 +100,7 @@ def prefill(
         )
         last = stop == len(keys)
         logits = model.head(hidden[:, -1, :]) if last else None
-        del hidden  # else a chunk that nobody needs any more lives through the next one
+        del hidden  # else it lives on through the next chunk
         evaluate_layers(cache.layers)
         if logits is not None:
             evaluate(logits)

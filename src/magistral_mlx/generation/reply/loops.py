@@ -40,7 +40,7 @@ class CycleDetector:
         self._end = LONGEST_PERIOD
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True while the last tokens are a loop."""
+        """Take the next token; True while the last tokens are a loop."""
         if self._end == len(self._recent):
             self._recent[:LONGEST_PERIOD] = self._recent[-LONGEST_PERIOD:]
             self._end = LONGEST_PERIOD
@@ -73,7 +73,7 @@ class NearCycleDetector:
         self._position = 0
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True while the last tokens are a near-cycle."""
+        """Take the next token; True while the last tokens are a near-cycle."""
         self._ids.append(token_id)
         run = hash(tuple(self._ids))
         before = self._last_seen.get(run)

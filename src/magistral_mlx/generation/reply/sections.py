@@ -34,7 +34,7 @@ class Tracker(Protocol):
         ...
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True if it starts a section (or the same one anew)."""
+        """Take the next token; True if it starts a section (or the same one anew)."""
         ...
 
 
@@ -54,7 +54,7 @@ class SectionTracker:
         """How many tool calls were opened."""
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True if it is a marker that starts a section (or the same one anew)."""
+        """Take the next token; True if it is a marker that starts a section (or the same one anew)."""
         special = self._special
         if token_id == special.end_think:
             return self._enter(Section.ANSWER, allowed=self.section is Section.REASONING)

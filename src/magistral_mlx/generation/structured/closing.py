@@ -168,7 +168,7 @@ class StringTracker:
         return copy
 
     def push(self, text: bytes) -> None:
-        """Takes the next bytes of the text."""
+        """Take the next bytes of the text."""
         for byte in text:
             if self.escaped:
                 self.escaped = False

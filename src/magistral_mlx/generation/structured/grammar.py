@@ -129,7 +129,7 @@ class AnswerGrammar:
         return mask
 
     def push(self, token_id: int) -> None:
-        """Takes a token that `allowed` allows.
+        """Take a token that `allowed` allows.
 
         Raises:
             ValueError: it is not allowed.
