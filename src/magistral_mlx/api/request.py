@@ -170,7 +170,7 @@ class Question:
         if begun.token_ids:
             ids = begun.token_ids[len(opening(prompt.token_ids, special)) :]
             if begun.token_ids[-1] == special.eos:
-                # The model ended its turn inside the thought; the thought is closed, so that it answers.
+                # The model ended its turn inside the thought; close the thought to let it answer.
                 ids = closed(ids, special)[:-1]
             return prompt, ids
         # The chat format encodes a reply only if a question follows it.

@@ -66,7 +66,7 @@ class LoadedModel:
 
     @cached_property
     def identity(self) -> str:
-        """Identity of the model for saved KV caches, with the computing dtype, which differs on GPU and CPU."""
+        """Identity of the model for saved KV caches. It includes the computing dtype."""
         return f"{model_identity(self.checkpoint)}-float{8 * float_bytes_here()}"
 
     @property

@@ -2,7 +2,7 @@
 
 The file is a safetensors file. Its arrays are keys and values (`layer.N.keys.0`, three each where they are
 packed), the record of what stands at which position (`positions`, int32) and what else is given along
-(`extra.*`); its metadata are texts, among them one of the caller's. Everything is under one SHA-256, so that
+(`extra.*`); its metadata are texts, one of them the caller's. One SHA-256 covers everything, so that
 a file that was cut, or changed in a single bit, is refused. A file is tied to the model whose cache it is:
 another model's keys and values would be no error but nonsense.
 """

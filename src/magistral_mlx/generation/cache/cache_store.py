@@ -2,8 +2,8 @@
 
 A question takes the cache with the longest common prefix, of any owner, and gives it back afterwards. Its own
 cache is trimmed to the common prefix (an edited question, a regenerated reply). A longer cache of another
-owner stays as it is; the question gets a copy of the prefix. So the first question of a branch costs a copy, and
-conversations share their prefixes without harm to each other.
+owner stays as it is; the question gets a copy of the prefix. So the first question of a branch costs a copy,
+and conversations share their prefixes without harm to each other.
 """
 
 from collections.abc import Sequence

@@ -127,7 +127,7 @@ class ModelDrafter:
         self._unread.append(token_id)
 
     def draft(self, *pending: int, most: int) -> list[int]:
-        """As `Drafter.draft`. The cache record holds the pushed tokens; `_ahead` the drafted ones read since."""
+        """As `Drafter.draft`. The cache record holds the pushed tokens, `_ahead` drafted ones read since."""
         if not self._begun:
             self._read_prompt()
         trim_layers(self._cache.layers, len(self._cache))

@@ -6,8 +6,8 @@ one token to n others costs `4 * heads * head_dim * layers * n` operations, ever
 for Magistral Small as much at n = 68,000. So the step shrinks with the context such that a piece takes as
 long wherever it stands.
 
-On the CPU attention writes out its scores, so that memory, not patience, is what bounds a step: it is the
-largest whose peak (`chunk_memory.py` has the formula) is that of a full step at `FLAT_FROM` tokens. The peak
+On the CPU attention writes out its scores, so memory limits a step, not time: it is the largest whose peak
+(`memory/activations.py` has the formula) is that of a full step at `FLAT_FROM` tokens. The peak
 of a prefill beside the KV cache itself is then the same at 2,000 tokens and at 16,000; only where the copy of
 one layer of the cache takes most of that (from 33,000 tokens for Magistral Small) does it grow again.
 """

@@ -28,8 +28,8 @@ from magistral_mlx.prompt.tokenizer import SpecialIds, Tokenizer
 LARGEST_RESERVE = 1024
 SMALLEST_RESERVE = 8
 LANDING_TEXT = "\n\n… ⇒"
-"""The end of a thought that is cut short: an ellipsis and an arrow, "therefore". They are words of no language,
-so a thought in French does not end in English, and readers see the cut."""
+"""The end of a thought that is cut short: an ellipsis and an arrow, "therefore". No words, so a
+thought in French does not end in English. Readers see the cut."""
 LANDING_ZONE = 48
 """A thought may end this many tokens before its limit if a sentence ends there; at most an eighth of it."""
 _SENTENCE_ENDS = (b".", b"!", b"?", b"\n", "。".encode(), "！".encode(), "？".encode())

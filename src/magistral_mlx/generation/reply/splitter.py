@@ -1,4 +1,4 @@
-"""Token ids of a reply -> events: the thought, the answer and tool calls apart, in whole characters."""
+"""Token ids of a reply -> events: thought, answer and tool calls, in whole characters."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ class EventSplitter:
 
     @property
     def stopped(self) -> bool:
-        """A stop string is complete; nothing comes any more."""
+        """Whether a stop string is complete; then nothing more comes."""
         return self._stops.matched
 
     def push(self, token_id: int) -> list[Piece]:

@@ -50,7 +50,7 @@ class Steering:
             self._going.set()
 
     def wait(self) -> None:
-        """Return when the reply is not paused (any more)."""
+        """Wait until the reply is not paused."""
         self._going.wait()
 
     def take_answer_now(self) -> bool:

@@ -93,8 +93,8 @@ class AnswerGuard:
         return self._tracker.section is Section.REASONING
 
     def reserve(self, max_tokens: int) -> int:
-        """Tokens of `max_tokens` that a thought must leave: twice the smallest answer and 64 more if possible,
-        the smallest answer and the end of the turn in any case."""
+        """Tokens of `max_tokens` kept from the thought: twice the smallest answer and 64 more if possible;
+        at least the smallest answer and the end of the turn."""
         smallest = len(self._ending) + 1
         return max(smallest, min(2 * smallest + _SOME, max_tokens // 2))
 
@@ -113,7 +113,7 @@ class AnswerGuard:
         self._left = max_tokens
 
     def push(self, token_id: int) -> None:
-        """Take the token that came: one that `choose` chose, or one that was forced."""
+        """Take the next token, chosen or forced."""
         if self._tracker.section is Section.ANSWER and not self._tokenizer.is_control(token_id):
             ending = self._ending_after(token_id)
             self._grammar.push(token_id)
