@@ -14,7 +14,7 @@ from typing import Protocol
 
 _BLOCK_BYTES = 1 << 22
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256, _GIT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _NOTES = Path(".cache/huggingface/download")
 """Where `hf download --local-dir` keeps commit, etag and time of each file, a line each."""
 
@@ -32,6 +32,11 @@ class Checksum:
 
     kind: str
     digest: str
+
+    @classmethod
+    def is_valid(cls, kind: str, digest: object) -> bool:
+        """Tell if `digest` is hexadecimal of the length of its kind."""
+        return isinstance(digest, str) and bool((_SHA256 if kind == "sha256" else _GIT).fullmatch(digest))
 
     def begin(self, size: int) -> Hash:
         """An empty hash of this kind, for a file of `size` bytes."""
