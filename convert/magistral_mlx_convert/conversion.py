@@ -7,7 +7,8 @@ from pathlib import Path
 
 from magistral_mlx.checkpoint.manifest import sealed
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.machine.keep_awake import awake
+from magistral_mlx.machine.keep_awake import keep_awake
+from magistral_mlx.storage.atomic import hash_file
 from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_convert.planning.choose import treat, unpacked_source
 from magistral_mlx_convert.planning.plan import Plan
@@ -25,7 +26,6 @@ from magistral_mlx_convert.writing.journal import Progressed
 from magistral_mlx_convert.writing.kernel import SpoiledWeightsError
 from magistral_mlx_convert.writing.preflight import preflight
 from magistral_mlx_convert.writing.resume import earlier_work
-from magistral_mlx_convert.writing.shard_file import hash_file
 from magistral_mlx_convert.writing.shard_writer import explain_os_error
 from magistral_mlx_convert.writing.side_files import (
     INDEX_FILE,
@@ -120,6 +120,7 @@ def convert(
         )
         opened = open_it(revision=revision)
         try:
+            _begin(workplace)
             pinned = None if typed_path(source).exists() else opened.provenance.revision
             reopen = partial(open_it, revision=pinned) if report else None
             job = _prepare(
@@ -198,11 +199,18 @@ def _small_bytes(source: Source, side_files: SideFiles, plan: Plan, *, reports: 
     return sum(map(len, exact)) + written_later
 
 
+def _begin(workplace: Workplace) -> None:
+    try:
+        workplace.begin()
+    except OSError as error:
+        raise ConversionError(*explain_os_error(error, workplace.model)) from error
+
+
 def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[Progress], None]) -> None:
     try:
         identity = job.source.identity
         before = _prepared(job, workplace, identity=identity, progress=progress)
-        with awake():
+        with keep_awake():
             done = stream(
                 job.plan,
                 job.source,

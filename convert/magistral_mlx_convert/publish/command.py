@@ -74,11 +74,11 @@ def publish(folder: Path, arguments: argparse.Namespace, *, say: Callable[[str],
         placed = place_in_lmstudio(folder, identifier=arguments.lmstudio or None)
         say(f"LM Studio finds it in {placed}")
     if arguments.upload is not None:
-        from magistral_mlx.storage.units import in_gb
+        from magistral_mlx.storage.units import format_disk
         from magistral_mlx_convert.publish.hub_upload import upload_to_hub
 
         def tell(name: str, done: int, total: int) -> None:
-            say(f"uploading {name}  {in_gb(done)} of {in_gb(total)} are there")
+            say(f"uploading {name}  {format_disk(done)} of {format_disk(total)} are there")
 
         address = upload_to_hub(folder, arguments.upload, public=arguments.public, progress=tell)
         say(f"Uploaded to {address}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.report.errors import ErrorReport
 from magistral_mlx_convert.report.files import GROUPS_CHART, LAYERS_CHART, comparison_table, in_words
@@ -88,7 +88,7 @@ def _facts(plan: Plan, provenance: Provenance) -> str:
     kept = sum(unit.output_bytes for unit in plan.units if unit.packing is None)
     packed = sum(unit.output_bytes for unit in plan.units if unit.packing is not None)
     how = (
-        f"{whole.bits} bits, groups of {whole.group_size}, {whole.mode}: {in_gb(packed)}"
+        f"{whole.bits} bits, groups of {whole.group_size}, {whole.mode}: {format_disk(packed)}"
         if whole
         else "nothing"
     )
@@ -97,8 +97,8 @@ def _facts(plan: Plan, provenance: Provenance) -> str:
         ("Source", f"{sanitize_line(provenance.name)}, {revision}"),
         ("Recipe", plan.recipe.name),
         ("Quantized", how),
-        ("Kept", f"in {plan.recipe.dtype}: {in_gb(kept)}"),
-        ("Size", f"{in_gb(plan.stored_bytes)} became {in_gb(plan.output_bytes)}"),
+        ("Kept", f"in {plan.recipe.dtype}: {format_disk(kept)}"),
+        ("Size", f"{format_disk(plan.stored_bytes)} became {format_disk(plan.output_bytes)}"),
         ("Made with", f"MLX {mlx_version()} on {backend()}"),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows), ""])

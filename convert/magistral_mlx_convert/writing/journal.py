@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from magistral_mlx.storage.atomic import hash_file, open_regular, read_bytes, replace_file
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.writing.kernel import backend, mlx_version
-from magistral_mlx_convert.writing.shard_file import hash_file, write_durably
 
 JOURNAL_FILE = "journal.json"
+_MOST_BYTES = 16 << 20
+"""A journal of Magistral Small has 100 kB."""
 FORMAT_VERSION = 1
 """Of the converted folder. Another version is another fingerprint: an old partial run is not continued."""
 
@@ -83,13 +85,13 @@ def fingerprint(plan: Plan, identity: Sequence[tuple[str, int, int]], *, measure
 def save(folder: Path, progressed: Progressed) -> None:
     """Writes the journal durably, its own digest before it."""
     body = json.dumps(asdict(progressed)).encode()
-    write_durably(folder / JOURNAL_FILE, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    replace_file(folder / JOURNAL_FILE, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
 def load(folder: Path) -> Progressed | None:
     """The journal in `folder`; None when there is none or a byte of it is not what was written."""
     try:
-        digest, _, body = (folder / JOURNAL_FILE).read_bytes().partition(b"\n")
+        digest, _, body = read_bytes(folder / JOURNAL_FILE, most=_MOST_BYTES).partition(b"\n")
         if hashlib.sha256(body).hexdigest().encode() != digest:
             return None
         raw = cast(dict[str, object], json.loads(body))
@@ -115,7 +117,7 @@ def load(folder: Path) -> Progressed | None:
                 errors=_errors(mark["errors"]),
             ),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -153,7 +155,7 @@ def _bears_out(path: Path, mark: Mark) -> bool:
         return False
     digest = hashlib.sha256()
     left = mark.nbytes
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while left:
             block = file.read(min(left, 1 << 22))
             digest.update(block)

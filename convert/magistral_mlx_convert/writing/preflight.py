@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.memory.sizes import this_machine
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan
 from magistral_mlx_convert.sources.hub.arrivals import peak_bytes, supply_of
 from magistral_mlx_convert.sources.source import Source
@@ -61,17 +61,19 @@ class Preflight:
 
     def lines(self) -> list[str]:
         """For people, one fact a line."""
-        available = "" if self.memory_available is None else f", {in_gb(self.memory_available)} available"
-        kept = f"; {in_gb(self.kept_bytes)} of it are there already" if self.kept_bytes else ""
-        fetch = f"; {in_gb(self.to_fetch)} to fetch" if self.to_fetch else ""
+        available = (
+            "" if self.memory_available is None else f", {format_disk(self.memory_available)} available"
+        )
+        kept = f"; {format_disk(self.kept_bytes)} of it are there already" if self.kept_bytes else ""
+        fetch = f"; {format_disk(self.to_fetch)} to fetch" if self.to_fetch else ""
         beside = " for the result and one file of the source at a time" if self.to_fetch else ""
         return [
-            f"Source: {self.source}, {in_gb(self.stored_bytes)} in {_files(self.source_files)}, "
+            f"Source: {self.source}, {format_disk(self.stored_bytes)} in {_files(self.source_files)}, "
             f"{self.tensors} tensors{fetch}",
-            f"Result: {self.target}, {in_gb(self.output_bytes)} in {_files(self.output_files)}, "
+            f"Result: {self.target}, {format_disk(self.output_bytes)} in {_files(self.output_files)}, "
             f"recipe {self.recipe}{kept}",
-            f"Disk: {in_gb(self.disk_needed)} needed{beside}, {in_gb(self.disk_free)} free",
-            f"Memory: {in_gb(self.memory_needed)} needed{available}",
+            f"Disk: {format_disk(self.disk_needed)} needed{beside}, {format_disk(self.disk_free)} free",
+            f"Memory: {format_disk(self.memory_needed)} needed{available}",
             f"Time: about {_minutes(self.seconds)} at the {self.bytes_per_second / 1e6:.0f} MB/s that this "
             f"machine converts{self._fetching()}",
         ]
@@ -86,14 +88,14 @@ class Preflight:
         """Raises ConversionError where disk or memory will not do."""
         if self.disk_free < self.disk_needed:
             raise ConversionError(
-                f"The disk of {self.target} has {in_gb(self.disk_free)} free, "
-                f"but the conversion needs {in_gb(self.disk_needed)}",
+                f"The disk of {self.target} has {format_disk(self.disk_free)} free, "
+                f"but the conversion needs {format_disk(self.disk_needed)}",
                 "Free some space, or choose a folder on another disk with --to.",
             )
         if self.memory_available is not None and self.memory_available < self.memory_needed:
             raise ConversionError(
-                f"{in_gb(self.memory_available)} of memory are free, "
-                f"but the conversion needs {in_gb(self.memory_needed)}",
+                f"{format_disk(self.memory_available)} of memory are free, "
+                f"but the conversion needs {format_disk(self.memory_needed)}",
                 "Close some programs and run the same command again.",
             )
 

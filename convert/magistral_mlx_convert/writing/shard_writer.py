@@ -8,10 +8,11 @@ from queue import Queue
 from threading import Thread
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.storage.atomic import sync_folder
 from magistral_mlx_convert.planning.plan import Shard
 from magistral_mlx_convert.writing import journal
 from magistral_mlx_convert.writing.journal import Errors, Finished, Mark, Progressed
-from magistral_mlx_convert.writing.shard_file import ShardFile, sync_folder
+from magistral_mlx_convert.writing.shard_file import ShardFile
 
 MARK_BYTES = 64 << 20
 """Progress is made durable at the first border between two parameters after so much output.

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 PROGRAM = "/usr/bin/caffeinate"
@@ -55,24 +54,3 @@ def keep_awake(start: Callable[[], Running | None] = caffeinate) -> Generator[No
         if running is not None:
             running.terminate()
             running.wait()
-
-
-_CAFFEINATE = Path("/usr/bin/caffeinate")
-
-
-@contextmanager
-def awake() -> Generator[None]:
-    """Keeps a Mac from falling asleep for want of a user, for as long as the block runs.
-
-    `caffeinate` watches this process, so that it ends with it even after SIGKILL. The display may sleep.
-    """
-    if sys.platform != "darwin" or not _CAFFEINATE.exists():
-        yield
-        return
-    command = [str(_CAFFEINATE), "-i", "-w", str(os.getpid())]
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing) as watcher:
-        try:
-            yield
-        finally:
-            watcher.terminate()

@@ -118,7 +118,7 @@ def test_killed_always_at_the_same_early_point_every_run_leaves_more_than_it_fou
 ) -> None:
     monkeypatch.setattr(plan, "SHARD_BYTES", 10**9)
     expected = digests(convert(one_shard.source, tmp_path / "undisturbed"))
-    fatal = 64  # far enough for the largest parameter: 16 chunks, as many scales and biases
+    fatal = 72  # far enough for the largest parameter: 16 chunks, as many scales and biases
     before = lives = 0
     while run_and_kill(one_shard, at=fatal, steps_file=tmp_path / "none") != 0:
         assert durable(one_shard) > before

@@ -22,7 +22,7 @@ from magistral_mlx.checkpoint.safetensors_header import (
     read_header,
 )
 from magistral_mlx.errors import CheckpointError, ConversionError, NetworkError
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.sources.hub import client as hub_client
 from magistral_mlx_convert.sources.hub.arrivals import Arrivals, Fetched, Need, peak_bytes
 from magistral_mlx_convert.sources.hub.checksums import Cancelled, keeps_to
@@ -114,7 +114,7 @@ class HubFiles:
             return output + sum(missing.values())
         if (free := shutil.disk_usage(cache).free) < sum(missing.values()) + SPARE_BYTES:
             raise ConversionError(
-                f"The cache {cache} has {in_gb(free)} free, but {in_gb(sum(missing.values()))} "
+                f"The cache {cache} has {format_disk(free)} free, but {format_disk(sum(missing.values()))} "
                 "are to be downloaded and kept",
                 "Free some space, leave --keep-source out, or set HF_HOME to a folder on another disk.",
             )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from magistral_mlx.errors import CheckpointError, ConversionError
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.progress.events import Progress, Stage
 from magistral_mlx_convert.sources.hub import client as hub_client
 from magistral_mlx_convert.sources.hub.checksums import keeps_to
@@ -84,7 +84,7 @@ def fetch_gguf(
     free = shutil.disk_usage(cache).free
     if missing and free < total + SPARE_BYTES:
         raise ConversionError(
-            f"The cache {cache} has {in_gb(free)} free, but {in_gb(total)} are to be fetched",
+            f"The cache {cache} has {format_disk(free)} free, but {format_disk(total)} are to be fetched",
             "Free some space, or set HF_HOME to a folder on another disk.",
         )
     done = 0
