@@ -1,6 +1,5 @@
 """What the conversion needs from a source, whatever its format: the port that every kind of source fills."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +7,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from magistral_mlx.errors import CheckpointError, ConversionError
+from magistral_mlx.storage import atomic
+
+MOST_JSON_BYTES = 16 << 20
+"""Limit of config, params and index; those of Magistral Small take under 100 kB."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ class Source(Protocol):
 
     @property
     def identity(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, size and modification time (ns) of every weight file as it is now."""
+        """Name, size and time of the last change (ctime, ns) of every weight file as it is now.
+
+        Not the modification time: anyone can set that back.
+        """
         ...
 
     def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
@@ -98,19 +104,19 @@ class Source(Protocol):
 
 
 def read_json(path: Path, *, remedy: str) -> Mapping[str, object]:
-    """The JSON object in `path`.
+    """Read the JSON object in `path`, a regular file of at most `MOST_JSON_BYTES`.
 
     Raises:
         ConversionError: the file is missing or can't be read.
         CheckpointError: it does not hold a JSON object.
     """
     try:
-        raw: object = json.loads(path.read_bytes())
+        raw = atomic.read_json(path, most=MOST_JSON_BYTES)
     except FileNotFoundError as error:
         raise ConversionError(f"{path} is missing", remedy) from error
     except OSError as error:
         raise ConversionError(f"{path} can't be read: {error.strerror}", "Check its permissions.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}", remedy) from error
     if not isinstance(raw, dict):
         raise CheckpointError(f"{path} is not a JSON object", remedy)
@@ -118,7 +124,7 @@ def read_json(path: Path, *, remedy: str) -> Mapping[str, object]:
 
 
 def if_present(path: Path) -> Path | None:
-    """`path` where it is a file."""
+    """Return `path` where it is a regular file."""
     return path if path.is_file() else None
 
 

@@ -10,6 +10,7 @@ from typing import cast
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
+from magistral_mlx.storage.atomic import read_bytes
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.sources.found import find_tekken
 from magistral_mlx_convert.sources.source import MadeFile, Source
@@ -19,6 +20,9 @@ TOKENIZER_FILE = "tekken.json"
 SYSTEM_PROMPT_FILE = "SYSTEM_PROMPT.txt"
 GENERATION_CONFIG_FILE = "generation_config.json"
 INDEX_FILE = "model.safetensors.index.json"
+
+MOST_TOKENIZER_BYTES = 64 << 20
+"""Limit of the small files that are copied; the tekken.json of Magistral Small 1.2 has 20 MB."""
 
 _OFFICIAL = "mistralai/Magistral-Small-2509"
 
@@ -106,7 +110,7 @@ def _system_prompt(path: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, most=MOST_TOKENIZER_BYTES)
     except OSError as error:
         raise ConversionError(f"{path} can't be read: {error.strerror}", "Check its permissions.") from error
 
