@@ -125,7 +125,11 @@ class SafetensorsFiles:
         """See `WeightFiles.read_tensor`."""
         tensor = self.tensors[name]
         data = bytearray(math.prod(tensor.shape) * ITEM_BYTES[tensor.dtype])
-        self.read_rows(tensor, 0, memoryview(data))
+        try:
+            self.read_rows(tensor, 0, memoryview(data))
+        finally:
+            if self._arrivals is None:
+                self._rows.forget(tensor.file)  # the source may still be refused
         return bytes(data)
 
     def close(self) -> None:

@@ -168,7 +168,7 @@ def test_eyes_that_mlx_lm_left_out_are_not_promised(tmp_path: Path) -> None:
     notes: list[str] = []
     folder = convert(source, tmp_path / "out", progress=lambda event: notes.append(event.note))
     assert open_checkpoint(folder).config.vision is None
-    assert "The conversion left the vision tower out: it will not see pictures" in notes
+    assert "The conversion left the vision tower out: it will not see images" in notes
 
 
 def test_an_unpacked_conversion_is_a_source_like_any_other(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Nothing that a hub says is trusted: names, sizes, commits and checksums are chec
 """
 
 # tqdm has no types, and huggingface_hub's are partial because of it; nothing of that leaves this file.
-# mypy: disable-error-code="import-untyped,misc"
+# mypy: disable-error-code="import-untyped,misc,attr-defined"
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportCallIssue=false, reportArgumentType=false, reportPrivateImportUsage=false
 
@@ -44,7 +44,7 @@ from magistral_mlx.errors import ConversionError, NetworkError
 from magistral_mlx_convert.sources.hub.checksums import Checksum
 from magistral_mlx_convert.sources.hub.growing_file import GrowingFile
 
-HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it comes by a re-export
+HTTPError: type[Exception] = errors.HTTPError
 """What the library's HTTP client raises: httpx or httpx2, by version; `errors` alone knows which."""
 
 _XET_FAILURES = (RuntimeError, PermissionError, FileNotFoundError, errors.HfHubHTTPError)
