@@ -1,4 +1,4 @@
-"""The whole conversion, in the order it happens: check, plan, lock, stream, publish."""
+"""The whole conversion in order: lock, open, plan, check, stream, publish."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -65,9 +65,9 @@ def convert(
     report: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Converts a checkpoint into a folder that this program, mlx-lm and mlx-vlm load.
+    """Convert a checkpoint into a folder that this program, mlx-lm and mlx-vlm load.
 
-    The folder appears whole or not at all. An interrupted run is continued by the same call; the result is
+    The folder appears whole or not at all. The same call continues an interrupted run; the result is
     the same to the byte.
 
     Args:
@@ -84,14 +84,14 @@ def convert(
         vision_bits: bits of the vision tower and the projector, which are not quantized without it.
         revision: branch, tag or commit of a hub id.
         tokenizer: a `tekken.json` for a source that lacks one.
-        name: what faces call the model; the source's name and the recipe without it.
+        name: the model's name in the app and in lists; default: the source's name and the recipe.
         resume: False discards what an interrupted run had done, and leaves nothing when this one is
             interrupted.
         keep_source: keeps the weight files of a hub id in the hub library's cache; without it they come
             one at a time and go once they are used up. What the cache held before always stays.
         force: packs the weights of a folder anew that another conversion has packed already.
         report: measures the error of every weight instead of a sample, runs source and result on a
-            calibration set and writes what came of it into `report.json`, charts and the model card. A
+            calibration set and writes the figures into `report.json`, charts and the model card. A
             hub id's files are kept for it.
         progress: called often; while a source is fetched, also from another thread.
 
@@ -246,7 +246,7 @@ def _prepared(
     identity: tuple[tuple[str, int, int], ...],
     progress: Callable[[Progress], None],
 ) -> Progressed:
-    """Looks at what is there, says what the job takes, refuses or makes room for it."""
+    """Check earlier work, say what the job takes, and refuse it or make room for it."""
 
     def tell(note: str) -> None:
         progress(Progress(stage=Stage.CONVERT, note=note))

@@ -1,4 +1,4 @@
-"""What macOS and Linux do differently when a large file is read once. No byte of the output depends on it."""
+"""Hints to macOS and Linux for reading a large file once. No byte of the output depends on them."""
 
 import fcntl
 import os

@@ -83,7 +83,7 @@ def test_ctrl_c_says_what_is_left(
     assert run(source, "--to", tmp_path / "work" / "out", flag) == 130
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert ("run the same command again to go on" if left else "nothing was left behind") in captured.err
+    assert ("run the same command again to continue" if left else "nothing was left behind") in captured.err
     assert [path.name for path in (tmp_path / "work").iterdir()] == left
 
 

@@ -43,7 +43,7 @@ class ProgressLine:
         self._wipe()
 
     def show(self, progress: Progress) -> None:
-        """Takes every event; draws as often as is useful."""
+        """Take an event; redraw at most ten times a second."""
         if progress.note:
             self.say(progress.note)
             return
@@ -59,7 +59,7 @@ class ProgressLine:
                 self._draw(describe(progress, seconds=self._pace.seconds(), columns=columns))
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line of its own."""
         with self._lock:
             self._wipe()
             self._write(sanitize_line(text) + "\n")

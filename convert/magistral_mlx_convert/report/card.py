@@ -1,4 +1,4 @@
-"""What the folder says of itself: `README.md` for people, `magistral-mlx.json` for programs."""
+"""The model card (`README.md`) and the manifest (`magistral-mlx.json`) of a converted folder."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ def manifest(
     comparison: Comparison | None,
     files: Mapping[str, tuple[int, str]],
 ) -> dict[str, object]:
-    """Everything that is needed to check the folder, or to make it again. `files`: name -> bytes, SHA-256."""
+    """Build the manifest: all that is needed to check the folder or make it again. `files`: name -> bytes, SHA-256."""
     whole = plan.recipe.whole
     return {
         "format_version": FORMAT_VERSION,
@@ -63,7 +63,7 @@ def model_card(
     measured_rows: str,
     comparison: Comparison | None,
 ) -> str:
-    """`README.md`: where it came from, what was done, what was measured and what was not."""
+    """Write `README.md`: origin, recipe, and the measurements that were made or not."""
     parts = [
         _front_matter(provenance),
         f"# {sanitize_line(name)}\n",

@@ -153,7 +153,7 @@ def _spend(hulls: Mapping[str, list[_Choice]], spare: int) -> dict[str, Quantiza
 
 
 def _with_table(recipe: Recipe, table: Mapping[str, Quantization]) -> Recipe:
-    """What config.json names first is what most matrices have."""
+    """Return the packing of most matrices, which config.json names first."""
     (bits, _), *_ = Counter(packing.bits for packing in table.values()).most_common(1)
     whole = next(packing for packing in WIDTHS if packing.bits == bits)
     return replace(recipe, whole=whole, packing_of=_by_table(recipe.packing_of, table))

@@ -62,7 +62,7 @@ def find_tekken(*, ids: int) -> Path | None:
 
 
 def lm_studio_folders() -> list[Path]:
-    """Where LM Studio keeps models on this computer; those of them that exist."""
+    """List the folders where LM Studio keeps models on this computer."""
     home = Path.home()
     homes = [home / ".lmstudio", home / _OLD_LM_STUDIO]
     pointer = home / ".lmstudio-home-pointer"

@@ -1,4 +1,4 @@
-"""What the conversion needs from a source, whatever its format: the port that every kind of source fills."""
+"""The interface that every kind of source implements."""
 
 import re
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ class SourceTensor:
     file: str
     """The file that holds it, for messages."""
     packed_bytes: int | None = None
-    """What it takes in its file, where that is not what is delivered."""
+    """Bytes in its file, where they differ from the rows as delivered."""
     channels_last: bool = False
     """A convolution is in MLX's order already: out, height, width, in."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the weights came from, for the model card and the manifest; never a path of this machine."""
+    """Origin of the weights, for the model card and the manifest; never a path of this machine."""
 
     kind: str
     """`huggingface-folder`, `huggingface-hub`, `mistral-folder`, ...: the format and how it was found."""
@@ -49,7 +49,7 @@ class MadeFile:
 
     data: bytes
     where: str
-    """What it was made from, for messages."""
+    """The file it was made from, for messages."""
 
 
 class Source(Protocol):
@@ -79,7 +79,7 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know about the result: what the source lacks, what was left out."""
+        """Messages about the result: parts that the source lacks or that were left out."""
         ...
 
     @property
@@ -91,7 +91,7 @@ class Source(Protocol):
         ...
 
     def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
-        """Fills `into` with whole rows of `tensor`, from row `first` on. Called from one reader thread.
+        """Fill `into` with whole rows of `tensor`, from row `first` on. Called from one reader thread.
 
         Raises:
             ConversionError: the file ends early or cannot be read.
@@ -99,7 +99,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Closes the files. The source is not used after it."""
+        """Close the files. The source is not used afterwards."""
         ...
 
 
@@ -133,7 +133,7 @@ _IN_HUB_CACHE = re.compile(r"models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{4
 
 
 def provenance_of(folder: Path, *, kind: str) -> Provenance:
-    """What to record of `folder`; `kind` where it is not in the hub's cache."""
+    """Return the provenance of `folder`; `kind` where it is not in the hub's cache."""
     if match := _IN_HUB_CACHE.search(folder.absolute().as_posix()):
         owner, name, commit = match.groups()
         return Provenance(kind="huggingface-hub", name=f"{owner}/{name}", revision=commit)

@@ -29,7 +29,7 @@ _OFFICIAL = "mistralai/Magistral-Small-2509"
 
 @dataclass(frozen=True)
 class SideFiles:
-    """What is copied: name -> bytes; `notes` say what the source lacked."""
+    """Files to copy: name -> bytes; `notes` name those that the source lacks."""
 
     files: Mapping[str, bytes]
     notes: tuple[str, ...]
@@ -47,7 +47,7 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
     notes: list[str] = []
     given = tokenizer or source.tokenizer
     if given is None and (given := find_tekken(ids=config.text.vocab_size)) is not None:
-        notes.append(f"The source has no {TOKENIZER_FILE}: it gets the one of {given.parent}")
+        notes.append(f"The source has no {TOKENIZER_FILE}: {given} is used")
     if given is None:
         raise ConversionError(
             f"{source.provenance.name} holds no {TOKENIZER_FILE}",
@@ -55,7 +55,9 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
         )
     if isinstance(given, MadeFile):
         content, where = given.data, given.where
-        notes.append(f"The source has no {TOKENIZER_FILE}: it is made of the tokens in {Path(where).name}")
+        notes.append(
+            f"The source has no {TOKENIZER_FILE}: it is rebuilt from the tokens in {Path(where).name}"
+        )
     else:
         content, where = _read(given), str(given)
     special = _checked_tokenizer(content, where, config)
@@ -64,8 +66,8 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
         release, prompt = ("1.2", SINCE_1_1) if "[THINK]" in special else ("1.0", OF_1_0)
         files[SYSTEM_PROMPT_FILE] = prompt.encode()
         notes.append(
-            f"The source has no {SYSTEM_PROMPT_FILE}: it gets the reasoning prompt of Magistral Small "
-            f"{release}'s model card"
+            f"The source has no {SYSTEM_PROMPT_FILE}: the reasoning prompt of Magistral Small "
+            f"{release}'s model card is used"
         )
     else:
         files[SYSTEM_PROMPT_FILE] = _system_prompt(source.system_prompt)

@@ -80,7 +80,7 @@ def test_it_is_completed_and_its_weights_are_kept(tmp_path: Path, packing: dict[
     assert checkpoint.config.quantization == open_checkpoint(write_converted(
         tmp_path / "wanted", **{"bits": 4} | packing)).config.quantization  # fmt: skip
     assert "The packed weights are kept as they are" in notes
-    assert "The source has no tekken.json: it is made of the tokens in tokenizer.json" in notes
+    assert "The source has no tekken.json: it is rebuilt from the tokens in tokenizer.json" in notes
     assert "byte by byte" in (folder / "README.md").read_text()
     with mm.load(folder) as model:
         assert model.ask("Hi", max_tokens=2, temperature=0).stats.prompt_tokens > 20

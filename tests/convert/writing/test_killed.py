@@ -70,7 +70,7 @@ def test_fifty_kills_over_one_conversion(tmp_path: Path, work: Path) -> None:
     for _ in range(50):
         kill(job, at=chance.randint(1, steps // 25))
         assert not job.target.exists()
-    assert "Going on where an earlier run stopped" in notes_of(job)
+    assert "Continuing where an earlier run stopped" in notes_of(job)
     assert digests(job.target) == expected
     assert [path.name for path in work.iterdir()] == ["out"]
 
@@ -134,7 +134,7 @@ def test_killed_before_the_first_parameter_it_says_that_nothing_is_left(
         kill(one_shard, at=8)
         assert durable(one_shard) == 0
     assert notes_of(one_shard) == [
-        "An earlier run was stopped before its first weight was finished: nothing of it can be used"
+        "An earlier run was stopped before its first weight was finished: starting over"
     ]
 
 
@@ -185,7 +185,7 @@ def test_killed_while_the_files_of_a_report_are_written(tmp_path: Path, work: Pa
     for fatal in (files - 2, files):
         kill(job, at=fatal)
         assert not job.target.exists()
-    assert "Going on where an earlier run stopped" in notes_of(job)
+    assert "Continuing where an earlier run stopped" in notes_of(job)
     assert digests(job.target) == expected
     assert [path.name for path in work.iterdir()] == ["out"]
 

@@ -1,8 +1,8 @@
-"""What is known of a weight file's content before it is read, and whether the file keeps to it.
+"""Known checksums of weight files, and comparing files with them.
 
 Safetensors files carry no checksum of their own. The hub names one for each of its files; its cache keeps
-it as the name of the blob, and a download into a folder in a note beside it. Of other files nothing is known:
-a flipped bit that leaves the header valid and the weight finite can't be noticed there, by anyone.
+it as the name of the blob, and a download into a folder in a note beside it. Other files have no checksum:
+a flipped bit that leaves the header valid and the weight finite can't be noticed there.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ _BLOCK_BYTES = 1 << 22
 
 _SHA256, _GIT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _NOTES = Path(".cache/huggingface/download")
-"""Where `hf download --local-dir` keeps commit, etag and time of each file, a line each."""
+"""Notes of `hf download --local-dir`: commit, etag and time of each file, a line each."""
 
 
 class Hash(Protocol):
-    """What hashlib's objects do."""
+    """The part of hashlib's objects used here."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...
     def hexdigest(self) -> str: ...
@@ -46,7 +46,7 @@ class Checksum:
 
 
 def known_checksum(path: Path) -> Checksum | None:
-    """What the hub said of a local file's content; None where it was never asked."""
+    """Return the hub's checksum of a local file; None where it is not known."""
     blob = path.resolve()
     if path.is_symlink() and blob.parent.name == "blobs" and _SHA256.fullmatch(blob.name):
         return Checksum("sha256", blob.name)
@@ -59,7 +59,7 @@ def known_checksum(path: Path) -> Checksum | None:
 
 
 def keeps_to(path: Path, checksum: Checksum, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
-    """Reads the whole file and compares.
+    """Read the whole file and compare.
 
     Raises:
         OSError: it can't be read.

@@ -45,13 +45,13 @@ from magistral_mlx_convert.sources.hub.checksums import Checksum
 from magistral_mlx_convert.sources.hub.growing_file import GrowingFile
 
 HTTPError: type[Exception] = errors.HTTPError
-"""What the library's HTTP client raises: httpx or httpx2, by version; `errors` alone knows which."""
+"""Base error of the library's HTTP client: of httpx or httpx2, by version; `errors` re-exports it."""
 
 _XET_FAILURES = (RuntimeError, PermissionError, FileNotFoundError, errors.HfHubHTTPError)
-"""What hf_xet and the request for its token raise. A hub that refuses does so again without Xet."""
+"""Errors of hf_xet and of the request for its token. A hub that refuses does so again without Xet."""
 
 _TRIES = 6
-"""How often a download is tried without a single new byte."""
+"""Tries of a download without a single new byte."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST_HEADERS = ("ETag", "X-Linked-Etag", "X-Repo-Commit")

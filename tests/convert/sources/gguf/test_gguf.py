@@ -107,7 +107,7 @@ def test_a_text_only_file_gives_a_text_only_model_and_says_so(source: Path, tmp_
     folder = convert(tmp_path / "gguf", tmp_path / "out", progress=lambda event: notes.append(event.note))
     assert open_checkpoint(folder).config.vision is None
     assert "There is no vision part (mmproj) beside Tiny.gguf: the result will not see images" in notes
-    assert "The source has no tekken.json: it is made of the tokens in Tiny.gguf" in notes
+    assert "The source has no tekken.json: it is rebuilt from the tokens in Tiny.gguf" in notes
     with mm.load(folder) as model:
         assert not model.sees
         assert model.ask("Hi", max_tokens=3, temperature=0).ending is not None

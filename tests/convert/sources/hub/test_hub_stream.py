@@ -166,7 +166,7 @@ def test_a_fetched_file_that_changes_between_two_runs_is_noticed(
         path.write_bytes(content)
     events: list[Progress] = []
     folder = convert(REPOSITORY, tmp_path / "out", progress=events.append)
-    notes = [event.note for event in events if "is not what the hub gave" in event.note]
+    notes = [event.note for event in events if "differs from the hub's file" in event.note]
     assert any(waiting[0].name in note for note in notes)
     assert of_weights(digests(folder)) == expected
 
