@@ -5,6 +5,7 @@ command goes on after an interruption.
 """
 
 # huggingface_hub's types are partial because of what it builds on; nothing of that leaves this file.
+# mypy: disable-error-code="attr-defined"
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable, Generator
@@ -32,7 +33,7 @@ def upload_to_hub(
     public: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> str:
-    """Upload this folder into `repository`; a repository that does not exist is made, private unless `public`.
+    """Upload this folder into `repository`; a new repository is private unless `public`.
 
     Every file is compared with the manifest first; files that it does not know stay here. Weights that the
     repository held and this folder does not are deleted in the same commit: loaders read all they find.

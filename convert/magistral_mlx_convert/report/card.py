@@ -27,7 +27,7 @@ def manifest(
     comparison: Comparison | None,
     files: Mapping[str, tuple[int, str]],
 ) -> dict[str, object]:
-    """Build the manifest: all that is needed to check the folder or make it again. `files`: name -> bytes, SHA-256."""
+    """Build the manifest, to check the folder or make it again. `files`: name -> bytes, SHA-256."""
     whole = plan.recipe.whole
     return {
         "format_version": FORMAT_VERSION,

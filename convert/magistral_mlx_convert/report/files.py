@@ -36,9 +36,7 @@ def report_files(errors: ErrorReport, comparison: Comparison) -> dict[str, bytes
         "Relative error per layer: weights, and hidden states after the layer",
         series, unit="%", across="layer",
     )  # fmt: skip
-    groups = bar_chart(
-        "Mean KL divergence of next-token predictions, source to result", divergences, unit="nats"
-    )
+    groups = bar_chart("Mean KL divergence of next-token predictions", divergences, unit="nats")
     return {
         REPORT_FILE: to_json(report_document(errors, comparison)),
         LAYERS_CHART: layers.encode(),

@@ -39,7 +39,8 @@ def download_kaggle(source: str, *, progress: Callable[[Progress], None]) -> tup
         progress: told which file comes.
 
     Raises:
-        ConversionError: the handle is not valid, kagglehub is not installed, or the model has no known weights.
+        ConversionError: the handle is not valid, kagglehub is not installed, or the model has no
+            known weights.
         NetworkError: Kaggle did not answer, or does not show the model.
     """
     named = _HANDLE.fullmatch(source.removeprefix(PREFIX))

@@ -33,7 +33,7 @@ PROBES: tuple[str, ...] = (
     "aaaaaaaaaaaaaaaaaaaa ---------- ======== ........ \u00a0\u2003\u200b",
     'https://example.org/a?b=c&d=%20#e <html lang="en">&nbsp;</html> \\frac{1}{2}',
 )
-"""Texts on which tokenizers differ first: case inside words, digits, blanks, combining characters, emoji, scripts."""
+"""Where tokenizers differ: case inside words, digits, blanks, combining characters, emoji, scripts."""
 
 
 def check_tokenizer(files: Mapping[str, bytes], checkpoint: Checkpoint) -> None:

@@ -49,7 +49,7 @@ class Arriving(Protocol):
         ...
 
     def consumed(self, count: int) -> None:
-        """Note that the output of the first `count` needs is on the disk: their files may go. From any thread."""
+        """Note that the first `count` needs are on the disk: their files may go. From any thread."""
         ...
 
     def cancel(self) -> None:

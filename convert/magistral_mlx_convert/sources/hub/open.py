@@ -1,8 +1,8 @@
 """A hub id: only the files that are needed, each once.
 
 `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean everywhere: the hub library
-reads them. Half of Magistral's repository, the copy in Mistral's own format, is not fetched. Small files go into the
-library's own cache, weights only if they are to be kept.
+reads them. Half of Magistral's repository, the copy in Mistral's own format, is not fetched. Small files
+go into the library's own cache, weights only with `keep_source`.
 """
 
 from collections.abc import Callable, Mapping
