@@ -52,7 +52,6 @@ async def local(model: str) -> AsyncIterator[LocalEngine]:
     await engine.close()
 
 
-@pytest.mark.slow
 async def test_a_life_in_a_child_process(child: ChildEngine, model: str) -> None:
     ready = await start(child, model)
     assert isinstance(ready, Ready)
@@ -115,7 +114,7 @@ async def test_the_width_of_the_cache_reaches_the_runtime(local: LocalEngine) ->
     await each_width_takes_its_bytes(local)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_the_width_of_the_cache_reaches_the_child(child: ChildEngine, model: str) -> None:
     await start(child, model)
     await each_width_takes_its_bytes(child)

@@ -65,7 +65,7 @@ class SafetensorsHeader:
 
 
 def read_header(path: Path) -> SafetensorsHeader:
-    """Reads and checks the header of `path`.
+    """Read and check the header of `path`.
 
     Raises:
         CheckpointError: the file can't be read, its header is not valid, its tensors overlap or leave gaps,
@@ -86,7 +86,7 @@ def read_header(path: Path) -> SafetensorsHeader:
 
 
 def header_length(first: bytes, *, size: int, path: Path) -> int:
-    """The length of the JSON, from the first eight bytes of a file of `size` bytes.
+    """Return the length of the JSON from the first eight bytes of a file of `size` bytes.
 
     Raises:
         CheckpointError: the file is too short for it.

@@ -22,7 +22,7 @@ from magistral_mlx.engine import wire
 from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
 from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.errors import EngineError
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 
 # -P: a file in the user's folder must not pass for a module; faulthandler: native crashes leave their stack.
 PYTHON = (sys.executable, "-P", "-X", "faulthandler")
@@ -225,7 +225,7 @@ def open_log() -> tuple[BinaryIO, Path] | None:
     An engine without a log is better than no engine: a full disk must not keep people from asking.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    folder = places.log_directory()
+    folder = paths.log_directory()
     path = folder / f"engine-{stamp}-{os.getpid()}.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from magistral_mlx.errors import EngineError
 from magistral_mlx.events import ContextSegments, Reply
 from magistral_mlx.machine.telemetry import Telemetry
 from magistral_mlx.prompt.images import ImageGeometry
-from magistral_mlx.storage import messages as strict_json
+from magistral_mlx.storage import messages
 
 
 class Message:
@@ -28,7 +28,7 @@ class Message:
 
     def to_json(self) -> dict[str, object]:
         """A JSON object: `type` and the fields."""
-        return {"type": self.TYPE, **cast("dict[str, object]", strict_json.dump(self))}
+        return {"type": self.TYPE, **cast("dict[str, object]", messages.dump(self))}
 
 
 @dataclass(frozen=True)
@@ -316,7 +316,7 @@ def from_json(raw: object) -> Message:
     cls = _MESSAGES.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise EngineError("An engine message is of unknown type", "Start the engine again.")
-    return cls(**strict_json.load_fields(cls, values, where=cls.TYPE))
+    return cls(**messages.load_fields(cls, values, where=cls.TYPE))
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 
 from magistral_mlx.errors import EngineError
 from magistral_mlx.events import Ending, Stats
-from magistral_mlx.storage import messages as strict_json
+from magistral_mlx.storage import messages
 
 FORMAT = 1
 """The version of this format; a file of a newer one is read as far as it is understood."""
@@ -133,7 +133,7 @@ _DEFAULTS: dict[type[Record], dict[str, object]] = {
 def encode(record: Record) -> bytes:
     """`record` as one line, its newline included; what has its default value is left out."""
     values = {
-        name: strict_json.dump(value)
+        name: messages.dump(value)
         for name, default in _DEFAULTS[type(record)].items()
         if (value := getattr(record, name)) != default
     }
@@ -177,7 +177,7 @@ def _build(cls: type[Record], values: Mapping[str, object]) -> Record | None:
     known = {_OLD_NAMES.get(name, name): value for name, value in values.items()}
     known = {name: value for name, value in known.items() if name in _DEFAULTS[cls]}
     try:
-        checked = strict_json.load_fields(cls, known, where=cls.KIND)
+        checked = messages.load_fields(cls, known, where=cls.KIND)
     except EngineError:
         return None
     return cast("Callable[..., Record]", cls)(**checked)

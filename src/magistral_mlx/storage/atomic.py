@@ -1,4 +1,4 @@
-"""Open, read, replace and hash files that others may have tampered with.
+"""Open, read, replace, remove and hash files that others may have tampered with.
 
 Every file that the program keeps for itself goes through here. Reads take regular files only: a FIFO would
 wait for ever, a device would never end. Writes go to a fresh file in the same folder, which then takes the
@@ -114,6 +114,17 @@ def replacing(path: Path, *, mode: int = PRIVATE_FILE, suffix: str = "") -> Gene
         sync_folder(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file durably; a link is removed, never its target. Does nothing if it does not exist.
+
+    Raises:
+        OSError: it can't be removed, or it is a folder.
+    """
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        sync_folder(path.parent)
 
 
 def sync(descriptor: int) -> None:

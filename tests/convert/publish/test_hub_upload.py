@@ -129,7 +129,6 @@ def test_an_upload_that_fails_leaves_the_conversion(
     assert hub.files == contents(out)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_at_seeded_requests_the_same_command_goes_on(
     hub: UploadHub, folder: Path, tmp_path: Path

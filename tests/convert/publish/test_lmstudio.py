@@ -50,7 +50,7 @@ def test_any_text_gives_the_ids_of_mistral_common(
     assert ours.encode(text, add_special_tokens=False).ids == theirs.encode_text(text)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_whole_vocabulary(tmp_path: Path) -> None:
     document = tekken_document(text_count=130_072, special_count=1000)
     (tmp_path / "tekken.json").write_text(json.dumps(document, ensure_ascii=False))

@@ -21,7 +21,7 @@ SMALL = {"SHARD_BYTES": 60_000, "MARK_BYTES": 20_000, "CHUNK_BYTES": 8_000, "LON
 """Bounds that make a tiny checkpoint a long job (marks inside shards, many chunks), a report short."""
 
 # Seconds each on a quiet machine, but a busy one starts every process anew for long.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(autouse=True)
@@ -58,17 +58,22 @@ def notes_of(job: Job) -> list[str]:
 # A folder.
 
 
-def test_fifty_kills_over_one_conversion(tmp_path: Path, work: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "share", "layers"), [(5, 8, 1), pytest.param(50, 25, 12, marks=pytest.mark.thorough)]
+)
+def test_many_kills_over_one_conversion(
+    tmp_path: Path, work: Path, kills: int, share: int, layers: int
+) -> None:
     config = tiny_config()
-    config["text_config"]["num_hidden_layers"] = 12  # so that there is work for fifty lives
+    config["text_config"]["num_hidden_layers"] = layers  # work for so many lives
     source = write_source(tmp_path / "hf", config=config, shards=2)
     expected = digests(convert(source, tmp_path / "undisturbed"))
     job, chance = Job(str(source), work / "out", SMALL), random.Random(50)
     steps = steps_of(job, tmp_path)
-    assert steps > 1000
-    # On average a fiftieth of the way each, of which what follows the last mark is lost.
-    for _ in range(50):
-        kill(job, at=chance.randint(1, steps // 25))
+    assert steps > 20 * kills
+    # Each run gets at most such a share of the way and loses what follows its last mark.
+    for _ in range(kills):
+        kill(job, at=chance.randint(1, steps // share))
         assert not job.target.exists()
     assert "Continuing where an earlier run stopped" in notes_of(job)
     assert digests(job.target) == expected

@@ -92,7 +92,6 @@ def test_a_signal_leaves_no_engine_behind(end: signal.Signals) -> None:
         engine.wait(timeout=60)
 
 
-@pytest.mark.slow
 def test_the_miniature_sees_an_image_that_was_dropped_on_the_window(tmp_path: Path) -> None:
     chart = BarChart(("A", "B", "C", "D"), (3, 7, 9, 8))
     draw(chart, random.Random(4)).save(tmp_path / "two words.png")
