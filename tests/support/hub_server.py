@@ -56,6 +56,8 @@ class Hub:
     """So many downloads of weight files arrive with their last byte changed."""
     lies: dict[str, object] = field(default_factory=dict[str, object])
     """A false `commit`, `etag`, `path`, `size` or `oid`; `more`: bytes that it sends too many."""
+    page: bytes = b""
+    """Sent in place of every JSON answer."""
     status: int | None = None
     """Every request is answered with this status instead."""
     xet: bool = False
@@ -100,7 +102,10 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
         path = unquote(urlsplit(self.path).path)
         byte_range = self.headers.get("Range")
         self.state.requests.append(f"{self.command} {path}" + (f" {byte_range}" if byte_range else ""))
-        if self.state.status is not None:
+        if self.state.page and path.startswith("/api/models/"):
+            self.send_head(200, {"Content-Type": "text/html"}, length=len(self.state.page))
+            self.wfile.write(self.state.page)
+        elif self.state.status is not None:
             self.send_json({}, status=self.state.status)
         elif path == f"/api/models/{REPOSITORY}" or re.fullmatch(
             f"/api/models/{REPOSITORY}/revision/(main|v1|{COMMIT})", path

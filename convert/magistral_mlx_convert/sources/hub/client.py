@@ -99,13 +99,17 @@ def _hostile(what: str) -> NetworkError:
 
 def _check_answer(response: Any) -> None:
     """Refuse an answer whose commit or ETag the hub library would make an unsafe path of."""
-    for header in _DIGEST_HEADERS:
+    # The library takes names from HEAD alone; a CDN's own ETag on a GET may hold any character.
+    for header in _DIGEST_HEADERS if response.request.method == "HEAD" else ():
         value = response.headers.get(header, "").removeprefix("W/").strip('"')
         if value and ("/" in value or "\\" in value or value in (".", "..")):
             raise _hostile(f"the {header} {value!r:.80}")
     if "/api/models/" in response.request.url.path and response.status_code == HTTPStatus.OK:
         response.read()
-        answer: object = response.json()
+        try:
+            answer: object = response.json()
+        except (ValueError, RecursionError) as error:
+            raise _hostile(f"no JSON at {response.request.url.path:.80}") from error
         commit = answer.get("sha") if isinstance(answer, dict) else None
         if commit is not None and not (isinstance(commit, str) and _COMMIT.fullmatch(commit)):
             raise _hostile(f"the commit {commit!r:.80}")

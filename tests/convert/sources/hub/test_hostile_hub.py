@@ -53,6 +53,13 @@ def test_an_etag_that_leads_elsewhere(hub: Hub, tmp_path: Path, etag: str) -> No
     assert not list(tmp_path.rglob("evil"))
 
 
+@pytest.mark.parametrize("page", [b"<html>Log in to the guest network</html>", b"[" * 100_000])
+def test_a_page_in_place_of_an_answer(hub: Hub, tmp_path: Path, page: bytes) -> None:
+    hub.page = page
+    with pytest.raises(NetworkError, match="gave no JSON at /api/models/"):
+        convert(REPOSITORY, tmp_path / "out")
+
+
 def test_more_bytes_than_were_announced_are_not_written(hub: Hub, tmp_path: Path) -> None:
     hub.lies["more"] = 1000
     largest = max((hub.folder / file).stat().st_size for file in SHARDS)
