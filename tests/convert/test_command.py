@@ -134,7 +134,7 @@ def test_a_line_tells_share_speed_and_time_left(monkeypatch: pytest.MonkeyPatch)
         "290/585 tensors",
         "300 MB/s",
         "1:20 left",
-        "memory 191 MiB, peak 238 MiB",
+        "RAM 191 MiB, peak 238 MiB",
     ):
         assert part in line
 

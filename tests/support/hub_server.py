@@ -131,7 +131,7 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         files = [_entry(path, path.relative_to(folder).as_posix()) for path in paths]
         files += [_large(name, content) for name, content in self.state.contents.items()]
-        large = next(file for file in files if "lfs" in file)
+        large = next((file for file in files if "lfs" in file), {})
         for key in self.state.lies.keys() & {"path", "size"}:
             large[key] = self.state.lies[key]
         if "oid" in self.state.lies:

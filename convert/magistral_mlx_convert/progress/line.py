@@ -93,7 +93,7 @@ def describe(progress: Progress, *, seconds: float, columns: int = 200) -> str:
     if progress.stage is Stage.COMPARE:
         return (
             f"comparing source and result  {progress.tensors_done}/{progress.tensors_total} steps  "
-            f"memory {format_memory(memory_bytes())}, peak {format_memory(peak_memory_bytes())}"
+            f"RAM {format_memory(memory_bytes())}, peak {format_memory(peak_memory_bytes())}"
         )
     ranked = sorted(_parts(progress, seconds))
     while len(ranked) > 1 and _width(progress, [part for _, part in ranked]) + _LEAST_CELLS > columns:
@@ -125,7 +125,7 @@ def _parts(progress: Progress, seconds: float) -> list[tuple[int, str]]:
     if (pace := speed(progress, seconds=seconds)) is not None:
         parts.append((2, format_rate(pace)))
         parts.append((1, f"{_duration((progress.bytes_total - progress.bytes_done) / pace)} left"))
-    parts.append((5, f"memory {format_memory(memory_bytes())}, peak {format_memory(peak_memory_bytes())}"))
+    parts.append((5, f"RAM {format_memory(memory_bytes())}, peak {format_memory(peak_memory_bytes())}"))
     return parts
 
 
