@@ -1,4 +1,4 @@
-"""macOS and Linux behind one adapter, each faked on whatever runs the tests."""
+"""Hints for reading a file once, on macOS and Linux, each faked on whatever runs the tests."""
 
 import fcntl
 import os
@@ -30,26 +30,9 @@ class Fcntl:
 
 def on_a_mac(monkeypatch: pytest.MonkeyPatch, *, refuses: bool = False) -> Fcntl:
     asked = Fcntl(refuses=refuses)
-    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(fcntl, "F_NOCACHE", 48, raising=False)
     monkeypatch.setattr(fcntl, "fcntl", asked)
     return asked
-
-
-def test_a_mac_flushes_the_drive_too(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
-    asked = on_a_mac(monkeypatch)
-    system.sync(descriptor)
-    assert asked.calls == [(51,)]
-
-
-def test_a_file_system_without_a_full_flush_gets_the_plain_one(
-    monkeypatch: pytest.MonkeyPatch, descriptor: int
-) -> None:
-    on_a_mac(monkeypatch, refuses=True)
-    flushed: list[int] = []
-    monkeypatch.setattr(os, "fsync", flushed.append)
-    system.sync(descriptor)
-    assert flushed == [descriptor]
 
 
 def test_a_mac_reads_past_its_cache(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
@@ -63,11 +46,10 @@ def test_a_hint_that_is_not_taken_is_no_error(monkeypatch: pytest.MonkeyPatch, d
     system.will_be_read_once(descriptor)
 
 
-def test_elsewhere_both_do_what_there_is(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
-    for name in ("F_FULLFSYNC", "F_NOCACHE"):
-        monkeypatch.delattr(fcntl, name, raising=False)
-    flushed: list[int] = []
-    monkeypatch.setattr(os, "fsync", flushed.append)
-    system.sync(descriptor)
+def test_elsewhere_a_hint_for_linux_is_given(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    monkeypatch.delattr(fcntl, "F_NOCACHE", raising=False)
+    hinted: list[tuple[int, ...]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *hint: hinted.append(hint), raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_SEQUENTIAL", 2, raising=False)
     system.will_be_read_once(descriptor)
-    assert flushed == [descriptor]
+    assert hinted == [(descriptor, 0, 0, 2)]

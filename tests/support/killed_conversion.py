@@ -131,7 +131,7 @@ def _arm(at: int, *, only: str | None) -> Callable[[], int]:
     torn(Path, "write_bytes")
     before(StreamedModel, "pass_layer")
     before(shard_file.ShardFile, "sync")
-    before(journal, "write_durably")
+    before(journal, "replace_file")
     before(shard_writer, "sync_folder")
     before(staging, "sync_folder")
     before(staging, "sync")

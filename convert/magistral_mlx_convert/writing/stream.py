@@ -48,7 +48,7 @@ def stream(
     measure_every: int,
     progress: Callable[[Progress], None],
 ) -> Progressed:
-    """Writes every shard that `progressed` lacks into `folder`.
+    """Write every shard that `progressed` lacks into `folder`.
 
     Raises:
         ConversionError: the source can't be read or holds what no checkpoint should, or the target can't be
@@ -185,17 +185,17 @@ def open_units(plan: Plan, progressed: Progressed) -> list[Unit]:
 
 
 def units_marked(shard: Shard, mark: Mark | None) -> int:
-    """How many parameters of an unfinished shard an earlier run had made durable."""
+    """Count the parameters of an unfinished shard that an earlier run made durable."""
     return mark.units if mark is not None and mark.file == shard.file else 0
 
 
 def buffer_bytes_of(units: Sequence[Unit]) -> int:
-    """What one buffer takes, so that a chunk of every unit fits."""
+    """Size of a buffer that holds a chunk of any unit."""
     return max([_chunk_rows(unit) * row_bytes(unit) for unit in units] or [1])
 
 
 def needs(units: Sequence[Unit]) -> list[Need]:
-    """What a job reads, for a source that arrives meanwhile."""
+    """List the reads of a job, for a source that arrives meanwhile."""
     return [Need(tensor=unit.parameter.source, output_bytes=unit.output_bytes) for unit in units]
 
 

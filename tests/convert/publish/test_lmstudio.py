@@ -212,4 +212,4 @@ def test_a_text_model_needs_no_processor(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_source(tmp_path / "hf")
     assert main(["convert", str(source), "--to", str(tmp_path / "out"), "--lmstudio", "me/tiny"]) == 0
-    assert f"LM Studio finds it in {own_home / '.lmstudio/models/me/tiny'}" in capsys.readouterr().err
+    assert f"Placed for LM Studio: {own_home / '.lmstudio/models/me/tiny'}" in capsys.readouterr().err

@@ -75,7 +75,7 @@ def test_many_kills_over_one_conversion(
     for _ in range(kills):
         kill(job, at=chance.randint(1, steps // share))
         assert not job.target.exists()
-    assert "Going on where an earlier run stopped" in notes_of(job)
+    assert "Continuing where an earlier run stopped" in notes_of(job)
     assert digests(job.target) == expected
     assert [path.name for path in work.iterdir()] == ["out"]
 
@@ -123,7 +123,7 @@ def test_killed_always_at_the_same_early_point_every_run_leaves_more_than_it_fou
 ) -> None:
     monkeypatch.setattr(plan, "SHARD_BYTES", 10**9)
     expected = digests(convert(one_shard.source, tmp_path / "undisturbed"))
-    fatal = 64  # far enough for the largest parameter: 16 chunks, as many scales and biases
+    fatal = 72  # far enough for the largest parameter: 16 chunks, as many scales and biases
     before = lives = 0
     while run_and_kill(one_shard, at=fatal, steps_file=tmp_path / "none") != 0:
         assert durable(one_shard) > before
@@ -139,7 +139,7 @@ def test_killed_before_the_first_parameter_it_says_that_nothing_is_left(
         kill(one_shard, at=8)
         assert durable(one_shard) == 0
     assert notes_of(one_shard) == [
-        "An earlier run was stopped before its first weight was finished: nothing of it can be used"
+        "An earlier run was stopped before its first weight was finished: starting over"
     ]
 
 
@@ -190,7 +190,7 @@ def test_killed_while_the_files_of_a_report_are_written(tmp_path: Path, work: Pa
     for fatal in (files - 2, files):
         kill(job, at=fatal)
         assert not job.target.exists()
-    assert "Going on where an earlier run stopped" in notes_of(job)
+    assert "Continuing where an earlier run stopped" in notes_of(job)
     assert digests(job.target) == expected
     assert [path.name for path in work.iterdir()] == ["out"]
 
