@@ -16,7 +16,7 @@ from magistral_mlx.api.model import load
 from magistral_mlx.checkpoint.folder import Checkpoint, open_checkpoint
 from magistral_mlx.errors import MemoryLimitError
 from magistral_mlx.generation.cache.prompt_cache import PromptCache
-from magistral_mlx.generation.decode.decoding import PromptReader, prefill
+from magistral_mlx.generation.decode.prefill import PromptReader, prefill
 from magistral_mlx.generation.loaded_model import open_model
 from magistral_mlx.memory.admission import check_before_loading
 from magistral_mlx.memory.sizes import (

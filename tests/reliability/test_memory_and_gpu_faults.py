@@ -18,7 +18,7 @@ from PIL import Image
 
 import magistral_mlx as mm
 from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.decode import decoding
+from magistral_mlx.generation.decode import prefill as reading
 from magistral_mlx.generation.evaluation import evaluate_layers
 from magistral_mlx.generation.loaded_model import LoadedModel, open_model
 from magistral_mlx.prompt.chat import compose, encode
@@ -56,7 +56,7 @@ class Faulty:
         self.chunks = 0
         self._text = text
         self._at = at
-        monkeypatch.setattr(decoding, "evaluate_layers", self._evaluate)
+        monkeypatch.setattr(reading, "evaluate_layers", self._evaluate)
 
     def _evaluate(self, layers: Any) -> None:
         self.chunks += 1
@@ -196,12 +196,12 @@ def peak_of_reading(loaded: LoadedModel, prompt: PreparedPrompt, *, kv_bits: int
     """The highest memory beside what stays: weights, KV cache and features of images; in bytes."""
     keys = position_keys(prompt, image_id=IMAGE)
     cache = PromptCache(loaded.model, kv_bits=kv_bits)
-    reader = decoding.PromptReader(loaded.model, loaded.features, prompt, image_id=IMAGE)
+    reader = reading.PromptReader(loaded.model, loaded.features, prompt, image_id=IMAGE)
     mx.clear_cache()
     before = mx.get_active_memory()
     mx.reset_peak_memory()
     step_at = partial(loaded.prefill_step.at, kv_bits=kv_bits)
-    for _ in decoding.prefill(loaded.model, cache, reader, keys, step_at=step_at):
+    for _ in reading.prefill(loaded.model, cache, reader, keys, step_at=step_at):
         pass
     features = mx.get_active_memory() - before - cache.nbytes
     assert features >= 0

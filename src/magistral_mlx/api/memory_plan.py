@@ -1,4 +1,4 @@
-"""`magistral_mlx.plan`: what a model, a context and images would take here, before anything is loaded."""
+"""`magistral_mlx.plan`: memory for a model, a context and images on this machine, before loading."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 MAGISTRAL_SMALL = "Magistral Small, 4 bits"
-"""What is planned when no model is named and none is installed."""
+"""The model to plan for when none is named and none is installed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
-    """What is needed and what there is, in bytes; printed, it is a table."""
+    """Memory needed and available, in bytes; prints as a table."""
 
     model: str
     context: int
@@ -62,13 +62,13 @@ class MemoryPlan:
 
     @property
     def needed_bytes(self) -> int:
-        """All of it, at the worst moment."""
+        """Memory needed at the peak."""
         computing = max(self.prefill_bytes, self.vision_bytes)
         return self.weight_bytes + self.kv_bytes + computing + self.overhead_bytes
 
     @property
     def verdict(self) -> str:
-        """In one line."""
+        """The result in one line."""
         if not self.fits:
             return f"does not fit: {self._missing()}"
         if self.tight:
@@ -78,7 +78,7 @@ class MemoryPlan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else is worth knowing."""
+        """Further advice, one line each."""
         others = [
             f"with kv_bits={bits} it would fit"
             for bits in KV_BITS
@@ -125,7 +125,7 @@ def plan(
     kv_bits: int | None = None,
     machine: Machine | None = None,
 ) -> MemoryPlan:
-    """What it would take to ask this model such a question here; loads nothing.
+    """Plan the memory for a question to this model on this machine; load nothing.
 
     Args:
         model: as for `load`, or a loaded model. None: the best installed one, or Magistral Small in 4 bits.

@@ -11,11 +11,16 @@ from PIL import Image
 
 from magistral_mlx.events import PrefillProgress
 from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.decode.decoding import PromptReader, decode, prefill
-from magistral_mlx.generation.decode.sampling import greedy
+from magistral_mlx.generation.decode.loop import DecodeLoop, Row
+from magistral_mlx.generation.decode.next_token import Sampled
+from magistral_mlx.generation.decode.prefill import PromptReader, prefill
+from magistral_mlx.generation.decode.sampling import PositionSampler
+from magistral_mlx.generation.decode.speculation import Drafted, Pace
 from magistral_mlx.generation.loaded_model import LoadedModel, open_model
+from magistral_mlx.generation.options import Options
 from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.turns import PreparedPrompt, UserTurn
+from support.decoding import decode, greedy
 from support.random_checkpoint import write_converted
 
 
@@ -101,7 +106,7 @@ def test_only_one_position_goes_through_the_head(
 
 
 def greedy_ids(run: Run, count: int, *, step: int = 512) -> list[int]:
-    return list(itertools.islice(decode(run.loaded.model, run.cache, run.prefill(step), greedy), count))
+    return list(itertools.islice(decode(run.loaded.model, run.cache, run.prefill(step), greedy()), count))
 
 
 def test_decoding_equals_reading_again(loaded: LoadedModel, prompt: PreparedPrompt) -> None:
@@ -118,7 +123,7 @@ def test_decoding_equals_reading_again(loaded: LoadedModel, prompt: PreparedProm
 
 def test_forced_tokens_come_next_and_are_remembered(loaded: LoadedModel, prompt: PreparedPrompt) -> None:
     run = Run(loaded, prompt)
-    writing = decode(loaded.model, run.cache, run.prefill(512), greedy)
+    writing = decode(loaded.model, run.cache, run.prefill(512), greedy())
     first = next(writing)
     forced = (first + 1) % 1000 + 100, (first + 7) % 1000 + 100
     assert writing.send(forced) == forced[0]
@@ -128,6 +133,49 @@ def test_forced_tokens_come_next_and_are_remembered(loaded: LoadedModel, prompt:
     assert run.cache.layers[0].offset == len(run.cache) == len(prompt.token_ids) + 6
     longer = PreparedPrompt((*prompt.token_ids, first, *forced), prompt.images)
     assert greedy_ids(Run(loaded, longer), 3) == after
+
+
+@pytest.mark.parametrize("alone", range(4))
+def test_a_row_that_joins_changes_nothing_for_one_that_is_drafted_for(
+    loaded: LoadedModel, prompt: PreparedPrompt, alone: int
+) -> None:
+    """Also in the middle of a confirmed draft; and the row that stays last goes on when the other leaves."""
+    long, short = prompt, PreparedPrompt((1, 3, 200, 201, 4))
+    expected = [greedy_ids(Run(loaded, each), 12) for each in (long, short)]
+    sampler = PositionSampler(Options(temperature=0))
+    runs = [Run(loaded, each) for each in (long, short)]
+    drafted = Drafted(sampler, Foreseen(expected[0]), Pace(always=True))
+    first = Row(runs[0].cache, drafted, runs[0].prefill(512))
+    second = Row(runs[1].cache, Sampled(sampler), runs[1].prefill(512))
+    said: dict[Row, list[int]] = {first: [], second: []}
+    loop = DecodeLoop(loaded.model)
+    loop.join(first)
+    for step in range(10):
+        if step == alone:
+            assert first.confirmed or not alone
+            loop.join(second)
+            assert not first.confirmed
+        if step == 8:
+            loop.leave(first)
+        for row, token_id in loop.step():
+            said[row].append(token_id)
+    assert said[first] == expected[0][:8]
+    assert said[second] == expected[1][: 10 - alone]
+
+
+class Foreseen:
+    """Drafts what a list says."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self._tokens = tokens
+        self._position = 0
+
+    def push(self, token_id: int) -> None:
+        self._position += 1
+
+    def draft(self, *pending: int, most: int) -> list[int]:
+        start = self._position + len(pending)
+        return self._tokens[start : start + most]
 
 
 @pytest.mark.parametrize("tokens", range(5))

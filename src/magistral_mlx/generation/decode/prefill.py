@@ -1,13 +1,10 @@
-"""Running the model over a prompt and then token by token. Both can be left at any point.
+"""Prefill: run the model over a prompt in chunks.
 
-Leaving either generator (or an exception in it) leaves the prompt cache consistent: a chunk or a token is
-noted in its record once it has been fed.
+The generator can be left after any chunk, and an exception may end it: the prompt cache stays consistent,
+because each chunk is noted in its record once it has been fed.
 """
 
-import itertools
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import cast
 
 import mlx.core as mx
 import numpy as np
@@ -15,17 +12,13 @@ import numpy as np
 from magistral_mlx.events import PrefillProgress
 from magistral_mlx.generation.cache.feature_store import FeatureStore
 from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache
-from magistral_mlx.generation.decode.sampling import Sampler
-from magistral_mlx.generation.evaluation import evaluate, evaluate_layers, start_evaluating
+from magistral_mlx.generation.evaluation import evaluate, evaluate_layers
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.turns import PreparedPrompt
 
-CLEAR_EVERY = 256
-"""Decoded tokens after which the allocator gives unused buffers back, as mlx-lm does."""
-
 
 class PromptReader:
-    """Token ids and images of one prompt -> embeddings of any stretch of it.
+    """Token ids and images of one prompt -> embeddings of any range of it.
 
     Args:
         image_id: the id of [IMG]; None for a tokenizer without images.
@@ -47,9 +40,9 @@ class PromptReader:
         return mx.array(self._ids[start:stop])
 
     def embeddings(self, start: int, stop: int) -> mx.array | None:
-        """[stop - start, hidden]; None if no image lies there, so that the ids alone will do.
+        """[stop - start, hidden]; None if no image lies there: then the ids are enough.
 
-        Images are encoded here, one at a time, when the first stretch that needs them is read.
+        Images are encoded here, one at a time, when the first range that needs them is read.
         """
         first, last = (int(place) for place in np.searchsorted(self._image_positions, [start, stop]))
         if first == last:
@@ -78,17 +71,17 @@ def prefill(
     *,
     step_at: Callable[[int], int],
 ) -> Generator[PrefillProgress, None, mx.array]:
-    """Reads everything that the cache lacks, in chunks.
+    """Read everything that the cache lacks, in chunks.
 
     Memory beyond the KV cache does not grow with the prompt: embeddings exist for one chunk at a time, and
     only the last position goes through lm_head.
 
     Args:
-        keys: one per position of the prompt; `cache` holds a beginning of them, or all and their logits.
-        step_at: how many tokens to read next when so many are held (`PrefillStep.at`).
+        keys: one per position of the prompt; `cache` holds a prefix of them, or all and their logits.
+        step_at: tokens held -> tokens of the next chunk (`PrefillStep.at`).
 
     Yields:
-        The progress, first with what the cache held already.
+        The progress, first with the cached tokens.
 
     Returns:
         Logits [1, vocab] after the last position.
@@ -107,7 +100,7 @@ def prefill(
         )
         last = stop == len(keys)
         logits = model.head(hidden[:, -1, :]) if last else None
-        del hidden  # else a chunk that nobody needs any more lives through the next one
+        del hidden  # else it lives on through the next chunk
         evaluate_layers(cache.layers)
         if logits is not None:
             evaluate(logits)
@@ -116,28 +109,3 @@ def prefill(
         yield PrefillProgress(stop, len(keys))
         if logits is not None:
             return logits
-
-
-def decode(
-    model: MagistralModel, cache: PromptCache, logits: mx.array, sampler: Sampler
-) -> Generator[int, Sequence[int] | None, None]:
-    """Token ids, one after the other, without end; the caller decides when to leave.
-
-    `send` ids to force them: they come next, instead of what the model would have written. While the caller
-    handles a token, the machine already computes the following one.
-
-    Args:
-        logits: [1, vocab] after the prompt, from `prefill`.
-    """
-    following = sampler(logits)
-    forced: deque[int] = deque()
-    for count in itertools.count(1):
-        current = mx.array([forced.popleft()]) if forced else following
-        logits = model(current[None], cache=cache.layers)[:, -1, :]
-        following = sampler(logits)
-        start_evaluating(following)
-        token_id = cast("int", current.item())
-        cache.extend([token_id], logits=logits)
-        if count % CLEAR_EVERY == 0:
-            mx.clear_cache()
-        forced.extend((yield token_id) or ())
