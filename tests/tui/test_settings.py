@@ -143,8 +143,8 @@ async def test_the_screen_keeps_what_is_changed_and_lets_it_work() -> None:
         await app.pilot.press("escape")
         await app.type("?")
         await app.until(lambda: bool(app.engine.requests))
-        request = app.engine.requests[0]
-        assert (request.thinking_budget, request.temperature, request.top_p) == (50, 0.0, 0.95)
+        asked = app.engine.requests[0].options
+        assert (asked.thinking_budget, asked.temperature, asked.top_p) == (50, 0.0, None)
 
 
 async def test_settings_that_cannot_be_kept_hold_until_the_end_and_say_so(

@@ -15,7 +15,7 @@ from typing import Any, cast
 import tomli_w
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx.storage.paths import data_directory
 from magistral_mlx_tui.attachments.thumbnail import ImageMode
 from magistral_mlx_tui.command_table import COMMANDS, current_name

@@ -10,9 +10,9 @@ from magistral_mlx.engine.protocol import (
     Progress,
     Ready,
     Reasoning,
-    SavedTurn,
 )
 from magistral_mlx.events import Ending
+from magistral_mlx.storage.messages import SavedTurn
 from magistral_mlx_tui.conversation.branching import new_conversation
 from magistral_mlx_tui.conversation.controller import Phase
 from magistral_mlx_tui.conversation.turns import Question, Turn

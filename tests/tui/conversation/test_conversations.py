@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from magistral_mlx.engine.protocol import Answer, Failed, Reasoning, SavedTurn
+from magistral_mlx.engine.protocol import Answer, Failed, Reasoning
 from magistral_mlx.errors import SessionError
 from magistral_mlx.events import Ending
 from magistral_mlx.sessions.library import Library
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options, SavedTurn
 from magistral_mlx.storage.paths import images_directory
 from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.conversation.branching import (
@@ -130,7 +130,7 @@ async def test_the_first_question_can_be_asked_again_also_while_it_is_answered()
     await settled(controller, turns=1)
     assert said(controller) == [("first", "one")]
     assert controller.turns[0].sibling == (2, 2)
-    assert engine.requests[1].thinking is False
+    assert engine.requests[1].options.thinking is False
     assert engine.calls == ["start", "ask", "stop", "new_conversation", "ask"]
     tree = Library().read(controller.recorder.session.id)
     assert [(turn.reasoning, turn.ending) for turn in tree.turns.values()] == [
@@ -281,7 +281,8 @@ async def test_options_travel_with_their_question() -> None:
     controller, engine = await ready([Answer("x", 1)])
     controller.submit(Question("q", options=Options(thinking=True, thinking_budget=50, max_tokens=99)))
     await settled(controller, turns=1)
-    assert (engine.requests[0].thinking_budget, engine.requests[0].max_tokens) == (50, 99)
+    asked = engine.requests[0].options
+    assert (asked.thinking_budget, asked.max_tokens) == (50, 99)
     assert Library().read(controller.recorder.session.id).path[0].options.thinking_budget == 50
     await controller.close()
 

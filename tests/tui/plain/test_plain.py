@@ -111,7 +111,7 @@ async def test_commands_wait_for_what_was_asked_before_them(tmp_path: Path) -> N
     shown, _out, code = await talk(lines, engine=engine)
     assert code == 0
     assert [request.text for request in engine.requests] == ["first\nsecond line"] * 2 + ["third"]
-    assert engine.requests[2].thinking is False
+    assert engine.requests[2].options.thinking is False
     assert len(engine.requests[2].images) == 1
     for words in (
         "question: first\nsecond line\n",

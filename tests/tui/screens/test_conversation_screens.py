@@ -83,13 +83,13 @@ async def test_thinking_is_switched_for_the_next_questions() -> None:
         await said(app, "thinking off")
         await app.type("one")
         await app.until_phase("ready")
-        assert app.engine.requests[0].thinking is False
+        assert app.engine.requests[0].options.thinking is False
         assert "thinking off" in app.text_of("#status")
         await app.type("/thinking 500")
         await said(app, "thinking limit 500")
         await app.type("two")
         await app.until(lambda: len(app.engine.requests) == 2)
-        assert app.engine.requests[1].thinking_budget == 500
+        assert app.engine.requests[1].options.thinking_budget == 500
         await app.type("/thinking maybe")
         await said(app, "Type /thinking on")
 

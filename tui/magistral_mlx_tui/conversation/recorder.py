@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from magistral_mlx.engine.protocol import SavedTurn
 from magistral_mlx.events import Reply
 from magistral_mlx.sessions import tree
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.session import LONGEST_WAIT, Session
 from magistral_mlx.sessions.unsent import Draft, load_draft, save_draft, take_orphan
-from magistral_mlx.storage.paths import images_directory
+from magistral_mlx.storage.messages import SavedTurn
 from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.conversation.turns import Question, Turn
 
@@ -107,7 +106,7 @@ class Recorder:
         self.session.flush()
         kept = self.session.tree.turns
         return [
-            SavedTurn(turn.question.text, turn.question.paths, kept[turn.id].reasoning, kept[turn.id].answer)
+            kept[turn.id].saved()
             for turn in turns
             if turn.id in kept and (kept[turn.id].reasoning or kept[turn.id].answer)
         ]
@@ -190,9 +189,7 @@ def _kept(image: AttachedImage) -> KeptImage:
 
 def _image(kept: KeptImage) -> AttachedImage:
     size = (kept.width, kept.height) if kept.width and kept.height else None
-    # Only the name counts: a record never leads out of the folder of kept images.
-    file = images_directory() / kept.file.replace("\\", "/").rpartition("/")[2]
-    return AttachedImage(kept.name, file, kept.format, size, kept.bytes_count)
+    return AttachedImage(kept.name, kept.path, kept.format, size, kept.bytes_count)
 
 
 def turns_of(session: Session) -> list[Turn]:

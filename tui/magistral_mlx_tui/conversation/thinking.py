@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 
 _NUMBER = re.compile(r"\d{1,7}")
 

@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 from magistral_mlx.engine.protocol import AskRequest
 from magistral_mlx.events import Reply
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.conversation.endings import CAN_CONTINUE, ending_words
 from magistral_mlx_tui.text.stream_sanitizer import StreamSanitizer
@@ -147,31 +146,4 @@ class Turn:
 
 def request_of(question: Question, *, system: str | None) -> AskRequest:
     """Turn a question into a request; `system` is the user's system prompt."""
-    options = question.options
-    return AskRequest(
-        question.text,
-        images=question.paths,
-        system=system,
-        thinking=options.thinking,
-        thinking_budget=options.thinking_budget,
-        max_tokens=options.max_tokens,
-        **_sampling(options),
-    )
-
-
-class _Sampling(TypedDict, total=False):
-    temperature: float
-    top_p: float
-    seed: int
-
-
-def _sampling(options: Options) -> _Sampling:
-    """The options that were set; the rest is left to the engine."""
-    chosen = _Sampling()
-    if options.temperature is not None:
-        chosen["temperature"] = options.temperature
-    if options.top_p is not None:
-        chosen["top_p"] = options.top_p
-    if options.seed is not None:
-        chosen["seed"] = options.seed
-    return chosen
+    return AskRequest(question.text, images=question.paths, system=system, options=question.options)

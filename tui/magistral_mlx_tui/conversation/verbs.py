@@ -11,9 +11,9 @@ from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.export.formats import Format
 from magistral_mlx.sessions.library import title_of
-from magistral_mlx.sessions.records import Options
 from magistral_mlx.sessions.tree import Tree
 from magistral_mlx.sessions.unsent import Draft
+from magistral_mlx.storage.messages import Options
 from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_tui.attachments.images import images_of
 from magistral_mlx_tui.conversation.attachment_tray import AttachmentTray

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from magistral_mlx.sanitize import sanitize, sanitize_line
 from magistral_mlx.sessions.export.words import day
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.command_table import COMMANDS, Command
 from magistral_mlx_tui.conversation.controller import Controller
 from magistral_mlx_tui.conversation.turns import Question

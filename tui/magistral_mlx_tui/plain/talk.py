@@ -10,7 +10,7 @@ from typing import TextIO
 from magistral_mlx.commands.console import Console
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.command_table import Command, no_such_command, parse_slash
 from magistral_mlx_tui.conversation.controller import Controller
 from magistral_mlx_tui.conversation.state import Phase

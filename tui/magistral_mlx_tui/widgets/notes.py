@@ -6,7 +6,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.conversation.controller import Controller, Failure, Phase
 from magistral_mlx_tui.conversation.thinking import thinking_label
 from magistral_mlx_tui.text.format import bar, format_seconds
