@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from magistral_mlx.storage import atomic
 from magistral_mlx.storage.atomic import (
     hash_file,
     open_regular,
@@ -24,6 +25,15 @@ def test_a_file_is_replaced_privately_and_nothing_is_left_beside_it(tmp_path: Pa
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == ["kept.json"]
+
+
+def test_what_need_not_survive_a_loss_of_power_is_not_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "sync", lambda descriptor: pytest.fail("synced"))
+    replace_file(tmp_path / "draft", b"old", durable=False)
+    replace_file(tmp_path / "draft", b"new", durable=False)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("draft", b"new")]
 
 
 def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
