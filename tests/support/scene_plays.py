@@ -118,7 +118,7 @@ async def attached(driven: Driven) -> None:
     await driven.type("What is 47 + 38?")
     await driven.until(lambda: "85" in driven.answer.plain_text)
     await driven.until_phase("ready")
-    await driven.screen.desk.attach(keep_images(Path.home()))
+    await driven.screen.verbs.tray.attach(keep_images(Path.home()))
     driven.screen.prompt.text = "Which quarter was the best, and\nis the evening as red as it looks?"
     await driven.until(lambda: "2 images" in driven.text_of("#attachments"))
 

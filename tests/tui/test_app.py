@@ -203,18 +203,18 @@ async def test_images_are_attached_by_command_paste_and_dialog(tmp_path: Path) -
     one, two, three = (image(tmp_path, name) for name in ("one.png", "two words.png", "three.png"))
     async with driven_app([Answer("seen", 1)]) as app:
         await app.type(f"/image {one}")
-        await app.until(lambda: len(app.screen.desk.images) == 1)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 1)
         app.app.post_message(events.Paste(str(two).replace(" ", r"\ ")))
-        await app.until(lambda: len(app.screen.desk.images) == 2)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 2)
         assert app.screen.prompt.text == ""
         await app.pilot.press("ctrl+o")
         await app.until(lambda: isinstance(app.app.screen, ImagePathScreen))
         app.app.screen.query_one(Input).value = three.as_uri()
         await app.pilot.press("enter")
-        await app.until(lambda: len(app.screen.desk.images) == 3)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 3)
         await app.until(lambda: "three.png  64×48" in app.text_of("#attachments"))
         await app.pilot.press("backspace")
-        await app.until(lambda: len(app.screen.desk.images) == 2)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 2)
         for path in (one, two, three):
             path.unlink()
         await app.type("How many?")
@@ -227,7 +227,7 @@ async def test_images_are_attached_by_command_paste_and_dialog(tmp_path: Path) -
 async def test_a_path_that_is_sent_becomes_an_image_and_other_pastes_stay_text(tmp_path: Path) -> None:
     async with driven_app() as app:
         await app.type(str(image(tmp_path)))
-        await app.until(lambda: len(app.screen.desk.images) == 1)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 1)
         app.app.post_message(events.Paste("some text\nin two lines"))
         await app.until(lambda: app.screen.prompt.text == "some text\nin two lines")
 
@@ -239,7 +239,7 @@ async def test_what_is_not_an_image_is_refused_in_a_clear_line(tmp_path: Path) -
         await app.until(lambda: "notes.txt is not an image" in app.text_of("#status"))
         await app.type("/image /no/such.png")
         await app.until(lambda: "There is no file /no/such.png" in app.text_of("#status"))
-        assert app.screen.desk.images == []
+        assert app.screen.verbs.tray.images == []
 
 
 async def test_a_model_without_vision_takes_no_images(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def said(controller: Controller) -> list[tuple[str, str]]:
 async def test_everything_is_on_the_disk_when_it_ended() -> None:
     controller, _engine = await ready([Reasoning("7 + 5\x1b", 3), Answer("12", 1)])
     await ask(controller, "What is 7 + 5?")
-    (turn,) = Library().read(controller.keeper.session.id).path
+    (turn,) = Library().read(controller.recorder.session.id).path
     assert (turn.question, turn.reasoning, turn.answer) == ("What is 7 + 5?", "7 + 5\x1b", "12")
     assert (turn.ending, turn.model, turn.reasoning_tokens) == (Ending.COMPLETE, "miniature", 3)
     await controller.close()
@@ -45,7 +45,7 @@ async def test_what_is_running_is_on_the_disk_soon_although_nothing_more_comes()
     controller.submit(Question("q"))
     library = Library()
     await until(lambda: bool(library.summaries()))
-    await until(lambda: library.read(controller.keeper.session.id).path[0].reasoning == "Let me")
+    await until(lambda: library.read(controller.recorder.session.id).path[0].reasoning == "Let me")
     await controller.close()
 
 
@@ -54,7 +54,7 @@ async def test_closing_in_mid_answer_keeps_what_came() -> None:
     controller.submit(Question("q"))
     await until(lambda: controller.phase is Phase.ANSWERING)
     await controller.close()
-    assert Library().read(controller.keeper.session.id).path[0].answer == "half"
+    assert Library().read(controller.recorder.session.id).path[0].answer == "half"
 
 
 async def test_an_engine_that_dies_in_mid_thought_costs_nothing_and_is_told_all_again() -> None:
@@ -64,7 +64,7 @@ async def test_an_engine_that_dies_in_mid_thought_costs_nothing_and_is_told_all_
     await ask(controller, "first")
     controller.submit(Question("second"))
     await until(lambda: controller.phase is Phase.FAILED)
-    kept = Library().read(controller.keeper.session.id)
+    kept = Library().read(controller.recorder.session.id)
     assert [(turn.answer, turn.reasoning, turn.ending) for turn in kept.path] == [
         ("one", "", Ending.COMPLETE),
         ("", "Let me", None),
@@ -132,7 +132,7 @@ async def test_the_first_question_can_be_asked_again_also_while_it_is_answered()
     assert controller.turns[0].sibling == (2, 2)
     assert engine.requests[1].thinking is False
     assert engine.calls == ["start", "ask", "stop", "new_conversation", "ask"]
-    tree = Library().read(controller.keeper.session.id)
+    tree = Library().read(controller.recorder.session.id)
     assert [(turn.reasoning, turn.ending) for turn in tree.turns.values()] == [
         ("hm", Ending.STOPPED),
         ("", Ending.COMPLETE),
@@ -168,7 +168,7 @@ async def test_a_kept_conversation_goes_on() -> None:
     first.submit(Question("first", (image,)))
     await settled(first, turns=1)
     await ask(first, "second")
-    id_ = first.keeper.session.id
+    id_ = first.recorder.session.id
     other, engine = await ready([Answer("three", 1)])
     with pytest.raises(SessionError, match="open in another window"):
         open_conversation(other, id_)
@@ -190,14 +190,14 @@ async def test_a_new_conversation_in_mid_answer_does_not_mix_the_two() -> None:
     controller, _engine = await ready([Answer("old", 1), Stall()], [Answer("fresh", 1)])
     controller.submit(Question("first"))
     await until(lambda: controller.phase is Phase.ANSWERING)
-    old = controller.keeper.session.id
+    old = controller.recorder.session.id
     new_conversation(controller)
     controller.submit(Question("second"))
     await settled(controller, turns=1)
     library = Library()
     assert [(turn.question, turn.answer) for turn in library.read(old).path] == [("first", "old")]
     assert library.read(old).path[0].ending is Ending.STOPPED
-    new = controller.keeper.session.id
+    new = controller.recorder.session.id
     assert [(turn.question, turn.answer) for turn in library.read(new).path] == [("second", "fresh")]
     await controller.close()
 
@@ -248,7 +248,7 @@ async def test_a_cut_off_reply_goes_on_in_the_same_turn() -> None:
     assert ("".join(turn.reasoning), "".join(turn.answer)) == ("Let me see", "12")
     assert (turn.reasoning_tokens, turn.answer_tokens, turn.can_go_on) == (3, 1, False)
     assert engine.continued == [None]
-    kept = Library().read(controller.keeper.session.id).path[0]
+    kept = Library().read(controller.recorder.session.id).path[0]
     assert (kept.reasoning, kept.answer, kept.ending) == ("Let me see", "12", Ending.COMPLETE)
     await controller.close()
 
@@ -264,7 +264,7 @@ async def test_a_thought_that_a_death_broke_off_goes_on() -> None:
     await settled(controller, turns=1)
     assert ("".join(controller.turns[0].reasoning), said(controller)) == ("Let me see", [("q", "12")])
     assert engine.opened[0][0] == (SavedTurn("q", reasoning="Let me"),)
-    kept = Library().read(controller.keeper.session.id).path[0]
+    kept = Library().read(controller.recorder.session.id).path[0]
     assert (kept.answer, kept.ending) == ("12", Ending.COMPLETE)
     await controller.close()
 
@@ -282,7 +282,7 @@ async def test_options_travel_with_their_question() -> None:
     controller.submit(Question("q", options=Options(thinking=True, thinking_budget=50, max_tokens=99)))
     await settled(controller, turns=1)
     assert (engine.requests[0].thinking_budget, engine.requests[0].max_tokens) == (50, 99)
-    assert Library().read(controller.keeper.session.id).path[0].options.thinking_budget == 50
+    assert Library().read(controller.recorder.session.id).path[0].options.thinking_budget == 50
     await controller.close()
 
 
@@ -295,26 +295,26 @@ async def test_a_full_disk_is_told_and_costs_nothing(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "write", full)
     await ask(controller, "first")
-    assert "No space left on device" in controller.keeper.trouble
+    assert "No space left on device" in controller.recorder.trouble
     monkeypatch.setattr(os, "write", write)
     await ask(controller, "second")
-    assert controller.keeper.trouble == ""
-    assert [turn.answer for turn in Library().read(controller.keeper.session.id).path] == ["one", "two"]
+    assert controller.recorder.trouble == ""
+    assert [turn.answer for turn in Library().read(controller.recorder.session.id).path] == ["one", "two"]
     await controller.close()
 
 
 async def test_drafts_are_kept_with_their_conversation() -> None:
     controller, _engine = await ready([Answer("one", 1)])
-    controller.keeper.keep_draft("never sent", ())
+    controller.recorder.keep_draft("never sent", ())
     await controller.close()
     other, _engine = await ready([Answer("one", 1)])
-    assert other.keeper.orphaned_draft().text == "never sent"
+    assert other.recorder.orphaned_draft().text == "never sent"
     await ask(other, "q")
-    other.keeper.keep_draft("half a", ())
+    other.recorder.keep_draft("half a", ())
     await other.close()
     third, _engine = await ready()
-    assert third.keeper.orphaned_draft().text == ""
-    open_conversation(third, other.keeper.session.id)
-    await until(lambda: third.phase is Phase.READY and third.keeper.session.id == other.keeper.session.id)
-    assert third.keeper.draft_of(other.keeper.session.id).text == "half a"
+    assert third.recorder.orphaned_draft().text == ""
+    open_conversation(third, other.recorder.session.id)
+    await until(lambda: third.phase is Phase.READY and third.recorder.session.id == other.recorder.session.id)
+    assert third.recorder.draft_of(other.recorder.session.id).text == "half a"
     await third.close()

@@ -1,4 +1,4 @@
-"""The images that go with the next question, each with what it will cost; hidden when there are none."""
+"""The images of the next question, each with its cost; hidden when there are none."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from magistral_mlx_tui.text.format import format_seconds
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _MOST_ROWS = 3
-"""Images listed one by one; the rest is summed up."""
-_HINT = "   f7 looks at them, backspace in an empty prompt removes the last"
+"""Images listed one by one; more are summed up."""
+_HINT = "   F7 review, Backspace in an empty prompt removes the last"
 
 
 class Attachments(PlainStatic):
@@ -25,7 +25,7 @@ class Attachments(PlainStatic):
         """List `images` in their order.
 
         Args:
-            reading_speed: prompt tokens per second that were measured last.
+            reading_speed: prompt tokens per second, as measured last.
         """
         self.display = bool(images)
         if not images:
