@@ -94,7 +94,7 @@ async def waiting(driven: Driven) -> None:
     await driven.until(lambda: driven.app.controller.progress == FULL)
     await driven.type("/thinking 500")
     await driven.type("And over half of it?")
-    await driven.until(lambda: "waiting" in driven.text_of("#status"))
+    await driven.until(lambda: "queued" in driven.text_of("#status"))
 
 
 async def paused(driven: Driven) -> None:
@@ -217,10 +217,13 @@ async def choosing(driven: Driven) -> None:
     choices = [
         _choice("Magistral-Small-2509-4bit", "14.1 GB, 4 bits", "fits, 40,960 tokens of context"),
         _choice(
-            "Magistral-Small-2509-8bit", "25.9 GB, 8 bits", "does not fit: needs 29.4 GB of 24.0 GB", False
+            "Magistral-Small-2509-8bit",
+            "25.9 GB, 8 bits",
+            "does not fit: needs 29.4 GB, limit 24.0 GB",
+            False,
         ),
-        _choice("Magistral-Small-2506", "found in LM Studio", "enter converts it"),
-        _choice("miniature", "bundled", "fits; a toy, not Magistral Small"),
+        _choice("Magistral-Small-2506", "found in LM Studio", "Enter converts it"),
+        _choice("miniature", "bundled", "fits; demo model, not Magistral Small"),
     ]
     with patch.object(models, "model_choices", lambda _machine: choices):
         await driven.pilot.press("f3")

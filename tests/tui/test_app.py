@@ -129,13 +129,13 @@ async def test_escape_stops_and_keeps_what_came() -> None:
         await app.pilot.press("escape")
         await app.until_phase("stopped")
         assert "7 + 5 = 12" in app.reasoning.plain_text
-        assert "Stopped by you" in app.answer.plain_text
+        assert "Everything so far is kept" in app.answer.plain_text
 
 
 @pytest.mark.parametrize(
     ("ending", "words"),
     [
-        (Ending.CUT_IN_REASONING, "there is no answer"),
+        (Ending.CUT_IN_REASONING, "no answer yet"),
         (Ending.CUT_IN_ANSWER, "room in the answer"),
         (Ending.LOOP, "repeated"),
     ],
@@ -156,7 +156,7 @@ async def test_one_may_type_while_the_model_loads() -> None:
         assert "25%" in app.text_of("#welcome-state")
         assert app.text_of("#header").rstrip().endswith("loading")
         await app.type("early question")
-        await app.until(lambda: "1 question waiting" in app.text_of("#status"))
+        await app.until(lambda: "1 queued" in app.text_of("#status"))
         engine.gate.set()
         await app.until(lambda: "at last" in app.answer.plain_text)
 
@@ -165,7 +165,7 @@ async def test_escape_brings_a_waiting_question_back_into_the_prompt() -> None:
     engine = GatedEngine(loading=(Loading("x"), Pause(0), Ready(MODEL)))
     async with driven_app(engine=engine, ready=False) as app:
         await app.type("early question")
-        await app.until(lambda: "1 question waiting" in app.text_of("#status"))
+        await app.until(lambda: "1 queued" in app.text_of("#status"))
         await app.pilot.press("escape")
         await app.until(lambda: app.screen.prompt.text == "early question")
 
@@ -191,12 +191,12 @@ async def test_gauges_show_memory_speed_and_context() -> None:
         await app.until_phase("answering")
         await app.until(lambda: "31.2 tok/s" in app.text_of("#speed"))
         assert "active 14.0 GB  cache 1.0 GB" in app.text_of("#memory")
-        assert app.screen.query_one("#memory").border_title == "Memory of 24.0 GB recommended"
-        assert "avg 30.1  first token 0.84 s" in app.text_of("#speed")
+        assert app.screen.query_one("#memory").border_title == "Memory · limit 24.0 GB"
+        assert "average 30.1" in app.text_of("#speed")
         assert "2,114 / 40,960" in app.text_of("#context")
         await app.pilot.resize_terminal(60, 24)
         await app.until(lambda: "31.2 tok/s" in app.text_of("#all-gauges"))
-        assert "memory 14.0 GB of 24.0 GB recommended" in app.text_of("#all-gauges")
+        assert "memory 14.0 GB · limit 24.0 GB" in app.text_of("#all-gauges")
 
 
 async def test_images_are_attached_by_command_paste_and_dialog(tmp_path: Path) -> None:

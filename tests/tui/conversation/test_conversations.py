@@ -82,11 +82,11 @@ async def test_an_engine_that_dies_in_mid_thought_costs_nothing_and_is_told_all_
 async def test_a_conversation_that_the_engine_refuses_is_offered_again_with_the_next_question() -> None:
     controller, engine = await ready([Answer("one", 1)], [Answer("two", 1)])
     await ask(controller, "first")
-    engine.refusal = Failed("A picture is gone", "Attach it again.")
+    engine.refusal = Failed("An image is gone", "Attach it again.")
     controller.restart()
     await until(lambda: controller.phase is Phase.FAILED)
     assert controller.failure is not None
-    assert controller.failure.problem == "A picture is gone"
+    assert controller.failure.problem == "An image is gone"
     await ask(controller, "second")
     assert controller.phase is Phase.FAILED
     assert len(engine.requests) == 1
@@ -259,7 +259,7 @@ async def test_a_thought_that_a_death_broke_off_goes_on() -> None:
     await until(lambda: controller.phase is Phase.FAILED)
     controller.restart()
     await until(lambda: controller.phase is Phase.READY)
-    assert controller.turns[0].ending_note.endswith("F12 goes on, /again asks once more.")
+    assert controller.turns[0].ending_note.endswith("F12 continues, /again retries.")
     assert controller.go_on()
     await settled(controller, turns=1)
     assert ("".join(controller.turns[0].reasoning), said(controller)) == ("Let me see", [("q", "12")])

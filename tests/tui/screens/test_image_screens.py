@@ -32,7 +32,7 @@ def test_the_price_is_that_of_the_resized_image() -> None:
     cost = image_cost((4000, 2000), _SEEING, reading_speed=100.0)
     assert cost is not None
     assert (cost.width, cost.height, cost.tokens) == (1540, 784, 28 * 56)
-    assert cost.words == "1,568 tokens, seen as 1540×784, 1.5 MB of memory, about 15.7 s to read"
+    assert cost.words == "1,568 tokens, scaled to 1540×784, needs 1.5 MB, about 15.7 s to read"
     assert image_cost(None, _SEEING, reading_speed=None) is None
     assert image_cost((10, 10), MODEL, reading_speed=None) is None
 
@@ -40,7 +40,7 @@ def test_the_price_is_that_of_the_resized_image() -> None:
 async def test_the_row_of_an_image_names_its_price_and_several_have_a_sum(tmp_path: Path) -> None:
     async with driven_app(engine=seeing_engine(), size=(160, 40)) as app:
         app.screen.attach(str(image(tmp_path, "a.png")))
-        await app.until(lambda: "55 tokens, seen as 280×140" in app.text_of("#attachments"))
+        await app.until(lambda: "55 tokens, scaled to 280×140" in app.text_of("#attachments"))
         app.screen.attach(str(image(tmp_path, "b.png")))
         await app.until(lambda: "2 images, 110 tokens" in app.text_of("#attachments"))
 

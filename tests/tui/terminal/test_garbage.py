@@ -48,9 +48,7 @@ def test_what_survives_a_tick_is_not_looked_at_again(collector: Collector) -> No
     assert len(kept) == 1000
 
 
-def test_old_garbage_goes_after_a_long_idle_time(
-    collector: Collector, clock: list[float]
-) -> None:
+def test_old_garbage_goes_after_a_long_idle_time(collector: Collector, clock: list[float]) -> None:
     old = _Loop()
     gone = weakref.ref(old)
     collector.touch()

@@ -67,7 +67,7 @@ def test_memory_against_what_the_machine_recommends() -> None:
     bar, details, _machine = text_of(gauges.memory_rows(Progress(_MAC), 44))
     assert bar.endswith(" 58%")
     assert details == "active 14.0 GB  cache 1.0 GB  peak 16.0 GB"
-    assert gauges.memory_title(_MAC, 40) == "Memory of 24.0 GB recommended"
+    assert gauges.memory_title(_MAC, 40) == "Memory · limit 24.0 GB"
 
 
 def test_units_are_left_out_only_where_they_are_the_same() -> None:
@@ -78,7 +78,7 @@ def test_units_are_left_out_only_where_they_are_the_same() -> None:
 
 def test_memory_without_a_recommendation_is_measured_against_all_of_it_and_says_so() -> None:
     telemetry = Telemetry(active_bytes=2 * _GB, total_bytes=16 * _GB)
-    assert gauges.memory_title(telemetry, 40) == "Memory of 16.0 GB RAM"
+    assert gauges.memory_title(telemetry, 40) == "Memory · RAM 16.0 GB"
     assert text_of(gauges.memory_rows(Progress(telemetry), 30))[1] == "active 2.0 GB"
 
 
@@ -93,7 +93,9 @@ def test_what_is_not_known_is_not_shown_as_zero() -> None:
 
 
 def test_reading_shows_how_far_it_is() -> None:
-    assert text_of(gauges.speed_rows(Progress(), Prefill(512, 1024), [], 40))[0].endswith(" read 512 / 1,024")
+    assert text_of(gauges.speed_rows(Progress(), Prefill(512, 1024), [], 40))[0].endswith(
+        " prompt 512 / 1,024"
+    )
 
 
 @pytest.mark.parametrize(("used", "word"), [(100, "900 left"), (800, "getting full"), (950, "almost full")])
@@ -106,7 +108,10 @@ def test_the_machine_says_what_worries_first_and_only_what_it_knows() -> None:
     calm = Telemetry(
         active_bytes=1, footprint_bytes=_GB, gpu_busy=0.87, thermal=ThermalState.FAIR, system_watts=31.6
     )
-    assert text_of(gauges.memory_rows(Progress(calm), 60))[2] == "process 1.0 GB  GPU 87%  32 W  heat fair"
+    assert (
+        text_of(gauges.memory_rows(Progress(calm), 60))[2]
+        == "process 1.0 GB  GPU 87%  32 W  temperature fair"
+    )
     worried = replace(
         calm,
         pressure=MemoryPressure.CRITICAL,
@@ -115,7 +120,7 @@ def test_the_machine_says_what_worries_first_and_only_what_it_knows() -> None:
         swap_grown_bytes=2 * _GB,
     )
     assert text_of(gauges.memory_rows(Progress(worried), 70))[2].startswith(
-        "pressure critical  swap +2.0 GB  heat serious  process 1.0 GB"
+        "pressure critical  swap +2.0 GB  temperature high  process 1.0 GB"
     )
     assert text_of(gauges.memory_rows(Progress(Telemetry(active_bytes=1)), 60))[2] == ""
 
@@ -128,10 +133,10 @@ def test_the_kv_cache_has_its_share() -> None:
 def test_thought_and_answer_have_tokens_and_seconds_apart() -> None:
     activity = gauges.Activity(1200, 48.2, 90, 3.0)
     assert text_of(gauges.speed_rows(Progress(), None, [], 60, activity=activity))[2] == (
-        "think 1,200 tok 48.2 s  answer 90 tok 3.0 s"
+        "thinking 1,200 in 48.2 s  answer 90 in 3.0 s"
     )
     assert text_of(gauges.speed_rows(Progress(), None, [], 26, activity=activity))[2] == (
-        "think 1,200  answer 90"
+        "thinking 1,200  answer 90"
     )
     assert text_of(gauges.speed_rows(Progress(), None, [], 60, activity=gauges.Activity()))[2] == ""
 

@@ -6,7 +6,7 @@
 
 The controller reads the engine's events into plain attributes and calls `on_change`; a screen draws them when
 its own clock says so. Every string from the engine is sanitized here; the record on disk (`recorder.py`)
-holds the engine's own words. `branching.py` changes the list of turns; `verbs.py` is what people tell it to do.
+holds the engine's own words. `branching.py` changes the list of turns; `verbs.py` serves the commands.
 """
 
 import asyncio

@@ -180,7 +180,10 @@ def speed_rows(
         known.append(("first token ", format_seconds(progress.time_to_first_token)))
     if reading_speed:
         known.append(("prompt ", f"{format_speed(reading_speed)} tok/s"))
-    return [first, _spread(known, width), _activity_row(activity, width)]
+    row = _spread(known, width)
+    if len(row) < 2 * len(known):  # the units give way
+        row = _spread([(name, value.removesuffix(" tok/s")) for name, value in known], width)
+    return [first, row, _activity_row(activity, width)]
 
 
 def _activity_row(activity: Activity | None, width: int) -> list[Piece]:
