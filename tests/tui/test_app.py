@@ -190,13 +190,13 @@ async def test_gauges_show_memory_speed_and_context() -> None:
         await app.type("q")
         await app.until_phase("answering")
         await app.until(lambda: "31.2 tok/s" in app.text_of("#speed"))
-        assert "active 14.0 GB  cache 1.0 GB" in app.text_of("#memory")
-        assert app.screen.query_one("#memory").border_title == "Memory · limit 24.0 GB"
+        assert "active 14.0 GiB  cache 1.0 GiB" in app.text_of("#memory")
+        assert app.screen.query_one("#memory").border_title == "Memory · limit 24.0 GiB"
         assert "average 30.1" in app.text_of("#speed")
         assert "2,114 / 40,960" in app.text_of("#context")
         await app.pilot.resize_terminal(60, 24)
         await app.until(lambda: "31.2 tok/s" in app.text_of("#all-gauges"))
-        assert "memory 14.0 GB · limit 24.0 GB" in app.text_of("#all-gauges")
+        assert "memory 14.0 GiB · limit 24.0 GiB" in app.text_of("#all-gauges")
 
 
 async def test_images_are_attached_by_command_paste_and_dialog(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_the_price_is_that_of_the_resized_image() -> None:
     cost = image_cost((4000, 2000), _SEEING, reading_speed=100.0)
     assert cost is not None
     assert (cost.width, cost.height, cost.tokens) == (1540, 784, 28 * 56)
-    assert cost.words == "1,568 tokens, scaled to 1540×784, needs 1.5 MB, about 15.7 s to read"
+    assert cost.words == "1,568 tokens, scaled to 1540×784, needs 1.5 MiB, about 15.7 s to read"
     assert image_cost(None, _SEEING, reading_speed=None) is None
     assert image_cost((10, 10), MODEL, reading_speed=None) is None
 

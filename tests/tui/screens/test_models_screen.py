@@ -36,7 +36,7 @@ def test_each_model_has_a_verdict(installed_one: Path) -> None:
     assert "demo model" in miniature.verdict
     assert model_choices(cramped)[1].verdict.startswith("does not fit: needs ")
     tight = Machine(total_bytes=32 * _GB, available_bytes=1000)
-    assert model_choices(tight)[1].verdict.startswith("tight: 1000 B are free now")
+    assert model_choices(tight)[1].verdict.startswith("tight: only 1000 B is free")
 
 
 async def test_the_screen_gives_the_name_of_the_chosen_model(installed_one: Path) -> None:

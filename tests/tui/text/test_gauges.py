@@ -35,14 +35,14 @@ def text_of(rows: gauges.Rows) -> list[str]:
     [
         (0, "0 B"),
         (1023, "1023 B"),
-        (1536, "1.5 kB"),
-        (34 * 1024, "34 kB"),
-        (412 * 2**20, "412 MB"),
-        (24 * _GB, "24.0 GB"),
+        (1536, "1.5 KiB"),
+        (34 * 1024, "34 KiB"),
+        (412 * 2**20, "412 MiB"),
+        (24 * _GB, "24.0 GiB"),
     ],
 )
 def test_bytes(count: int, shown: str) -> None:
-    assert units.format_bytes(count) == shown
+    assert units.format_memory(count) == shown
 
 
 def test_seconds_and_speeds() -> None:
@@ -64,22 +64,22 @@ def test_bar_and_sparkline() -> None:
 
 
 def test_memory_against_what_the_machine_recommends() -> None:
-    bar, details, _machine = text_of(gauges.memory_rows(Progress(_MAC), 44))
+    bar, details, _machine = text_of(gauges.memory_rows(Progress(_MAC), 46))
     assert bar.endswith(" 58%")
-    assert details == "active 14.0 GB  cache 1.0 GB  peak 16.0 GB"
-    assert gauges.memory_title(_MAC, 40) == "Memory · limit 24.0 GB"
+    assert details == "active 14.0 GiB  cache 1.0 GiB  peak 16.0 GiB"
+    assert gauges.memory_title(_MAC, 40) == "Memory · limit 24.0 GiB"
 
 
 def test_units_are_left_out_only_where_they_are_the_same() -> None:
     assert text_of(gauges.memory_rows(Progress(_MAC), 32))[1] == "active 14.0 cache 1.0 peak 16.0"
     mixed = Telemetry(active_bytes=4 * 2**20, cache_bytes=73 * 2**10, peak_bytes=5 * 2**20, total_bytes=_GB)
-    assert text_of(gauges.memory_rows(Progress(mixed), 32))[1] == "active 4.0 MB  cache 73 kB"
+    assert text_of(gauges.memory_rows(Progress(mixed), 32))[1] == "active 4.0 MiB  cache 73 KiB"
 
 
 def test_memory_without_a_recommendation_is_measured_against_all_of_it_and_says_so() -> None:
     telemetry = Telemetry(active_bytes=2 * _GB, total_bytes=16 * _GB)
-    assert gauges.memory_title(telemetry, 40) == "Memory · RAM 16.0 GB"
-    assert text_of(gauges.memory_rows(Progress(telemetry), 30))[1] == "active 2.0 GB"
+    assert gauges.memory_title(telemetry, 40) == "Memory · RAM 16.0 GiB"
+    assert text_of(gauges.memory_rows(Progress(telemetry), 30))[1] == "active 2.0 GiB"
 
 
 def test_what_is_not_known_is_not_shown_as_zero() -> None:
@@ -110,7 +110,7 @@ def test_the_machine_says_what_worries_first_and_only_what_it_knows() -> None:
     )
     assert (
         text_of(gauges.memory_rows(Progress(calm), 60))[2]
-        == "process 1.0 GB  GPU 87%  32 W  temperature fair"
+        == "process 1.0 GiB  GPU 87%  32 W  temperature fair"
     )
     worried = replace(
         calm,
@@ -120,14 +120,14 @@ def test_the_machine_says_what_worries_first_and_only_what_it_knows() -> None:
         swap_grown_bytes=2 * _GB,
     )
     assert text_of(gauges.memory_rows(Progress(worried), 70))[2].startswith(
-        "pressure critical  swap +2.0 GB  temperature high  process 1.0 GB"
+        "pressure critical  swap +2.0 GiB  temperature high  process 1.0 GiB"
     )
     assert text_of(gauges.memory_rows(Progress(Telemetry(active_bytes=1)), 60))[2] == ""
 
 
 def test_the_kv_cache_has_its_share() -> None:
     progress = Progress(replace(_MAC, peak_bytes=None), kv_bytes=2 * _GB)
-    assert text_of(gauges.memory_rows(progress, 60))[1] == "active 14.0 GB  KV 2.0 GB  cache 1.0 GB"
+    assert text_of(gauges.memory_rows(progress, 60))[1] == "active 14.0 GiB  KV 2.0 GiB  cache 1.0 GiB"
 
 
 def test_thought_and_answer_have_tokens_and_seconds_apart() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from magistral_mlx.engine.protocol import EngineModel
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_memory
 from magistral_mlx_tui.text.format import format_seconds
 
 
@@ -26,7 +26,7 @@ class ImageCost:
         """The cost in one line."""
         parts = [f"{self.tokens:,} tokens", f"scaled to {self.width}×{self.height}"]
         if self.kv_bytes:
-            parts.append(f"needs {format_bytes(self.kv_bytes)}")
+            parts.append(f"needs {format_memory(self.kv_bytes)}")
         if self.seconds is not None:
             parts.append(f"about {format_seconds(self.seconds)} to read")
         return ", ".join(parts)

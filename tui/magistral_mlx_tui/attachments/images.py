@@ -11,7 +11,7 @@ from magistral_mlx.errors import ImageError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.unsent import Draft
 from magistral_mlx.storage.paths import images_directory
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_tui.attachments.header import read_image_header
 
 LARGEST_FILE = 100 * 2**20
@@ -34,7 +34,7 @@ class AttachedImage:
     def label(self) -> str:
         """Name, size in pixels and bytes, for a row of the screen."""
         pixels = f"{self.size[0]}×{self.size[1]}" if self.size else self.format
-        return f"{self.name}  {pixels}  {format_bytes(self.bytes_count)}"
+        return f"{self.name}  {pixels}  {format_disk(self.bytes_count)}"
 
 
 def keep_image(source: Path) -> AttachedImage:
@@ -97,7 +97,7 @@ def _check(status: os.stat_result, name: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ImageError(f"{name} is not a file", "Attach an image file.")
     if status.st_size > LARGEST_FILE:
-        sizes = f"{format_bytes(status.st_size)}; the limit is {format_bytes(LARGEST_FILE)}"
+        sizes = f"{format_disk(status.st_size)}; the limit is {format_disk(LARGEST_FILE)}"
         raise ImageError(f"{name} has {sizes}", "Save a smaller version.")
 
 

@@ -8,7 +8,7 @@ from magistral_mlx.errors import CheckpointError
 from magistral_mlx.machine.telemetry import Telemetry
 from magistral_mlx.memory.sizes import Machine, Plan, plan, size_of
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_disk, format_memory
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _describe(model: installed.InstalledModel, machine: Machine) -> ModelChoice:
     quantization = checkpoint.config.quantization
     weights = "not quantized" if quantization is None else f"{quantization.bits} bits"
     eyes = "" if checkpoint.config.vision else ", text only"
-    detail = f"{format_bytes(made.size.weight_bytes)}, {weights}{eyes}"
+    detail = f"{format_disk(made.size.weight_bytes)}, {weights}{eyes}"
     return ModelChoice(model.name, title, detail, verdict(made), usable=made.fits)
 
 
@@ -78,8 +78,8 @@ def verdict(made: Plan) -> str:
     context = f"{made.context(16):,} tokens of context"
     if not made.fits:
         limit = made.machine.limit_bytes or 0
-        return f"does not fit: needs {format_bytes(made.needed_bytes)}, limit {format_bytes(limit)}"
+        return f"does not fit: needs {format_memory(made.needed_bytes)}, limit {format_memory(limit)}"
     if made.tight:
         free = made.machine.available_bytes or 0
-        return f"tight: only {format_bytes(free)} is free; {context} if other apps free memory"
+        return f"tight: only {format_memory(free)} is free; {context} if other apps free memory"
     return f"fits, {context}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from magistral_mlx.engine.protocol import Prefill, Progress
 from magistral_mlx.events import ContextSegments
 from magistral_mlx.machine.telemetry import MemoryPressure, Telemetry, ThermalState
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_memory
 from magistral_mlx_tui.text.format import bar, format_seconds, format_speed, sparkline
 
 Piece = tuple[str, str]
@@ -56,7 +56,7 @@ def _limit(telemetry: Telemetry) -> _Limit | None:
 def memory_title(telemetry: Telemetry, width: int) -> str:
     """The noun and the limit of memory, on `width` cells."""
     limit = _limit(telemetry)
-    title = f"Memory · {limit.name} {format_bytes(limit.size)}" if limit else "Memory"
+    title = f"Memory · {limit.name} {format_memory(limit.size)}" if limit else "Memory"
     return title if len(title) <= width else "Memory"
 
 
@@ -77,7 +77,7 @@ def memory_rows(progress: Progress, width: int) -> Rows:
     ]
     if not known:
         return [[("not measured yet", _QUIET)], [], machine]
-    figures = [(f"{name} ", format_bytes(size)) for name, size in known]
+    figures = [(f"{name} ", format_memory(size)) for name, size in known]
     details = _spread(figures, width)
     one_unit = len({figure.partition(" ")[2] for _name, figure in figures}) == 1
     if len(details) < 2 * len(known) and one_unit:  # the title has the unit
@@ -104,11 +104,11 @@ def _machine(telemetry: Telemetry, width: int) -> list[Piece]:
         style = _ALARM if pressure is MemoryPressure.CRITICAL else _WARNING
         parts.append(("pressure ", pressure.value, style))
     if (telemetry.swap_grown_bytes or 0) >= _SWAP_WORTH_SAYING:
-        parts.append(("swap ", f"+{format_bytes(telemetry.swap_grown_bytes or 0)}", _WARNING))
+        parts.append(("swap ", f"+{format_memory(telemetry.swap_grown_bytes or 0)}", _WARNING))
     if thermal is not None and thermal in _HOT:
         parts.append(("temperature ", "critical" if thermal is ThermalState.CRITICAL else "high", _WARNING))
     if telemetry.footprint_bytes is not None:
-        parts.append(("process ", format_bytes(telemetry.footprint_bytes), ""))
+        parts.append(("process ", format_memory(telemetry.footprint_bytes), ""))
     if telemetry.gpu_busy is not None:
         parts.append(("GPU ", f"{telemetry.gpu_busy:.0%}", ""))
     if telemetry.system_watts is not None:
@@ -120,7 +120,7 @@ def _machine(telemetry: Telemetry, width: int) -> list[Piece]:
     if pressure is MemoryPressure.NORMAL:
         parts.append(("pressure ", "normal", ""))
     if telemetry.swap_bytes is not None:
-        parts.append(("swap ", format_bytes(telemetry.swap_bytes), ""))
+        parts.append(("swap ", format_memory(telemetry.swap_bytes), ""))
     once: dict[str, tuple[str, str, str]] = {}
     for part in parts:
         once.setdefault(part[0], part)  # shown as a warning already
@@ -274,8 +274,8 @@ def narrow_rows(
 ) -> Rows:
     """Everything in two rows for a narrow screen."""
     telemetry, limit = progress.telemetry, _limit(progress.telemetry)
-    memory = format_bytes(telemetry.active_bytes) if telemetry.active_bytes is not None else "–"
-    of = f" · {limit.name} {format_bytes(limit.size)}" if limit else ""
+    memory = format_memory(telemetry.active_bytes) if telemetry.active_bytes is not None else "–"
+    of = f" · {limit.name} {format_memory(limit.size)}" if limit else ""
     length = progress.context_length or context_length
     context = f"context {progress.context_used / length:.0%}" if length else ""
     left = f"memory {memory}{of}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from magistral_mlx.engine.protocol import EngineModel
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_memory
 from magistral_mlx_tui.attachments.cost import image_cost
 from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.text.format import format_seconds
@@ -50,7 +50,7 @@ def _sum(images: Sequence[AttachedImage], model: EngineModel | None, reading_spe
     if len(known) == len(costs):
         parts.append(f"{sum(cost.tokens for cost in known):,} tokens")
         if memory := sum(cost.kv_bytes or 0 for cost in known):
-            parts.append(format_bytes(memory))
+            parts.append(format_memory(memory))
         if reading_speed:
             parts.append(f"about {format_seconds(sum(cost.seconds or 0.0 for cost in known))} to read")
     return ", ".join(parts)
