@@ -119,6 +119,7 @@ async def attached(driven: Driven) -> None:
     await driven.until(lambda: "85" in driven.answer.plain_text)
     await driven.until_phase("ready")
     await driven.screen.verbs.tray.attach(keep_images(Path.home()))
+    driven.screen.say("")
     driven.screen.prompt.text = "Which quarter was the best, and\nis the evening as red as it looks?"
     await driven.until(lambda: "2 images" in driven.text_of("#attachments"))
 
@@ -132,10 +133,10 @@ async def browsing(driven: Driven) -> None:
     await back(driven)
     await driven.pilot.press("ctrl+o")
     dialog = await _opened(driven, ImagePathScreen)
-    dialog.query_one("#path", Input).value = "~/Images/sales by"
+    dialog.query_one("#path", Input).value = "~/Pictures/sales by"
     tree = dialog.query_one(DirectoryTree)
     await driven.until(lambda: len(tree.root.children) > 0)
-    folder = next(each for each in tree.root.children if str(each.label) == "Images")
+    folder = next(each for each in tree.root.children if str(each.label) == "Pictures")
     folder.expand()
     await driven.until(lambda: len(folder.children) == 2)
     tree.focus()

@@ -136,7 +136,7 @@ async def test_escape_stops_and_keeps_what_came() -> None:
     ("ending", "words"),
     [
         (Ending.CUT_IN_REASONING, "no answer yet"),
-        (Ending.CUT_IN_ANSWER, "room in the answer"),
+        (Ending.CUT_IN_ANSWER, "token limit in the answer"),
         (Ending.LOOP, "repeated"),
     ],
 )
@@ -190,7 +190,7 @@ async def test_gauges_show_memory_speed_and_context() -> None:
         await app.type("q")
         await app.until_phase("answering")
         await app.until(lambda: "31.2 tok/s" in app.text_of("#speed"))
-        assert "active 14.0 GiB  cache 1.0 GiB" in app.text_of("#memory")
+        assert "active 14.0 cache 1.0 peak 16.0" in app.text_of("#memory")
         assert app.screen.query_one("#memory").border_title == "Memory · limit 24.0 GiB"
         assert "average 30.1" in app.text_of("#speed")
         assert "2,114 / 40,960" in app.text_of("#context")
@@ -413,12 +413,12 @@ async def test_a_failure_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
         await app.type("?")
         await app.until(lambda: app.screen.query_one("#failure").has_focus)
         await app.pilot.press("c")
-        await app.until(lambda: copied == ["It broke\nMend it.\nMore in /logs/x.log"])
+        await app.until(lambda: copied == ["It broke\nMend it.\nLog: /logs/x.log"])
 
 
-async def test_beside_the_miniature_the_welcome_offers_three_ways_to_a_model() -> None:
+async def test_beside_the_miniature_the_welcome_offers_ways_to_a_model() -> None:
     async with driven_app() as app:
-        await app.until(lambda: "Three ways to a model" in app.text_of("#ways"))
+        await app.until(lambda: "Choose a model" in app.text_of("#ways"))
         assert app.screen.query_one("#ways").display
     real = replace(MODEL, is_miniature=False)
     async with driven_app(engine=ScriptedEngine(loading=(Ready(real),))) as app:

@@ -34,6 +34,8 @@ def test_no_key_that_terminals_cannot_tell_apart() -> None:
         ("/new", ("new", "", "new")),
         ("/remove-image", ("remove_image", "", "remove-image")),
         ("/image  ~/a b.png ", ("image", "~/a b.png", "image")),
+        ("/pictures", ("images", "", "pictures")),
+        ("/remove-picture", ("remove_image", "", "remove-picture")),
         ("/nonsense", (None, "", "nonsense")),
         ("/send", (None, "", "send")),
     ],

@@ -180,7 +180,7 @@ async def test_a_kept_conversation_goes_on() -> None:
     assert turns[0] == SavedTurn("first", (str(image.kept),), answer="one")
     assert turns[1] == SavedTurn("second", reasoning="Let me")
     assert other.turns[0].question.images == (image,)
-    assert [turn.ending_note[:12] for turn in other.turns] == ["", "It ran out o"]
+    assert [turn.ending_note[:12] for turn in other.turns] == ["", "Hit the toke"]
     await ask(other, "third")
     await other.close()
     assert [turn.question for turn in Library().read(id_).path] == ["first", "second", "third"]

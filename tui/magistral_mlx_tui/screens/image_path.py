@@ -91,7 +91,8 @@ class ImagePathScreen(ModalScreen[str | None]):
         """An input line over the tree and the preview."""
         with Vertical(id="images-box") as box:
             box.border_title = Content("Attach an image")
-            yield Input(placeholder="~/Images/chart.png", suggester=PathSuggester(), compact=True, id="path")
+            suggester = PathSuggester()
+            yield Input(placeholder="~/Pictures/chart.png", suggester=suggester, compact=True, id="path")
             with Horizontal():
                 yield ImageTree(self._folder, id="image-tree")
                 yield Preview(self._mode, id="preview")
