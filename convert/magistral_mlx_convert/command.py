@@ -69,6 +69,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure what the conversion changed: every weight, and what the model predicts",
     )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="a UTF-8 text of your own that a calibrated recipe reads, instead of the bundled one",
+    )
     add_targets(parser)
 
 
@@ -101,6 +106,7 @@ def _converted(
         keep_source=arguments.keep_source,
         force=arguments.force,
         report=arguments.report,
+        calibration=arguments.calibration,
         progress=show,
     )
 

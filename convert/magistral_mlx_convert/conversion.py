@@ -6,13 +6,18 @@ from functools import partial
 from pathlib import Path
 
 from magistral_mlx.checkpoint.manifest import sealed
-from magistral_mlx.errors import ConversionError
+from magistral_mlx.errors import ConversionError, UsageError
 from magistral_mlx.machine.keep_awake import awake
 from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_convert.planning.choose import treat, unpacked_source
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.planning.recipe import Recipe, choose_recipe
 from magistral_mlx_convert.progress.events import Progress, Stage
+from magistral_mlx_convert.quantize.calibration import (
+    Calibration,
+    calibrated_quantizer,
+    prepare_calibration,
+)
 from magistral_mlx_convert.report.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
 from magistral_mlx_convert.report.errors import error_report
 from magistral_mlx_convert.report.files import report_files
@@ -22,7 +27,7 @@ from magistral_mlx_convert.sources.opening import open_source
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.writing import journal
 from magistral_mlx_convert.writing.journal import Progressed
-from magistral_mlx_convert.writing.kernel import SpoiledWeightsError
+from magistral_mlx_convert.writing.kernel import Quantize, SpoiledWeightsError, plainly_quantized
 from magistral_mlx_convert.writing.preflight import preflight
 from magistral_mlx_convert.writing.resume import earlier_work
 from magistral_mlx_convert.writing.shard_file import hash_file
@@ -63,6 +68,7 @@ def convert(
     keep_source: bool = False,
     force: bool = False,
     report: bool = False,
+    calibration: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Converts a checkpoint into a folder that this program, mlx-lm and mlx-vlm load.
@@ -93,6 +99,7 @@ def convert(
         report: measures the error of every weight instead of a sample, runs source and result on a
             calibration set and writes what came of it into `report.json`, charts and the model card. A
             hub id's files are kept for it.
+        calibration: a text of your own, UTF-8, for calibrated recipes; the bundled one without it.
         progress: called often; while a source is fetched, also from another thread.
 
     Returns:
@@ -108,6 +115,11 @@ def convert(
     chosen = choose_recipe(
         recipe, bits=bits, group_size=group_size, mode=mode, dtype=dtype, vision_bits=vision_bits
     )
+    if calibration is not None and not chosen.calibrated:
+        raise UsageError(
+            f"The recipe {chosen.name} reads no text",
+            "Leave the calibration text out, or take a calibrated recipe.",
+        )
     with open_workplace(Path(to)) as workplace:
         if not resume:
             workplace.remove()
@@ -130,6 +142,7 @@ def convert(
                 tokenizer=tokenizer,
                 name=name,
                 reopen=reopen,
+                calibration=Path(calibration) if calibration else None,
             )
             for note in job.notes:
                 tell(Progress(stage=Stage.CONVERT, note=note))
@@ -151,6 +164,7 @@ class _Job:
     name: str
     reopen: Callable[[], Source] | None
     """Opens the source once more, for a report; None when none is wanted."""
+    calibration: Calibration | None
 
     @property
     def measure_every(self) -> int:
@@ -170,6 +184,7 @@ def _prepare(
     tokenizer: str | Path | None,
     name: str | None,
     reopen: Callable[[], Source] | None,
+    calibration: Path | None,
 ) -> _Job:
     treatment = treat(source, recipe, asked=asked, force=force)
     side_files = read_side_files(
@@ -187,6 +202,11 @@ def _prepare(
         notes=(*source.notes, *treatment.notes, *side_files.notes),
         name=name or treatment.name,
         reopen=reopen,
+        calibration=(
+            prepare_calibration(calibration, treatment.config, side_files)
+            if plan.recipe.calibrated
+            else None
+        ),
     )
 
 
@@ -211,6 +231,7 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
                 before,
                 measure_every=job.measure_every,
                 progress=progress,
+                quantize=_quantizer(job, workplace, progress),
             )
             if job.source.identity != identity:
                 raise ConversionError(
@@ -231,6 +252,12 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
             workplace.remove()
 
 
+def _quantizer(job: _Job, workplace: Workplace, progress: Callable[[Progress], None]) -> Quantize:
+    if job.calibration is None:
+        return plainly_quantized
+    return calibrated_quantizer(job.calibration, job.plan, job.source, workplace.partial, progress)
+
+
 def _prepared(
     job: _Job,
     workplace: Workplace,
@@ -243,7 +270,12 @@ def _prepared(
     def tell(note: str) -> None:
         progress(Progress(stage=Stage.CONVERT, note=note))
 
-    wanted = journal.fingerprint(job.plan, identity, measure_every=job.measure_every)
+    wanted = journal.fingerprint(
+        job.plan,
+        identity,
+        measure_every=job.measure_every,
+        calibration=job.calibration and job.calibration.text.sha256,
+    )
     earlier = earlier_work(job.plan, workplace, fingerprint=wanted, tell=tell)
     needed = preflight(job.plan, job.source, workplace, earlier=earlier)
     progress(Progress(stage=Stage.PREFLIGHT, facts=asdict(needed)))
@@ -259,6 +291,7 @@ def _write_small_files(
     job: _Job, folder: Path, done: Progressed, progress: Callable[[Progress], None]
 ) -> None:
     errors = error_report(done)
+    calibration = job.calibration.to_json() if job.calibration else None
     provenance = job.source.provenance
     files = dict(job.side_files.files)
     files["config.json"] = to_json(converted_config(job.source.config, job.plan))
@@ -277,6 +310,7 @@ def _write_small_files(
         errors=errors,
         measured_rows=job.measured_rows,
         comparison=comparison,
+        calibration=calibration,
     )
     files[CARD_FILE] = card.encode()
     _write(folder, files)
@@ -293,6 +327,7 @@ def _write_small_files(
                     errors=errors,
                     measured_rows=job.measured_rows,
                     comparison=comparison,
+                    calibration=calibration,
                     files=hashes,
                 )
             )

@@ -29,6 +29,8 @@ class Recipe:
     dtype: str
     whole: Quantization | None
     packing_of: Rule
+    calibrated: bool = False
+    """Codes, scales and biases are chosen by what the matrices read; see `quantize`."""
     limit: int | None = None
     """Bytes that the whole folder may take: bits are then chosen by `fitting.py`, once there are weights."""
 
@@ -56,7 +58,17 @@ MIXED: Mapping[str, tuple[Quantization, Quantization]] = {
 }
 """Recipes with more bits where errors hurt most: (most matrices, the sensitive ones)."""
 
-NAMES: tuple[str, ...] = (*UNIFORM, *MIXED)
+CALIBRATED: Mapping[str, Quantization] = {
+    "calibrated-4bit": _affine(4),
+    "calibrated-4bit-g32": _affine(4, 32),
+    "calibrated-3bit": _affine(3),
+    "calibrated-3bit-g32": _affine(3, 32),
+    "calibrated-5bit": _affine(5),
+    "calibrated-5bit-g32": _affine(5, 32),
+}
+"""Recipes with one packing for the whole text model, and codes that fit what its matrices read."""
+
+NAMES: tuple[str, ...] = (*UNIFORM, *MIXED, *CALIBRATED)
 
 
 def choose_recipe(
@@ -124,6 +136,10 @@ def _named(name: str, dtype: str) -> Recipe:
     if name in UNIFORM:
         packing = UNIFORM[name]
         return Recipe(name=name, dtype=dtype, whole=packing, packing_of=every_text_matrix(packing))
+    if name in CALIBRATED:
+        packing = CALIBRATED[name]
+        rule = every_text_matrix(packing)
+        return Recipe(name=name, dtype=dtype, whole=packing, packing_of=rule, calibrated=True)
     if name in MIXED:
         low, high = MIXED[name]
         return Recipe(name=name, dtype=dtype, whole=low, packing_of=more_for_the_sensitive(low, high))

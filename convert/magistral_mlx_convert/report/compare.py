@@ -45,7 +45,7 @@ def compare(
     opened = HuggingFaceFolder(folder)
     try:
         config = parse_config(opened.config, file=str(folder / "config.json"))
-        tokenizer = Tokenizer.from_file(folder / "tekken.json", _geometry(config))
+        tokenizer = Tokenizer.from_file(folder / "tekken.json", image_geometry(config))
         read = samples(tokenizer, seeing=config.vision is not None, texts=texts)
         with small_allocator_cache():
             return _compare(
@@ -127,7 +127,8 @@ def _difference(ours: list[mx.array], theirs: list[mx.array], cut: list[list[Sam
     return float(f"{(noise / signal) ** 0.5:.5g}") if signal else 0.0
 
 
-def _geometry(config: ModelConfig) -> ImageGeometry | None:
+def image_geometry(config: ModelConfig) -> ImageGeometry | None:
+    """How the model's vision tower cuts images; None for a model that cannot see."""
     if config.vision is None:
         return None
     return ImageGeometry(

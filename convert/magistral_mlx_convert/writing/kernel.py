@@ -8,7 +8,7 @@ chunks. CPU and Metal kernels break ties differently, so the same recipe gives s
 # pyright: reportUnknownMemberType=false
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -30,6 +30,9 @@ _NOT_FINITE = {
     "F16": (mx.int16, 0x7C00, mx.uint16, 0xFC00),
     "F32": (mx.int32, 0x7F800000, mx.uint32, 0xFF800000),
 }
+
+Quantize = Callable[[Unit, mx.array], Sequence[mx.array]]
+"""Rows of a matrix, in the dtype of its scales -> what is stored of them, as `mx.quantize` gives it."""
 
 _CACHE_BYTES = 64 << 20
 """Freed buffers that the Metal allocator may keep while converting."""
@@ -96,14 +99,30 @@ def small_allocator_cache() -> Generator[None]:
         mx.set_cache_limit(before)
 
 
+def plainly_quantized(unit: Unit, weights: mx.array) -> Sequence[mx.array]:
+    """Quantizes with `mx.quantize`."""
+    packing = unit.packing
+    if packing is None:
+        raise ValueError(f"{unit.parameter.name} is not quantized")
+    return mx.quantize(weights, packing.group_size, packing.bits, packing.mode)
+
+
 def convert_rows(
-    unit: Unit, buffer: Buffer, *, dtype: str, first: int, rows: int, measure_every: int
+    unit: Unit,
+    buffer: Buffer,
+    *,
+    dtype: str,
+    first: int,
+    rows: int,
+    measure_every: int,
+    quantize: Quantize = plainly_quantized,
 ) -> tuple[list[memoryview], Measured]:
     """Converts `rows` rows of a parameter, from row `first` on, that lie at the start of `buffer`.
 
     Args:
         dtype: of what is not quantized and of scales, in safetensors' spelling.
         measure_every: the quantization error is measured on every row whose number this divides.
+        quantize: gives the codes, scales and biases.
 
     Returns:
         The stored bytes, one piece for each of `unit.outputs`, valid after the buffer is filled again; and
@@ -136,7 +155,7 @@ def convert_rows(
         )
     if unit.packing is None or unit.kept:
         return [_bytes_of(stored, owned=dtype != source.dtype)], Measured([], [])
-    pieces = mx.quantize(stored, unit.packing.group_size, unit.packing.bits, unit.packing.mode)
+    pieces = quantize(unit, stored)
     measured = _measure(weights, pieces, unit, skip=-first % measure_every, step=measure_every)
     return [_bytes_of(piece, owned=True) for piece in pieces], measured
 

@@ -100,7 +100,7 @@ class Preflight:
 
 def preflight(plan: Plan, source: Source, workplace: Workplace, *, earlier: Earlier) -> Preflight:
     """Looks at the plan, the machine and the disk; writes nothing."""
-    ahead = needs(open_units(plan, earlier.progressed))
+    ahead = needs(open_units(plan, earlier.progressed), plan)
     arriving = supply_of(source)
     peak = arriving.peak_bytes(ahead) if arriving is not None else peak_bytes(ahead, {})
     headers = plan.output_bytes - sum(unit.output_bytes for unit in plan.units)
