@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization
 from magistral_mlx.checkpoint.parameters import VISION_PREFIXES
+from magistral_mlx_convert.sources.gguf.rewriting import GROUP, code_bits
 from magistral_mlx_convert.sources.mapping import Parameter
 
 Rule = Callable[[Parameter, ModelConfig], Quantization | None]
@@ -54,6 +55,15 @@ def more_for_the_sensitive(low: Quantization, high: Quantization) -> Rule:
         return high if is_edge or (index - edge) % 3 == 2 else low
 
     return rule
+
+
+def as_in_blocks(parameter: Parameter, _config: ModelConfig) -> Quantization | None:
+    """Of a GGUF file: blocks of 32 keep their bits, other packed types get 8, the rest is not quantized."""
+    if not _is_text_matrix(parameter) or not parameter.source.is_packed:
+        return None
+    bits = code_bits(parameter.source.blocks) if parameter.source.blocks else None
+    # Q6_K has blocks of 16 and the IQ types have tables; neither fits MLX's groups.
+    return Quantization(bits=bits or 8, group_size=GROUP, mode="affine")
 
 
 def with_vision(text: Rule, packing: Quantization) -> Rule:

@@ -29,6 +29,8 @@ class Recipe:
     dtype: str
     whole: Quantization | None
     packing_of: Rule
+    keeps_codes: bool = False
+    """The codes of a GGUF file are taken over where their blocks fit."""
     calibrated: bool = False
     """Codes, scales and biases are chosen by what the matrices read; see `quantize`."""
     limit: int | None = None

@@ -19,6 +19,7 @@ import numpy as np
 from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import ConversionError
 from magistral_mlx_convert.planning.plan import Unit
+from magistral_mlx_convert.sources.gguf.rewriting import rewritten
 
 _MLX_DTYPE = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32, "U32": mx.uint32, "U8": mx.uint8}
 
@@ -132,6 +133,8 @@ def convert_rows(
         SpoiledWeightsError: a value is not finite, or does not fit the wanted dtype.
     """
     source = unit.parameter.source
+    if unit.blocks is not None:
+        return _rewritten_rows(unit, unit.blocks, buffer, dtype=dtype, first=first, rows=rows, measure_every=measure_every)
     if source.dtype not in _NOT_FINITE:  # packed codes, or scales of one byte
         nbytes = rows * math.prod(source.shape[1:]) * ITEM_BYTES[source.dtype]
         return [memoryview(bytes(buffer.bytes[:nbytes]))], Measured([], [])
@@ -158,6 +161,22 @@ def convert_rows(
     pieces = quantize(unit, stored)
     measured = _measure(weights, pieces, unit, skip=-first % measure_every, step=measure_every)
     return [_bytes_of(piece, owned=True) for piece in pieces], measured
+
+
+def _rewritten_rows(
+    unit: Unit, blocks: str, buffer: Buffer, *, dtype: str, first: int, rows: int, measure_every: int
+) -> tuple[list[memoryview], Measured]:
+    source = unit.parameter.source
+    packed = np.frombuffer(buffer.bytes[: rows * source.shape[1]], np.uint8).reshape(rows, -1)
+    done = rewritten(packed, blocks, dtype=dtype, skip=-first % measure_every, step=measure_every)
+    if done.bad_row is not None:
+        raise SpoiledWeightsError(
+            f"{source.name} in {source.file} has a scale that is not finite or too large for {dtype}, "
+            f"in row {first + done.bad_row}",
+            "Download the file again, or choose --dtype bfloat16.",
+        )
+    pieces = (done.words, done.scales, done.biases)
+    return [memoryview(piece.tobytes()) for piece in pieces], Measured(done.noise, done.signal)
 
 
 def _has_not_finite(weights: mx.array, dtype: str) -> bool:
