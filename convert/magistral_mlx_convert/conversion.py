@@ -8,9 +8,11 @@ from pathlib import Path
 from magistral_mlx.checkpoint.manifest import sealed
 from magistral_mlx.errors import ConversionError, UsageError
 from magistral_mlx.machine.keep_awake import awake
+from magistral_mlx.memory.sizes import this_machine
 from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_convert.planning.automatic import AUTOMATIC, Choice, automatic_recipe
 from magistral_mlx_convert.planning.choose import treat, unpacked_source
-from magistral_mlx_convert.planning.plan import Plan
+from magistral_mlx_convert.planning.plan import Plan, make_plan
 from magistral_mlx_convert.planning.recipe import Recipe, choose_recipe
 from magistral_mlx_convert.progress.events import Progress, Stage
 from magistral_mlx_convert.quantize.calibration import (
@@ -18,16 +20,18 @@ from magistral_mlx_convert.quantize.calibration import (
     calibrated_quantizer,
     prepare_calibration,
 )
+from magistral_mlx_convert.quantize.cost import calibration_cost
 from magistral_mlx_convert.report.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
 from magistral_mlx_convert.report.errors import error_report
 from magistral_mlx_convert.report.files import report_files
 from magistral_mlx_convert.report.fitting import fitted_plan
 from magistral_mlx_convert.report.metrics import Comparison
+from magistral_mlx_convert.sources.mapping import WeightMap
 from magistral_mlx_convert.sources.opening import open_source
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.writing import journal
 from magistral_mlx_convert.writing.journal import Progressed
-from magistral_mlx_convert.writing.kernel import Quantize, SpoiledWeightsError, plainly_quantized
+from magistral_mlx_convert.writing.kernel import Quantize, SpoiledWeightsError, backend, plainly_quantized
 from magistral_mlx_convert.writing.preflight import preflight
 from magistral_mlx_convert.writing.resume import earlier_work
 from magistral_mlx_convert.writing.shard_file import hash_file
@@ -41,7 +45,7 @@ from magistral_mlx_convert.writing.side_files import (
     to_json,
 )
 from magistral_mlx_convert.writing.staging import Workplace, open_workplace
-from magistral_mlx_convert.writing.stream import stream
+from magistral_mlx_convert.writing.stream import CHUNK_BYTES, stream
 
 SAMPLED_ROWS = 64
 """Without `report`, the weight error is measured on every 64th row, which costs about 1 % of the time."""
@@ -85,7 +89,7 @@ def convert(
         bits: 4 without it; 16 keeps the weights unquantized in `dtype`.
         group_size: weights that share one scale; 64 without it, or what the mode fixes.
         mode: `affine` (default), `mxfp4`, `mxfp8` or `nvfp4`.
-        recipe: a named recipe instead of the three numbers.
+        recipe: a named recipe instead of the three numbers; `auto` chooses by this machine's memory.
         dtype: `bfloat16`, `float16` or `float32`, of everything that is not quantized.
         vision_bits: bits of the vision tower and the projector, which are not quantized without it.
         revision: branch, tag or commit of a hub id.
@@ -113,13 +117,19 @@ def convert(
     """
     tell = progress or _ignore
     chosen = choose_recipe(
-        recipe, bits=bits, group_size=group_size, mode=mode, dtype=dtype, vision_bits=vision_bits
+        None if recipe == AUTOMATIC else recipe,
+        bits=bits,
+        group_size=group_size,
+        mode=mode,
+        dtype=dtype,
+        vision_bits=vision_bits,
     )
     if calibration is not None and not chosen.calibrated:
         raise UsageError(
             f"The recipe {chosen.name} reads no text",
             "Leave the calibration text out, or take a calibrated recipe.",
         )
+    automatic = recipe == AUTOMATIC
     with open_workplace(Path(to)) as workplace:
         if not resume:
             workplace.remove()
@@ -137,7 +147,8 @@ def convert(
             job = _prepare(
                 opened,
                 chosen,
-                asked=(recipe, bits, group_size, mode, vision_bits) != (None,) * 5,
+                asked=not automatic and (recipe, bits, group_size, mode, vision_bits) != (None,) * 5,
+                automatic=automatic,
                 force=force,
                 tokenizer=tokenizer,
                 name=name,
@@ -180,6 +191,7 @@ def _prepare(
     recipe: Recipe,
     *,
     asked: bool,
+    automatic: bool,
     force: bool,
     tokenizer: str | Path | None,
     name: str | None,
@@ -187,6 +199,11 @@ def _prepare(
     calibration: Path | None,
 ) -> _Job:
     treatment = treat(source, recipe, asked=asked, force=force)
+    notes = treatment.notes
+    if automatic and treatment.plan.recipe is recipe:
+        choice = _for_this_machine(treatment.plan)
+        treatment = treat(source, choice.recipe, asked=asked, force=force)
+        notes = (*treatment.notes, choice.note)
     side_files = read_side_files(
         treatment.source, treatment.config, tokenizer=Path(tokenizer) if tokenizer else None
     )
@@ -199,14 +216,22 @@ def _prepare(
         plan=plan,
         dropped=treatment.dropped,
         side_files=side_files,
-        notes=(*source.notes, *treatment.notes, *side_files.notes),
+        notes=(*source.notes, *notes, *side_files.notes),
         name=name or treatment.name,
         reopen=reopen,
         calibration=(
-            prepare_calibration(calibration, treatment.config, side_files)
-            if plan.recipe.calibrated
-            else None
+            prepare_calibration(calibration, treatment.config, side_files) if plan.recipe.calibrated else None
         ),
+    )
+
+
+def _for_this_machine(plan: Plan) -> Choice:
+    weights = WeightMap(parameters=tuple(unit.parameter for unit in plan.units), dropped={})
+    return automatic_recipe(
+        lambda recipe: make_plan(plan.config, weights, recipe).output_bytes,
+        dtype=plan.recipe.dtype,
+        has_gpu=backend() != "cpu",
+        memory_bytes=this_machine().total_bytes,
     )
 
 
@@ -274,10 +299,15 @@ def _prepared(
         job.plan,
         identity,
         measure_every=job.measure_every,
-        calibration=job.calibration and job.calibration.text.sha256,
+        calibration=job.calibration.text.sha256 if job.calibration else None,
     )
     earlier = earlier_work(job.plan, workplace, fingerprint=wanted, tell=tell)
-    needed = preflight(job.plan, job.source, workplace, earlier=earlier)
+    cost = (
+        calibration_cost(job.plan, job.calibration.tokens, chunk_bytes=CHUNK_BYTES)
+        if job.calibration
+        else None
+    )
+    needed = preflight(job.plan, job.source, workplace, earlier=earlier, calibration=cost)
     progress(Progress(stage=Stage.PREFLIGHT, facts=asdict(needed)))
     for line in needed.lines():
         progress(Progress(stage=Stage.PREFLIGHT, note=line))

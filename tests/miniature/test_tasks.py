@@ -11,9 +11,9 @@ from magistral_miniature.tasks.arithmetic import add_thought, arithmetic, is_hel
 from magistral_miniature.tasks.cases import BLIND_TASKS, case
 from magistral_miniature.tasks.conversations import (
     OUT_OF_ROOM,
-    Picture,
     Control,
     Conversation,
+    Picture,
     Text,
     converse,
     render,

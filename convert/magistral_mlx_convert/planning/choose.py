@@ -69,8 +69,8 @@ def treat(source: Source, recipe: Recipe, *, asked: bool, force: bool) -> Treatm
         source = unpacked_source(source)
     config = parse_config(source.config, file=f"config.json of {source.provenance.name}")
     weights = map_tensors(config, source.tensors)
-    if isinstance(source, GGUFSource) and not asked and (kept := _of_blocks(weights, config, recipe)):
-        plan = make_plan(config, weights, kept)
+    if isinstance(source, GGUFSource) and not asked and (as_held := _of_blocks(weights, config, recipe)):
+        plan = make_plan(config, weights, as_held)
         return Treatment(source, config, plan, dict(weights.dropped), name, (_told(plan),))
     plan = make_plan(config, weights, recipe)
     return Treatment(source, config, plan, dict(weights.dropped), f"{name}-{recipe.name}", notes)

@@ -18,7 +18,9 @@ class RecipeLine:
 
 RECIPE_TABLE: tuple[RecipeLine, ...] = (
     RecipeLine("4bit", 14.1, "affine, groups of 64"),
-    RecipeLine("calibrated-4bit", 14.1, "codes chosen by what the matrices read: a third of the loss of 4bit"),
+    RecipeLine(
+        "calibrated-4bit", 14.1, "codes chosen by what the matrices read: a third of the loss of 4bit"
+    ),
     RecipeLine("calibrated-4bit-g32", 15.6, "the same in groups of 32"),
     RecipeLine("calibrated-3bit", 11.2, "the loss of 4bit in 3 bits"),
     RecipeLine("calibrated-3bit-g32", 12.6, "the same in groups of 32: less loss than 4bit"),

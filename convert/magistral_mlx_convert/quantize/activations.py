@@ -25,7 +25,7 @@ from magistral_mlx_convert.report.weights import Weights
 BATCH_TOKENS = 2048
 """Tokens that pass a layer at a time. Each batch reads the layer's weights anew."""
 
-_KEPT_FILES = 3
+KEPT_FILES = 3
 """Newest files of states: what is on the disk may be a layer behind what was quantized."""
 
 _DIGEST_BYTES = 32
@@ -125,7 +125,7 @@ class Activations:
                 file.write(data)
             file.write(digest.digest())
         growing.rename(self._file(index))
-        for path in sorted(self._folder.glob("states-*"))[:-_KEPT_FILES]:
+        for path in sorted(self._folder.glob("states-*"))[:-KEPT_FILES]:
             path.unlink()
 
     def _is_whole(self, index: int) -> bool:

@@ -51,7 +51,9 @@ class CalibratedQuantizer:
         else:
             quantized = _by_search(turned, packing, weights.dtype)
         codes = mx.contiguous(quantized.codes.T.astype(mx.uint8))
-        stored = [mx.contiguous(each.T).astype(weights.dtype) for each in (quantized.scales, quantized.biases)]
+        stored = [
+            mx.contiguous(each.T).astype(weights.dtype) for each in (quantized.scales, quantized.biases)
+        ]
         return [packed_words(codes, packing.bits), *stored]
 
     def _with_feedback(

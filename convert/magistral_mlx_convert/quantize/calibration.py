@@ -1,4 +1,4 @@
-"""A calibration as a conversion uses it: checked before any work, told in the manifest, run while it writes."""
+"""A calibration as a conversion uses it: checked early, told in the manifest, run while it writes."""
 
 import tempfile
 from collections.abc import Callable

@@ -177,9 +177,7 @@ def _asked(question: str, tokenizer: Tokenizer, prompt: ReasoningPrompt | None) 
         begin, end = ([mark] if mark is not None else [] for mark in marks)
         return (tokenizer.special.bos, *begin, *tokenizer.encode_text(question), *end)
     turns = [UserTurn(question)]
-    messages = compose(
-        turns, system=None, system_prompt=prompt, thinking=True, marks=tokenizer.thought_marks
-    )
+    messages = compose(turns, system=None, system_prompt=prompt, thinking=True, marks=tokenizer.thought_marks)
     return encode(tokenizer, messages).token_ids
 
 
@@ -196,7 +194,9 @@ def _image_samples(tokenizer: Tokenizer) -> Iterator[Sample]:
 
 def _told(shown: Grid | BarChart) -> str:
     if isinstance(shown, BarChart):
-        bars = ", ".join(f"{label} is {value}" for label, value in zip(shown.labels, shown.values, strict=True))
+        bars = ", ".join(
+            f"{label} is {value}" for label, value in zip(shown.labels, shown.values, strict=True)
+        )
         return f"A bar chart: {bars}."
     rows = ("; ".join(f"a {cell.colour} {cell.shape}" if cell else "nothing" for cell in row)
             for row in shown.cells)  # fmt: skip

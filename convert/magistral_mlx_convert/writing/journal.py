@@ -60,7 +60,11 @@ class Progressed:
 
 
 def fingerprint(
-    plan: Plan, identity: Sequence[tuple[str, int, int]], *, measure_every: int, calibration: str | None = None
+    plan: Plan,
+    identity: Sequence[tuple[str, int, int]],
+    *,
+    measure_every: int,
+    calibration: str | None = None,
 ) -> str:
     """A digest of all that the output bytes depend on: source files, recipe, plan, backend, versions.
 

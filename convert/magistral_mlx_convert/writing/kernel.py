@@ -134,7 +134,9 @@ def convert_rows(
     """
     source = unit.parameter.source
     if unit.blocks is not None:
-        return _rewritten_rows(unit, unit.blocks, buffer, dtype=dtype, first=first, rows=rows, measure_every=measure_every)
+        return _rewritten_rows(
+            unit, unit.blocks, buffer, dtype=dtype, first=first, rows=rows, measure_every=measure_every
+        )
     if source.dtype not in _NOT_FINITE:  # packed codes, or scales of one byte
         nbytes = rows * math.prod(source.shape[1:]) * ITEM_BYTES[source.dtype]
         return [memoryview(bytes(buffer.bytes[:nbytes]))], Measured([], [])

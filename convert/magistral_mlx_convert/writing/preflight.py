@@ -12,6 +12,7 @@ from magistral_mlx.errors import ConversionError
 from magistral_mlx.memory.sizes import this_machine
 from magistral_mlx.storage.units import in_gb
 from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan
+from magistral_mlx_convert.quantize.cost import CalibrationCost
 from magistral_mlx_convert.sources.hub.arrivals import peak_bytes, supply_of
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.system import SPARE_BYTES
@@ -52,12 +53,16 @@ class Preflight:
     memory_needed: int
     memory_available: int | None
     bytes_per_second: float
+    calibration_tokens: int = 0
+    """0 where nothing is calibrated."""
+    calibration_seconds: float = 0.0
+    """Of running the model on them and of choosing codes."""
 
     @property
     def seconds(self) -> float:
         """Of converting alone."""
-        left = self.source_bytes * (1 - self.kept_bytes / self.output_bytes)
-        return left / self.bytes_per_second
+        share = 1 - self.kept_bytes / self.output_bytes
+        return share * (self.source_bytes / self.bytes_per_second + self.calibration_seconds)
 
     def lines(self) -> list[str]:
         """For people, one fact a line."""
@@ -73,8 +78,14 @@ class Preflight:
             f"Disk: {in_gb(self.disk_needed)} needed{beside}, {in_gb(self.disk_free)} free",
             f"Memory: {in_gb(self.memory_needed)} needed{available}",
             f"Time: about {_minutes(self.seconds)} at the {self.bytes_per_second / 1e6:.0f} MB/s that this "
-            f"machine converts{self._fetching()}",
+            f"machine converts{self._calibrating()}{self._fetching()}",
         ]
+
+    def _calibrating(self) -> str:
+        if not self.calibration_tokens:
+            return ""
+        seconds, tokens = _minutes(self.calibration_seconds), self.calibration_tokens
+        return f", {seconds} of it for the calibration on {tokens} tokens"
 
     def _fetching(self) -> str:
         if not self.to_fetch:
@@ -98,7 +109,14 @@ class Preflight:
             )
 
 
-def preflight(plan: Plan, source: Source, workplace: Workplace, *, earlier: Earlier) -> Preflight:
+def preflight(
+    plan: Plan,
+    source: Source,
+    workplace: Workplace,
+    *,
+    earlier: Earlier,
+    calibration: CalibrationCost | None = None,
+) -> Preflight:
     """Looks at the plan, the machine and the disk; writes nothing."""
     ahead = needs(open_units(plan, earlier.progressed), plan)
     arriving = supply_of(source)
@@ -117,11 +135,13 @@ def preflight(plan: Plan, source: Source, workplace: Workplace, *, earlier: Earl
         output_bytes=plan.output_bytes,
         output_files=len(plan.shards),
         kept_bytes=earlier.nbytes,
-        disk_needed=peak + headers + SPARE_BYTES,
+        disk_needed=peak + headers + SPARE_BYTES + (calibration.disk_bytes if calibration else 0),
         disk_free=shutil.disk_usage(workplace.target.parent).free,
-        memory_needed=pipeline_bytes(plan),
+        memory_needed=pipeline_bytes(plan) + (calibration.memory_bytes if calibration else 0),
         memory_available=this_machine().available_bytes,
         bytes_per_second=conversion_speed(plan),
+        calibration_tokens=calibration.tokens if calibration else 0,
+        calibration_seconds=calibration.seconds if calibration else 0.0,
     )
 
 

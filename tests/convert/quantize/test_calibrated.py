@@ -16,7 +16,9 @@ from support.hf_checkpoint import digests, read_folder
 from support.killed_conversion import Job, run_and_kill
 from support.random_checkpoint import tiny_config, write_source
 
-TEXT = " ".join(f"On day {day} the ship sailed {day * 7 % 30} miles and saw {day % 5} whales." for day in range(60))
+TEXT = " ".join(
+    f"On day {day} the ship sailed {day * 7 % 30} miles and saw {day % 5} whales." for day in range(60)
+)
 
 
 @pytest.fixture
@@ -31,9 +33,12 @@ def test_a_calibrated_folder_differs_from_a_plain_one_in_numbers_alone(tmp_path:
     plain = convert(source, tmp_path / "plain", recipe="4bit")
     better = convert(source, tmp_path / "better", recipe="calibrated-4bit", calibration=text)
     stored = [read_folder(folder) for folder in (plain, better)]
-    assert {n: (t.dtype, t.shape) for n, t in stored[0].items()} == {n: (t.dtype, t.shape) for n, t in stored[1].items()}
+    assert {n: (t.dtype, t.shape) for n, t in stored[0].items()} == {
+        n: (t.dtype, t.shape) for n, t in stored[1].items()
+    }
     changed = {name for name in stored[0] if stored[0][name] != stored[1][name]}
-    assert changed and all(name.endswith((".weight", ".scales", ".biases")) for name in changed)
+    assert changed
+    assert all(name.endswith((".weight", ".scales", ".biases")) for name in changed)
     assert not [name for name in changed if name.startswith(("vision_tower.", "multi_modal_projector."))]
     configs = [json.loads((folder / "config.json").read_text()) for folder in (plain, better)]
     assert configs[0] == configs[1]
@@ -83,7 +88,9 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
     options = {"recipe": "calibrated-4bit", "calibration": text}
     expected = digests(convert(source, tmp_path / "undisturbed", **options))
     (tmp_path / "work").mkdir()
-    job = Job(str(source), tmp_path / "work" / "out", {"MARK_BYTES": 20_000, "CHUNK_BYTES": 8_000}, options=options)
+    job = Job(
+        str(source), tmp_path / "work" / "out", {"MARK_BYTES": 20_000, "CHUNK_BYTES": 8_000}, options=options
+    )
     steps_file = tmp_path / "steps"
     small = replace(job, target=tmp_path / "counted")
     assert run_and_kill(small, at=0, steps_file=steps_file) == 0
@@ -100,15 +107,17 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
     assert digests(job.target) == expected
 
 
-def test_damaged_states_are_computed_again(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_states_are_computed_again(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = write_source(tmp_path / "hf")
     options: dict[str, Any] = {"recipe": "calibrated-4bit", "calibration": text}
     expected = digests(convert(source, tmp_path / "good", **options))
-    whole = activations.Activations._write  # noqa: SLF001 - the file is spoiled behind its back
+    whole = activations.Activations._write
 
     def spoiled(self: activations.Activations, index: int, states: Any) -> None:
         whole(self, index, states)
-        path = self._file(index)  # noqa: SLF001
+        path = self._file(index)
         if index == 1 and not (tmp_path / "spoiled").exists():
             (tmp_path / "spoiled").touch()
             data = bytearray(path.read_bytes())

@@ -21,7 +21,9 @@ def test_codes_are_packed_as_mlx_packs_them(bits: int) -> None:
 def inputs_of(columns: int) -> mx.array:
     """Tokens whose channels differ in size and go together, as those of a model do."""
     keys = mx.random.split(mx.random.key(1), 3)
-    mixing = mx.random.normal((columns, columns), key=keys[0]) * mx.exp(mx.random.normal((columns,), key=keys[1]))
+    mixing = mx.random.normal((columns, columns), key=keys[0]) * mx.exp(
+        mx.random.normal((columns,), key=keys[1])
+    )
     return mx.random.normal((1000, columns), key=keys[2]) @ mixing
 
 

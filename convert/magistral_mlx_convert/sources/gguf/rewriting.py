@@ -4,7 +4,7 @@ Types with blocks of 32 (ggml-quants.h of llama.cpp), and what they stand for:
 
     Q4_0  Q5_0  Q8_0    scale * (code - half)           half: 8, 16, 128 (Q8_0's codes are signed)
     Q4_1  Q5_1          scale * code + minimum
-    Q4_K  Q5_K          eight blocks of 32 with (d * scale) * code - dmin * minimum, scale and minimum of 6 bits
+    Q4_K  Q5_K          (d * scale) * code - dmin * minimum, eight blocks of 32, 6-bit scales and minima
 
 MLX's group is scale * code + bias. Scales and biases are rounded to the stored dtype, the only loss: half a
 thousandth of the values with float16, half a hundredth at most with bfloat16. The bias takes up what the
@@ -101,8 +101,14 @@ def rewritten(packed: Bytes, kind: str, *, dtype: str, skip: int, step: int) -> 
             kept = _values(groups.codes[row], kept_scales[row], kept_biases[row])
             noise.append(float(np.square(kept - exact).sum()))
             signal.append(float(np.square(exact).sum()))
-    joined = (np.concatenate(each) for each in (words, scales, biases))
-    return Rewritten(*joined, noise=noise, signal=signal, bad_row=bad_row)
+    return Rewritten(
+        words=np.concatenate(words),
+        scales=np.concatenate(scales),
+        biases=np.concatenate(biases),
+        noise=noise,
+        signal=signal,
+        bad_row=bad_row,
+    )
 
 
 def packed_bytes(codes: Bytes, bits: int) -> Bytes:
@@ -164,7 +170,7 @@ def _halves(blocks: Bytes, first: int) -> Bytes:
 def _fifth_bits(blocks: Bytes, first: int) -> Bytes:
     """[rows, blocks, 32] the fifth bit of each code, in its place."""
     bits = np.unpackbits(blocks[:, :, first : first + 4], axis=2, bitorder="little")
-    return bits << 4
+    return bits << np.uint8(4)
 
 
 def _half_float(blocks: Bytes, first: int) -> Floats:
@@ -206,7 +212,8 @@ def _q5_1(blocks: Bytes) -> Groups:
 def _k_codes(blocks: Bytes, first: int) -> Bytes:
     """[rows, blocks, 8, 32]: of each 32 bytes, the low halves and then the high halves are a block."""
     held = blocks[:, :, first : first + 128].reshape(*blocks.shape[:2], 4, 1, 32)
-    return np.concatenate([held & 15, held >> 4], axis=3).reshape(*blocks.shape[:2], 8, 32)
+    codes: Bytes = np.concatenate([held & 15, held >> 4], axis=3)
+    return codes.reshape(*blocks.shape[:2], 8, 32)
 
 
 def _k_ranges(blocks: Bytes) -> tuple[Floats, Floats]:
@@ -225,8 +232,8 @@ def _q4_k(blocks: Bytes) -> Groups:
 
 
 def _q5_k(blocks: Bytes) -> Groups:
-    fifths = blocks[:, :, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & 1
-    return Groups(_flat(_k_codes(blocks, 48) | (fifths << 4)), *_k_ranges(blocks))
+    fifths: Bytes = blocks[:, :, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & np.uint8(1)
+    return Groups(_flat(_k_codes(blocks, 48) | (fifths << np.uint8(4))), *_k_ranges(blocks))
 
 
 _READERS: Mapping[str, tuple[int, int, Callable[[Bytes], Groups]]] = {

@@ -121,7 +121,9 @@ def test_a_file_that_is_not_packed_gets_the_usual_recipe(source: Path, tmp_path:
 def test_other_types_get_eight_bits_and_it_is_said(tmp_path: Path) -> None:
     source = write_source(tmp_path / "hf")
     events: list[Progress] = []
-    folder = convert(write_folder(tmp_path / "gguf", source, "MXFP4"), tmp_path / "out", progress=events.append)
+    folder = convert(
+        write_folder(tmp_path / "gguf", source, "MXFP4"), tmp_path / "out", progress=events.append
+    )
     assert json.loads((folder / "config.json").read_text())["quantization"]["bits"] == 8
     assert any("get 8 bits" in event.note for event in events)
 
