@@ -4,7 +4,6 @@ A rule looks at one parameter at a time and says how it is packed, or None where
 dtype. All of them begin with the same two exceptions (`_is_text_matrix`).
 """
 
-import re
 from collections.abc import Callable
 
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization
@@ -14,8 +13,6 @@ from magistral_mlx_convert.sources.mapping import Parameter
 
 Rule = Callable[[Parameter, ModelConfig], Quantization | None]
 """Parameter and the model it belongs to -> its packing, or None where it stays in the recipe's dtype."""
-
-_LAYER = re.compile(r"^language_model\.model\.layers\.(\d+)\.")
 
 
 def keep_everything(_parameter: Parameter, _config: ModelConfig) -> None:
@@ -28,31 +25,6 @@ def every_text_matrix(packing: Quantization) -> Rule:
     def rule(parameter: Parameter, _config: ModelConfig) -> Quantization | None:
         # lm_head too: in bf16 it costs 7 % of decode speed and 0.97 GB.
         return packing if _is_text_matrix(parameter) else None
-
-    return rule
-
-
-def more_for_the_sensitive(low: Quantization, high: Quantization) -> Rule:
-    """`low` for most of the text model and `high` where errors hurt most, as llama.cpp's Q4_K_M chooses.
-
-    The same choice as `mixed_4_6` of mlx-lm and mlx-vlm
-    (https://gist.github.com/barronalex/84addb8078be21969f1690c1454855f3), embedding as in mlx-vlm.
-    """
-
-    def rule(parameter: Parameter, config: ModelConfig) -> Quantization | None:
-        if not _is_text_matrix(parameter):
-            return None
-        layer = _LAYER.match(parameter.name)
-        if layer is None:
-            return high  # embedding and head: every token passes them, and their errors are not averaged out
-        if not parameter.path.endswith(("v_proj", "down_proj")):
-            return low
-        # Values and the MLP's way back write straight into the residual stream. First and last layers matter
-        # most (nothing after the last corrects it); one layer in three between keeps the size down.
-        index, layers = int(layer[1]), config.text.num_hidden_layers
-        edge = layers // 8
-        is_edge = index < edge or index >= 7 * layers // 8
-        return high if is_edge or (index - edge) % 3 == 2 else low
 
     return rule
 

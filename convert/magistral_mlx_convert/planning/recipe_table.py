@@ -27,8 +27,6 @@ RECIPE_TABLE: tuple[RecipeLine, ...] = (
     RecipeLine("calibrated-5bit", 17.1, "5 bits"),
     RecipeLine("calibrated-5bit-g32", 18.6, "5 bits in groups of 32"),
     RecipeLine("4bit-g32", 15.6, "groups of 32: a tenth less error for 10 % more"),
-    RecipeLine("mixed-4-6", 15.3, "4 bits; 6 for embedding, head and the most sensitive layers"),
-    RecipeLine("mixed-4-8", 16.5, "the same with 8 bits"),
     RecipeLine("3bit", 11.2, "twice the error of 4bit"),
     RecipeLine("5bit", 17.1, "half the error of 4bit"),
     RecipeLine("6bit", 20.0, "a quarter of the error of 4bit"),
