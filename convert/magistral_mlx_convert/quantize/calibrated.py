@@ -30,7 +30,7 @@ class CalibratedQuantizer:
         self._activations = activations
         self._layer: int | None = None
         self._grams: dict[str, Gram] = {}
-        self._prepared: tuple[str, Quantization, list[BlockCurvature]] | None = None
+        self._prepared: tuple[str, int, list[BlockCurvature]] | None = None
 
     def __call__(self, unit: Unit, weights: mx.array) -> list[mx.array]:
         """Packed codes, scales and biases of some rows, as `mx.quantize` gives them.
@@ -47,7 +47,9 @@ class CalibratedQuantizer:
             return list(mx.quantize(weights, packing.group_size, packing.bits, packing.mode))
         turned = mx.contiguous(weights.astype(mx.float32).T)
         if name == _HEAD or _LAYER.match(name):
-            quantized = self._with_feedback(turned, self._curvature(name, packing), packing, weights.dtype)
+            quantized = self._with_feedback(
+                turned, self._curvature(name, packing.group_size), packing, weights.dtype
+            )
         else:
             quantized = _by_search(turned, packing, weights.dtype)
         codes = mx.contiguous(quantized.codes.T.astype(mx.uint8))
@@ -76,25 +78,27 @@ class CalibratedQuantizer:
             biases=mx.concatenate([part.biases for part in parts]),
         )
 
-    def _curvature(self, name: str, packing: Quantization) -> list[BlockCurvature]:
-        read = _first_reader(name)
-        if self._prepared is None or self._prepared[:2] != (read, packing):
+    def _curvature(self, name: str, group_size: int) -> list[BlockCurvature]:
+        wanted = _first_reader(name), group_size
+        if self._prepared is None or self._prepared[:2] != wanted:
             self._prepared = None  # its memory goes before the next is made
-            gram = self._gram(read, packing)
-            self._prepared = read, packing, [
-                block_curvature(block, packing.group_size) for block in gram.blocks
-            ]  # fmt: skip
+            gram = self._gram(*wanted)
+            blocks: list[BlockCurvature] = []
+            while gram.blocks:
+                blocks.append(block_curvature(gram.blocks.pop(0), group_size))
+            self._prepared = *wanted, blocks
         return self._prepared[2]
 
-    def _gram(self, name: str, packing: Quantization) -> Gram:
+    def _gram(self, name: str, group_size: int) -> Gram:
+        """Gives it away: matrices that read the same follow each other, and `_prepared` serves them all."""
         if name == _HEAD:
-            return self._activations.of_head(packing.group_size)
+            return self._activations.of_head(group_size)
         layer = _layer_of(name)
-        if self._layer != layer:
+        if self._layer != layer or name not in self._grams:
             self._grams = {}
-            self._grams = self._activations.of_layer(layer, packing.group_size)
+            self._grams = self._activations.of_layer(layer, group_size)
             self._layer = layer
-        return self._grams[name]
+        return self._grams.pop(name)
 
 
 def _first_reader(name: str) -> str:

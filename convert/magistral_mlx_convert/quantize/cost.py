@@ -59,13 +59,12 @@ def _memory(plan: Plan, chunk_bytes: int) -> int:
     text = plan.config.text
     widths = {name: _widths(unit) for unit in plan.units if (name := _reader(unit))}
     grams = _FLOAT * sum(width**2 for blocks in widths.values() for width in blocks)
-    factors = _FLOAT * max(sum(width**2 for width in blocks) for blocks in widths.values())
     largest = _FLOAT * max(width**2 for blocks in widths.values() for width in blocks)
     forward = _FLOAT * (
-        BATCH_TOKENS * (3 * text.intermediate_size + 8 * text.hidden_size) + 4 * CHUNK_WEIGHTS
+        BATCH_TOKENS * (2 * text.intermediate_size + 8 * text.hidden_size) + 4 * CHUNK_WEIGHTS
     )
     rows = _TURNED_COPIES * 2 * chunk_bytes
-    return grams + max(forward, factors + _FACTOR_STEPS * largest + rows)
+    return grams + max(forward, _FACTOR_STEPS * largest + rows)
 
 
 def _seconds(plan: Plan, tokens: int) -> float:
