@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Protocol, cast
 
 from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES, SafetensorsHeader, read_header
@@ -58,15 +59,17 @@ class RowReader:
     def __init__(self, headers: Mapping[str, SafetensorsHeader], *, path_of: Callable[[str], Path]) -> None:
         self._headers, self._path_of = headers, path_of
         self._descriptors: dict[str, int] = {}
+        self._opening = Lock()  # a calibration reads beside the conversion
 
     def read(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
         """See `WeightFiles.read_rows`."""
         position = position_of(self._headers[tensor.file], tensor.name, first)
         path = self._path_of(tensor.file)
         try:
-            if tensor.file not in self._descriptors:
-                self._descriptors[tensor.file] = os.open(path, os.O_RDONLY)
-                will_be_read_once(self._descriptors[tensor.file])
+            with self._opening:
+                if tensor.file not in self._descriptors:
+                    self._descriptors[tensor.file] = os.open(path, os.O_RDONLY)
+                    will_be_read_once(self._descriptors[tensor.file])
             read_fully(self._descriptors[tensor.file], position, into, path=path, tensor=tensor.name)
         except OSError as error:
             raise ConversionError(
