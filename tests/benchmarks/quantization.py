@@ -6,7 +6,7 @@
 FOLDER holds a trained model in the layout of Hugging Face. Random weights say nothing here, and neither do
 weights that were quantized before in groups of 32: packed again they come back exactly. `--others` are
 conversions that are there already, whoever made them. Prints for each the bits per weight of the text model,
-and for each kind of text the mean KL divergence from the source with its ratio to the first's. Asserts nothing.
+and for each kind of text the mean KL divergence from the source, and its ratio to the first. Asserts nothing.
 """
 
 import argparse

@@ -53,11 +53,9 @@ def automatic_recipe(
     if memory_bytes is None:
         name = "calibrated-4bit"
         return Choice(choose_recipe(name, dtype=dtype), f"Recipe {name}: this machine's memory is not known")
-    for name in CANDIDATES:
-        recipe = choose_recipe(name, dtype=dtype)
-        size = weight_bytes(recipe)
-        if size <= SHARE * memory_bytes or name == CANDIDATES[-1]:
-            break
+    sizes = {name: weight_bytes(choose_recipe(name, dtype=dtype)) for name in CANDIDATES}
+    name = next((name for name in CANDIDATES if sizes[name] <= SHARE * memory_bytes), CANDIDATES[-1])
+    size, recipe = sizes[name], choose_recipe(name, dtype=dtype)
     tight = "" if size <= SHARE * memory_bytes else ", tight"
     return Choice(
         recipe,

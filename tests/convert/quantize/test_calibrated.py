@@ -13,6 +13,7 @@ from magistral_mlx_convert import convert
 from magistral_mlx_convert.quantize import activations
 from magistral_mlx_convert.quantize.calibration_text import bundled_text
 from support.hf_checkpoint import digests, read_folder
+from support.hub_server import REPOSITORY, Hub
 from support.killed_conversion import Job, run_and_kill
 from support.random_checkpoint import tiny_config, write_source
 
@@ -105,6 +106,12 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
     if not job.target.exists():
         assert run_and_kill(job, at=0, steps_file=tmp_path / "none") == 0
     assert digests(job.target) == expected
+
+
+def test_a_hub_repository_is_calibrated_as_its_files_arrive(tmp_path: Path, text: Path, hub: Hub) -> None:
+    options: dict[str, Any] = {"recipe": "calibrated-4bit", "calibration": text}
+    local = read_folder(convert(hub.folder, tmp_path / "local", **options))
+    assert read_folder(convert(REPOSITORY, tmp_path / "out", **options)) == local
 
 
 def test_damaged_states_are_computed_again(

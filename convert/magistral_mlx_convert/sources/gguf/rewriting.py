@@ -164,7 +164,7 @@ def _values(codes: Bytes, scales: Floats, biases: Floats) -> Floats:
 def _halves(blocks: Bytes, first: int) -> Bytes:
     """[rows, blocks, 32] codes of 4 bits: the low halves of 16 bytes, then the high ones."""
     held = blocks[:, :, first : first + 16]
-    return np.concatenate([held & 15, held >> 4], axis=2)
+    return np.concatenate([held & np.uint8(15), held >> np.uint8(4)], axis=2)
 
 
 def _fifth_bits(blocks: Bytes, first: int) -> Bytes:
@@ -212,7 +212,7 @@ def _q5_1(blocks: Bytes) -> Groups:
 def _k_codes(blocks: Bytes, first: int) -> Bytes:
     """[rows, blocks, 8, 32]: of each 32 bytes, the low halves and then the high halves are a block."""
     held = blocks[:, :, first : first + 128].reshape(*blocks.shape[:2], 4, 1, 32)
-    codes: Bytes = np.concatenate([held & 15, held >> 4], axis=3)
+    codes: Bytes = np.concatenate([held & np.uint8(15), held >> np.uint8(4)], axis=3)
     return codes.reshape(*blocks.shape[:2], 8, 32)
 
 
