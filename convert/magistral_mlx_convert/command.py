@@ -33,15 +33,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--group-size", type=int, metavar="N", help="weights that share a scale: 32, 64 (default), 128"
     )
     parser.add_argument("--mode", help="affine (default), mxfp4, mxfp8 or nvfp4")
-    parser.add_argument("--recipe", metavar="NAME", help="instead of the three, one of the recipes below")
+    parser.add_argument("--recipe", metavar="NAME", help="one of the recipes below, instead of these three")
     parser.add_argument(
         "--vision-bits",
         type=int,
         metavar="N",
-        help="quantize the vision tower and the projector too; they are kept without it",
+        help="quantize the vision tower and the projector too (default: keep them)",
     )
     parser.add_argument(
-        "--dtype", default="bfloat16", help="of what is not quantized: bfloat16, float16 or float32"
+        "--dtype",
+        default="bfloat16",
+        help="dtype of unquantized weights: bfloat16 (default), float16 or float32",
     )
     parser.add_argument("--revision", metavar="R", help="branch, tag or commit of a hub id")
     parser.add_argument("--tokenizer", metavar="FILE", help="a tekken.json for a source that lacks one")
@@ -49,25 +51,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="go on where an interrupted run stopped (default), or start over and leave nothing behind",
+        help="continue an interrupted run (default), or start over and leave nothing behind",
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help="a log for programs on stdout, one JSON object a line, instead of the folder's path",
+        help="log for programs on stdout, one JSON object per line, instead of the folder's path",
     )
     parser.add_argument(
         "--keep-source",
         action="store_true",
-        help="keep the weights of a hub id in the hub's cache; without it each file goes once it is used up",
+        help="keep the weights of a hub id in the hub's cache instead of deleting each file after its use",
     )
     parser.add_argument(
-        "--force", action="store_true", help="pack the weights anew of a folder that is packed already"
+        "--force", action="store_true", help="quantize a folder again that is quantized already"
     )
     parser.add_argument(
         "--report",
         action="store_true",
-        help="measure what the conversion changed: every weight, and what the model predicts",
+        help="compare source and result: every weight, and the model's predictions",
     )
     parser.add_argument(
         "--calibration",
@@ -89,7 +91,7 @@ def _converted(
     from magistral_mlx_convert.conversion import convert
 
     if _is_made_already(arguments):
-        say(f"{arguments.to} is whole, of the same source and recipe: only publishing is left")
+        say(f"{arguments.to} is complete, from the same source and recipe: it only remains to publish it")
         return typed_path(arguments.to).resolve()
     return convert(
         arguments.source,
@@ -120,7 +122,7 @@ def _recipe_of(arguments: argparse.Namespace) -> str | None:
 
 
 def _is_made_already(arguments: argparse.Namespace) -> bool:
-    """Whether this very command made the target, and was stopped while it published."""
+    """Tell if this very command made the target, and was stopped while it published."""
     if arguments.upload is None and arguments.lmstudio is None:
         return False
     from magistral_mlx_convert.planning.automatic import AUTOMATIC, CANDIDATES, PLAIN
@@ -150,7 +152,7 @@ def _is_made_already(arguments: argparse.Namespace) -> bool:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Converts and prints the finished folder; 130 on Ctrl-C, which keeps what is done for the next run."""
+    """Convert and print the finished folder; 130 on Ctrl-C, which keeps finished work for the next run."""
     check_targets(arguments)
     # Imported here: `magistral --help` must not load MLX.
     from magistral_mlx_convert.progress.json_log import JsonLog
@@ -168,7 +170,9 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             folder = _converted(arguments, show=show, say=line.say)
         except KeyboardInterrupt:
-            after = "run the same command again to go on" if arguments.resume else "nothing was left behind"
+            after = (
+                "run the same command again to continue" if arguments.resume else "nothing was left behind"
+            )
             line.say(f"Stopped; {after}.")
             if log is not None:
                 log.interrupted()
@@ -187,7 +191,7 @@ def run(arguments: argparse.Namespace) -> int:
             publish(folder, arguments, say=line.say)
         except MagistralError as error:
             again = f"Then: magistral models publish {shlex.quote(str(folder))} with the same options."
-            failure = type(error)(f"{folder} is whole, but: {error.problem}", f"{error.remedy} {again}")
+            failure = type(error)(f"{folder} is complete, but: {error.problem}", f"{error.remedy} {again}")
             if log is not None:
                 log.failed(failure)
             raise failure from error

@@ -1,4 +1,4 @@
-"""The whole conversion, in the order it happens: check, plan, lock, stream, publish."""
+"""The whole conversion in order: lock, open, plan, check, stream, publish."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from magistral_mlx.checkpoint.manifest import sealed
 from magistral_mlx.errors import ConversionError, UsageError
-from magistral_mlx.machine.keep_awake import awake
+from magistral_mlx.machine.keep_awake import keep_awake
 from magistral_mlx.memory.sizes import this_machine
+from magistral_mlx.storage.atomic import hash_file
 from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_convert.planning.automatic import AUTOMATIC, Choice, automatic_recipe
 from magistral_mlx_convert.planning.choose import treat, unpacked_source
@@ -34,7 +35,6 @@ from magistral_mlx_convert.writing.journal import Progressed
 from magistral_mlx_convert.writing.kernel import Quantize, SpoiledWeightsError, backend, plainly_quantized
 from magistral_mlx_convert.writing.preflight import preflight
 from magistral_mlx_convert.writing.resume import earlier_work
-from magistral_mlx_convert.writing.shard_file import hash_file
 from magistral_mlx_convert.writing.shard_writer import explain_os_error
 from magistral_mlx_convert.writing.side_files import (
     INDEX_FILE,
@@ -75,9 +75,9 @@ def convert(
     calibration: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Converts a checkpoint into a folder that this program, mlx-lm and mlx-vlm load.
+    """Convert a checkpoint into a folder that this program, mlx-lm and mlx-vlm load.
 
-    The folder appears whole or not at all. An interrupted run is continued by the same call; the result is
+    The folder appears whole or not at all. The same call continues an interrupted run; the result is
     the same to the byte.
 
     Args:
@@ -94,14 +94,14 @@ def convert(
         vision_bits: bits of the vision tower and the projector, which are not quantized without it.
         revision: branch, tag or commit of a hub id.
         tokenizer: a `tekken.json` for a source that lacks one.
-        name: what faces call the model; the source's name and the recipe without it.
+        name: the model's name in the app and in lists; default: the source's name and the recipe.
         resume: False discards what an interrupted run had done, and leaves nothing when this one is
             interrupted.
         keep_source: keeps the weight files of a hub id in the hub library's cache; without it they come
             one at a time and go once they are used up. What the cache held before always stays.
         force: packs the weights of a folder anew that another conversion has packed already.
         report: measures the error of every weight instead of a sample, runs source and result on a
-            calibration set and writes what came of it into `report.json`, charts and the model card. A
+            calibration set and writes the figures into `report.json`, charts and the model card. A
             hub id's files are kept for it.
         calibration: a text of your own, UTF-8, for calibrated recipes; the bundled one without it.
         progress: called often; while a source is fetched, also from another thread.
@@ -142,6 +142,7 @@ def convert(
         )
         opened = open_it(revision=revision)
         try:
+            _begin(workplace)
             pinned = None if typed_path(source).exists() else opened.provenance.revision
             reopen = partial(open_it, revision=pinned) if report else None
             job = _prepare(
@@ -243,11 +244,18 @@ def _small_bytes(source: Source, side_files: SideFiles, plan: Plan, *, reports: 
     return sum(map(len, exact)) + written_later
 
 
+def _begin(workplace: Workplace) -> None:
+    try:
+        workplace.begin()
+    except OSError as error:
+        raise ConversionError(*explain_os_error(error, workplace.model)) from error
+
+
 def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[Progress], None]) -> None:
     try:
         identity = job.source.identity
         before = _prepared(job, workplace, identity=identity, progress=progress)
-        with awake():
+        with keep_awake():
             done = stream(
                 job.plan,
                 job.source,
@@ -290,7 +298,7 @@ def _prepared(
     identity: tuple[tuple[str, int, int], ...],
     progress: Callable[[Progress], None],
 ) -> Progressed:
-    """Looks at what is there, says what the job takes, refuses or makes room for it."""
+    """Check earlier work, say what the job takes, and refuse it or make room for it."""
 
     def tell(note: str) -> None:
         progress(Progress(stage=Stage.CONVERT, note=note))

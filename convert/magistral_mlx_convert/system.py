@@ -1,26 +1,11 @@
-"""What macOS and Linux do differently for a long job on large files: the only file that asks which it is.
-
-Everything here is an optimisation or a promise to the disk; nothing changes a byte of the output.
-"""
+"""Hints to macOS and Linux for reading a large file once. No byte of the output depends on them."""
 
 import fcntl
 import os
 
 
-def sync(descriptor: int) -> None:
-    """Flushes a file or folder to the disk itself; on macOS fsync alone stops at the drive's cache."""
-    full: int | None = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is None:
-        os.fsync(descriptor)
-        return
-    try:
-        fcntl.fcntl(descriptor, full)
-    except OSError:
-        os.fsync(descriptor)  # some file systems (network, FAT) know only this one
-
-
 def will_be_read_once(descriptor: int) -> None:
-    """Keeps a file that is read from front to end from pushing other programs' pages out of memory."""
+    """Keep a file that is read front to back from pushing other programs' pages out of memory."""
     no_cache: int | None = getattr(fcntl, "F_NOCACHE", None)
     try:
         if no_cache is not None:

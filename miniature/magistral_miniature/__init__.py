@@ -1,5 +1,5 @@
 """How the bundled miniature is made: its tasks, its tokenizer, its training and its evaluation.
 
-The modules that say what the miniature must answer (`words` to `conversations`) are plain Python;
-the ones that train it need torch. None of this is shipped in the wheel.
+`wordings` and `tasks` define questions and answers in plain Python. `training` and `publishing` need torch.
+The wheel contains none of this.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong, and what the user can do about it.
+"""The tree of errors, each with a problem and a remedy.
 
 Every error that people may cause or mend is a `MagistralError`. Its text is one line that says what
 happened and, after it, what to do next; faces print it as it stands and never a traceback.
@@ -55,7 +55,7 @@ class NetworkError(MagistralError):
 
 
 class PromptError(MagistralError):
-    """A question cannot be put to the model."""
+    """A question or an option is invalid."""
 
 
 class ImageError(PromptError):
@@ -63,7 +63,7 @@ class ImageError(PromptError):
 
 
 class ContextOverflow(PromptError):  # noqa: N818 - the field says "context overflow"
-    """The prompt is longer than the model's context or than what was planned for."""
+    """The prompt is longer than the model's context or the planned one."""
 
 
 class MemoryLimitError(MagistralError):
@@ -71,11 +71,11 @@ class MemoryLimitError(MagistralError):
 
 
 class DeviceError(MagistralError):
-    """The GPU or its driver gave the work up; the model is still there."""
+    """The GPU or its driver gave up the work; the model stays loaded."""
 
 
 class DeviceLostError(DeviceError):
-    """The GPU takes no more work from this process; only a new one can go on."""
+    """The GPU takes no more work from this process; a new process is needed."""
 
 
 class EngineError(MagistralError):
@@ -83,7 +83,7 @@ class EngineError(MagistralError):
 
 
 class SessionError(MagistralError):
-    """A kept conversation is not there, in use elsewhere, or cannot be written."""
+    """A saved conversation does not exist, is in use elsewhere, or cannot be written."""
 
 
 class CacheFileError(MagistralError):

@@ -1,23 +1,21 @@
-"""What a running answer tells its caller: small frozen events, and the reply they add up to.
+"""Events of a running answer, small and frozen, and the reply that they add up to.
 
-This module knows no MLX, so that faces and the engine's protocol can use it without loading anything.
+This module imports no MLX; user interfaces and the engine's protocol use it without loading anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from magistral_mlx.errors import UsageError
-
 
 class Ending(StrEnum):
-    """How an answer ended. Every value is honest: nothing that was cut off is called complete."""
+    """How an answer ended. An answer that was cut off is never called complete."""
 
     COMPLETE = "complete"
     """The model closed its answer itself, or a stop string did."""
     CUT_IN_REASONING = "cut_in_reasoning"
-    """The reply ended inside the thought: `max_tokens`, the context, or the model itself, which ended the
-    turn without closing its thought."""
+    """The reply ended inside the thought, by `max_tokens`, the context, or the model, which ended its turn
+    without closing the thought."""
     CUT_IN_ANSWER = "cut_in_answer"
     """`max_tokens` or the context ran out inside the answer."""
     STOPPED = "stopped"
@@ -27,11 +25,11 @@ class Ending(StrEnum):
     TOOL_CALLS = "tool_calls"
     """The model asks for tools; `reply.tool_calls` holds the calls."""
     OUT_OF_MEMORY = "out_of_memory"
-    """The machine ran out of memory; what was produced until then is kept."""
+    """The machine ran out of memory; the reply keeps what there was."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether the model said all that it wanted to, so that there is nothing to go on with."""
+        """Whether the model finished its turn. Only other replies can be continued."""
         return self in (Ending.COMPLETE, Ending.TOOL_CALLS)
 
 
@@ -42,7 +40,7 @@ class Stats:
     prompt_tokens: int = 0
     """All tokens of the prompt, cached ones and image positions included."""
     cached_tokens: int = 0
-    """Prompt tokens that were not read again because the cache held them."""
+    """Prompt tokens that the cache held already."""
     image_tokens: int = 0
     """Prompt positions filled by image features ([IMG] only, not breaks and ends)."""
     reasoning_tokens: int = 0
@@ -50,13 +48,13 @@ class Stats:
     answer_tokens: int = 0
     """Generated tokens of the answer and of tool calls; control tokens are not counted."""
     prefill_seconds: float = 0.0
-    """Image encoding and reading of the prompt, up to the first generated token."""
+    """Image encoding and prefill, up to the first generated token."""
     time_to_first_token: float = 0.0
     """From the call to the first generated token: image encoding and prefill included."""
     decode_tokens_per_second: float = 0.0
     peak_memory_bytes: int = 0
     decode_passes: int = 0
-    """Passes of the model in which the reply was written: with speculation fewer than its tokens."""
+    """Passes of the model that wrote the reply; with speculation fewer than its tokens."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +68,23 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """How likely one generated token was.
+    """The log-probability of one generated token.
 
-    The natural logarithm of the probability that the model itself gave it: the softmax of its logits, before
-    temperature and top-p. A token that was forced (the end of a thought) has that of the model too.
+    Natural logarithm of the model's own probability: the softmax of its logits, before temperature and top-p.
+    That holds for forced tokens (the end of a thought) too.
     """
 
     token_id: int
     token: bytes
-    """The bytes it stands for, often not whole characters; b"" for control tokens."""
+    """Its bytes, often not whole characters; b"" for control tokens."""
     logprob: float
     top: "tuple[TokenLogprob, ...]" = ()
-    """The likeliest tokens at this place, the likeliest first; as many as were asked for."""
+    """The likeliest tokens at this position, the likeliest first; as many as were asked for."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """All that came back on one question."""
+    """The reply to one question. `Magistral.continue_` and `Conversation.continue_` go on with it."""
 
     reasoning: str
     """The thought, without its control tokens; empty when there was none."""
@@ -96,29 +94,9 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] | None = None
     """With `logprobs=`: one entry per generated token, control tokens included."""
-    parsed: object = None
+    parsed: object = field(default=None, hash=False)
     """With a schema: the answer as Python values, or as an instance of the pydantic class. None if the answer
-    is not whole, or breaks a rule of the class that JSON schema can't express; faces don't send it on."""
-    going_on: "Callable[[int | None], Reply] | None" = field(
-        default=None, compare=False, repr=False, metadata={"stays_here": True}
-    )
-    """What `continue_` calls; None where the reply can't go on."""
-
-    def continue_(self, max_tokens: int | None = None) -> "Reply":
-        """Goes on where the reply was cut off, stopped or found in a loop; nothing is read again.
-
-        Args:
-            max_tokens: most tokens to come; None: what the context leaves.
-
-        Returns:
-            The whole reply, old and new joined. In a conversation it takes the place of the old one.
-
-        Raises:
-            UsageError: the reply is complete or empty, or the conversation has gone on without it.
-        """
-        if self.going_on is None:
-            raise UsageError(f"This reply cannot go on: it is {self.ending.value}", "Ask the next question.")
-        return self.going_on(max_tokens)
+    is not whole, or breaks a rule of the class that JSON schema can't express. It stays in its process."""
 
     def to_json(self, model: str) -> Mapping[str, object]:
         """The object that `magistral ask --json` prints."""
@@ -142,7 +120,7 @@ class PrefillProgress:
 
 @dataclass(frozen=True)
 class ContextSegments:
-    """What the context is made of, in tokens; the sum is what is used of it."""
+    """The parts of the context in tokens; their sum is the context used."""
 
     system: int = 0
     """The system message, the reasoning prompt included."""
@@ -176,7 +154,7 @@ class AnswerText:
 
 @dataclass(frozen=True)
 class Paused:
-    """The stream was paused: the next event comes after `resume` or `stop`."""
+    """The stream is paused; the next event comes after `resume`, `answer_now` or `stop`."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def test_warm_equals_cold_with_images(chance: mm.Magistral, bits: int) -> None:
     second = chat.ask("And this one?", images=[NOISE], **GREEDY)
     assert second.stats.cached_tokens >= first.stats.prompt_tokens
     chat.forget_cache()
-    chat._turns = chat._turns[:2]
+    chat._history.turns = chat.turns[:2]
     assert said(chat.ask("And this one?", images=[NOISE], **GREEDY)) == said(second)
     assert chat.kv_bits == bits
 
@@ -114,7 +114,7 @@ def test_record_and_cache_stay_together_whatever_is_asked(
         reply = stream.reply()
         loaded = chance._loaded
         assert loaded is not None
-        cache = loaded.caches.held(chat._owner)
+        cache = loaded.caches.held(chat._history.owner)
         assert cache is not None
         assert {layer.offset for layer in cache.layers} == {len(cache)}
         assert chat.context_used >= reply.stats.prompt_tokens

@@ -27,9 +27,9 @@ def test_without_a_model_magistral_small_is_planned() -> None:
 def test_the_table_says_everything() -> None:
     lines = str(mm.plan(context=50_000, images=2, kv_bits=8, machine=MAC)).splitlines()
     assert lines[0] == MAGISTRAL_SMALL
-    assert lines[1].split() == ["weights", "13.2", "GB"]
+    assert lines[1].split() == ["weights", "13.2", "GiB"]
     assert lines[2].strip().startswith("KV cache, 50,000 tokens in 8 bits")
-    assert any(line.split() == ["Metal", "recommends", "24.0", "GB"] for line in lines)
+    assert any(line.split() == ["Metal", "recommends", "24.0", "GiB"] for line in lines)
     assert "  fits" in lines
     assert lines[-1] == "  quality may fall beyond 40,960 tokens, its authors say"
 
@@ -37,7 +37,7 @@ def test_the_table_says_everything() -> None:
 def test_what_does_not_fit_names_what_would() -> None:
     made = mm.plan(context=40_000, images=1, machine=SMALL_MAC)
     assert not made.fits
-    assert made.verdict == "does not fit: 2.5 GB are missing"
+    assert made.verdict == "does not fit: 2.5 GiB too little memory"
     assert made.notes[0] == "with kv_bits=8 it would fit"
     assert made.notes[1].startswith("a context of 2")
 
@@ -46,7 +46,7 @@ def test_what_fits_once_others_give_memory_back_is_tight() -> None:
     made = mm.plan(context=8000, machine=SMALL_MAC)
     assert made.fits
     assert made.tight
-    assert made.verdict == "tight: 9.0 GB are free now, so other programs have to give memory back"
+    assert made.verdict == "tight: only 9.0 GiB is free now; close other programs first"
 
 
 @pytest.mark.parametrize(

@@ -311,7 +311,7 @@ def test_running_out_of_memory_keeps_what_there_is(
     stream = model.stream("?")
     for event in stream:
         if isinstance(event, mm.AnswerText):
-            monkeypatch.setattr("magistral_mlx.generation.decode.speculation.start_evaluating", out_of_memory)
+            monkeypatch.setattr("magistral_mlx.generation.decode.loop.start_evaluating", out_of_memory)
     reply = stream.reply()
     assert reply.ending is mm.Ending.OUT_OF_MEMORY
     assert reply.reasoning == THOUGHT
@@ -322,7 +322,7 @@ def test_running_out_of_memory_keeps_what_there_is(
 
 
 def test_running_out_of_memory_while_reading(model: mm.Magistral, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("magistral_mlx.generation.decode.decoding.evaluate_layers", out_of_memory)
+    monkeypatch.setattr("magistral_mlx.generation.decode.prefill.evaluate_layers", out_of_memory)
     reply = model.ask("?")
     assert (reply.reasoning, reply.answer, reply.ending) == ("", "", mm.Ending.OUT_OF_MEMORY)
     monkeypatch.undo()
@@ -339,7 +339,7 @@ def test_another_error_of_mlx_is_not_swallowed(model: mm.Magistral, monkeypatch:
     def broken(*_: object) -> None:
         raise RuntimeError("There is no Stream(gpu, 1) in current thread.")
 
-    monkeypatch.setattr("magistral_mlx.generation.decode.decoding.evaluate_layers", broken)
+    monkeypatch.setattr("magistral_mlx.generation.decode.prefill.evaluate_layers", broken)
     with pytest.raises(RuntimeError, match="no Stream"):
         model.ask("?")
     monkeypatch.undo()

@@ -154,7 +154,7 @@ def test_a_call_that_was_cut_off_goes_on(model: mm.Magistral, monkeypatch: pytes
     tools = [desk.weather, desk.add]
     cut = chat.ask("?", tools=tools, max_tokens=20)
     assert (cut.ending, cut.tool_calls) == (mm.Ending.CUT_IN_ANSWER, ())
-    whole = cut.continue_()
+    whole = chat.continue_()
     assert whole.ending is mm.Ending.TOOL_CALLS
     assert whole.tool_calls == (
         mm.ToolCall("weather", '{"city": "Bern"}'),

@@ -43,6 +43,7 @@ from magistral_mlx.engine.protocol import (
     Reasoning,
 )
 from magistral_mlx.events import Ending, Reply, Stats
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.app import MagistralApp
 from magistral_mlx_tui.conversation.branching import new_conversation
 from magistral_mlx_tui.panes.stream_pane import StreamPane
@@ -393,7 +394,7 @@ async def _share(folder: Path, repeats: int) -> None:
     """The same question in turns to an engine alone and to one behind the app, each in a new conversation."""
     alone, engine = ChildEngine(), ChildEngine()
     await _load(alone, folder)
-    request = AskRequest("Go on", thinking=False, max_tokens=_SHARE_TOKENS)
+    request = AskRequest("Go on", options=Options(thinking=False, max_tokens=_SHARE_TOKENS))
     app = MagistralApp(engine, settings=Settings(model=str(folder), max_tokens=_SHARE_TOKENS, thinking=False))
     ratios: list[float] = []
     async with app.run_test(size=SCREEN) as pilot:

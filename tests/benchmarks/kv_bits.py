@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from magistral_mlx.checkpoint.installed import resolve
 from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.decode.decoding import PromptReader, prefill
+from magistral_mlx.generation.decode.prefill import PromptReader, prefill
 from magistral_mlx.generation.loaded_model import LoadedModel, open_model
 from magistral_mlx.miniature.images import draw, random_chart
 from magistral_mlx.prompt.chat import compose, encode

@@ -76,7 +76,7 @@ def ours(folder: Path, side: int) -> tuple[Cost, list[int], mx.array]:
         print(f"{reply.stats.prompt_tokens} tokens, {reply.stats.image_tokens} of the picture, {new} read")
         loaded = model._loaded
         assert loaded is not None
-        cache = loaded.caches.held(chat._owner)
+        cache = loaded.caches.held(chat._history.owner)
         assert cache is not None
         image = loaded.tokenizer.special.image or 0
         ids = [key if isinstance(key, int) else image for key in cache.keys[: reply.stats.prompt_tokens]]

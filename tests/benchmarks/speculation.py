@@ -12,9 +12,8 @@ pace as it comes.
 import statistics
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
 
@@ -22,11 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from magistral_mlx.checkpoint.config import parse_config
 from magistral_mlx.generation.cache.prompt_cache import PromptCache
-from magistral_mlx.generation.decode.decoding import decode
 from magistral_mlx.generation.decode.drafts import NgramDrafter
-from magistral_mlx.generation.decode.sampling import Draws, Sampling
-from magistral_mlx.generation.decode.speculation import Pace, decode_ahead
+from magistral_mlx.generation.decode.loop import Row
+from magistral_mlx.generation.decode.next_token import NextToken, Sampled
+from magistral_mlx.generation.decode.sampling import PositionSampler
+from magistral_mlx.generation.decode.speculation import Drafted, Pace
+from magistral_mlx.generation.options import Options
 from magistral_mlx.model.magistral import MagistralModel
+from support.decoding import written_by
 from support.random_checkpoint import random_weights, tiny_config
 from support.tekken import VOCAB_SIZE
 
@@ -54,11 +56,11 @@ _EDIT = "Repeat with one change: " + _CODE + "\n" + _CODE.replace("Value", "Type
 _TOKENS = 150
 
 
-class Dictated(Draws):
-    """Draws that say a text, with the cost of real ones."""
+class Dictated(PositionSampler):
+    """Draw a given text, at the cost of real draws."""
 
     def __init__(self, text: Sequence[int]) -> None:
-        super().__init__(Sampling(temperature=0))
+        super().__init__(Options(temperature=0))
         self._text = mx.array([*text, *[2] * 32])
 
     def at(self, logits: mx.array, position: int) -> mx.array:
@@ -77,33 +79,29 @@ def model() -> MagistralModel:
 def tokens_per_pass(made: MagistralModel, text: str) -> float:
     ids = list(text.encode())
     tokens = [100 + byte for byte in ids]
-    pace = Pace(always=True)
-    _run(
-        made,
-        tokens,
-        lambda cache, logits, draws: decode_ahead(
-            made, cache, logits, draws, NgramDrafter([1, 3, 4], never=frozenset()), pace
-        ),
-    )
-    return len(tokens) / pace.passes
+    row, _ = _run(made, tokens, lambda sampler: _drafted(sampler, Pace(always=True)))
+    return len(tokens) / row.passes
+
+
+def _drafted(sampler: PositionSampler, pace: Pace) -> NextToken:
+    return Drafted(sampler, NgramDrafter([1, 3, 4], never=frozenset()), pace)
 
 
 def _run(
-    made: MagistralModel,
-    tokens: Sequence[int],
-    writing: Callable[[PromptCache, mx.array, Draws], Generator[int, Any, None]],
-) -> float:
+    made: MagistralModel, tokens: Sequence[int], policy: Callable[[PositionSampler], NextToken]
+) -> tuple[Row, float]:
     cache = PromptCache(made)
     logits = made(mx.array([1, 3, 4])[None], cache=cache.layers)[:, -1, :]
     mx.eval(logits)
     cache.extend([1, 3, 4])
-    stream = writing(cache, logits, Dictated(tokens))
+    row = Row(cache, policy(Dictated(tokens)), logits)
+    stream = written_by(made, row)
     began = time.perf_counter()
     said = [next(stream) for _ in tokens]
     seconds = time.perf_counter() - began
     stream.close()
     assert said == list(tokens)
-    return seconds
+    return row, seconds
 
 
 def ratio_on_chance(made: MagistralModel) -> float:
@@ -111,14 +109,8 @@ def ratio_on_chance(made: MagistralModel) -> float:
     chance = mx.random.randint(100, VOCAB_SIZE, [_TOKENS], key=mx.random.key(1)).tolist()
     ratios: list[float] = []
     for _ in range(5):
-        plain = _run(made, chance, lambda cache, logits, draws: decode(made, cache, logits, draws.sampler()))
-        ahead = _run(
-            made,
-            chance,
-            lambda cache, logits, draws: decode_ahead(
-                made, cache, logits, draws, NgramDrafter([1, 3, 4], never=frozenset()), Pace()
-            ),
-        )
+        _, plain = _run(made, chance, Sampled)
+        _, ahead = _run(made, chance, lambda sampler: _drafted(sampler, Pace()))
         ratios.append(plain / ahead)
     return statistics.median(ratios)
 

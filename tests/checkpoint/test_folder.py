@@ -1,6 +1,7 @@
 """Opening a converted folder: whole ones open, and each way of being broken is named with a remedy."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
-from magistral_mlx.checkpoint.folder import Checkpoint, open_checkpoint
+from magistral_mlx.checkpoint.folder import Checkpoint, open_checkpoint, read_json
 from magistral_mlx.checkpoint.safetensors_header import read_header
 from magistral_mlx.errors import CheckpointError
 from support.random_checkpoint import random_weights, tiny_config, write_converted, write_source
@@ -304,3 +305,9 @@ def test_opening_reads_no_weights(folder: Path) -> None:
         file.seek(header.data_offset)
         file.write(b"\xff" * 1000)
     open_checkpoint(folder)
+
+
+def test_a_fifo_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        read_json(tmp_path / "config.json")

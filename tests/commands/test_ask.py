@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from magistral_mlx.commands import ask
-from magistral_mlx.commands import main as command
+from magistral_mlx.commands import ask, main
 from magistral_mlx.events import AnswerText, Ending, Event, Reply
 from magistral_mlx.generation.structured.schema import AnswerSchema
 from support.scripted_model import ScriptedModel
@@ -31,12 +30,12 @@ def model(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
 
 
 def _ask(*arguments: str) -> int:
-    return command.dispatch(["ask", *arguments], commands={"ask": "magistral_mlx.commands.ask"})
+    return main.dispatch(["ask", *arguments], commands={"ask": "magistral_mlx.commands.ask"})
 
 
 def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(command, "installed_commands", lambda: {"ask": "magistral_mlx.commands.ask"})
-    return command.main(["ask", *arguments])
+    monkeypatch.setattr(main, "installed_commands", lambda: {"ask": "magistral_mlx.commands.ask"})
+    return main.main(["ask", *arguments])
 
 
 def test_a_pipe_receives_the_answer_alone(model: ScriptedModel, capsys: pytest.CaptureFixture[str]) -> None:

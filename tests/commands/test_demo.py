@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from magistral_mlx.commands import demo, demo_view
-from magistral_mlx.commands import main as command
+from magistral_mlx.commands import demo, demo_view, main
 from magistral_mlx.commands.demo_questions import DemoQuestion, draw_questions
 from magistral_mlx.commands.demo_view import half_blocks
 from magistral_mlx.events import AnswerText, Ending, Event, Reply, Stats
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 from support.scripted_model import ScriptedModel, ScriptedStream
 
 _SEED = 11
@@ -57,7 +56,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Knowing], None]:
 
 
 def _demo() -> int:
-    return command.dispatch(["demo", "--seed", str(_SEED)], commands={"demo": "magistral_mlx.commands.demo"})
+    return main.dispatch(["demo", "--seed", str(_SEED)], commands={"demo": "magistral_mlx.commands.demo"})
 
 
 def test_right_answers_are_counted_and_the_way_on_is_shown(
@@ -69,7 +68,7 @@ def test_right_answers_are_counted_and_the_way_on_is_shown(
     printed = capsys.readouterr()
     assert "9 of 9 right." in printed.out
     assert "135 tokens generated at 200 tokens/s, the first one after 0.25 s" in printed.out
-    assert "Peak memory 1.0 GB" in printed.out
+    assert "Peak memory 1.0 GiB" in printed.out
     assert "magistral convert mistralai/Magistral-Small-2509 --to" in printed.out
     assert "\x1b" not in printed.out
     assert printed.err == ""
@@ -82,7 +81,7 @@ def test_every_question_shows_reasoning_answer_and_image(
     use(_Knowing(_truth))
     _demo()
     printed = capsys.readouterr().out
-    folder = places.data_directory() / "demo" / f"seed-{_SEED}"
+    folder = paths.data_directory() / "demo" / f"seed-{_SEED}"
     for question in _QUESTIONS:
         assert f"{question.title}: {question.text}" in printed
         assert f"     It is **{question.truth}**.\n   Right: {question.truth}." in printed
@@ -136,9 +135,9 @@ def test_a_folder_that_cannot_be_written_is_told(
     use: Callable[[_Knowing], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use(_Knowing(_truth))
-    places.data_directory().write_text("a file where the folder should be")
-    monkeypatch.setattr(command, "installed_commands", lambda: {"demo": "magistral_mlx.commands.demo"})
-    assert command.main(["demo"]) == 1
+    paths.data_directory().write_text("a file where the folder should be")
+    monkeypatch.setattr(main, "installed_commands", lambda: {"demo": "magistral_mlx.commands.demo"})
+    assert main.main(["demo"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "MAGISTRAL_MLX_HOME" in error

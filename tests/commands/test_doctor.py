@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from magistral_mlx.api.memory_plan import plan
 from magistral_mlx.commands import doctor
 from magistral_mlx.commands.doctor import PACKAGES, check_up
 from magistral_mlx.commands.main import main
 from magistral_mlx.memory.sizes import Machine
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 from magistral_mlx.storage.units import GIB
 from support.random_checkpoint import write_converted
 
@@ -27,7 +28,7 @@ def test_it_prints_everything(capsys: pytest.CaptureFixture[str], monkeypatch: p
     text = capsys.readouterr().out
     for words in (
         "This machine",
-        "32.0 GB in all, 24.0 GB recommended by Metal",
+        "32.0 GiB in all, 24.0 GiB recommended by Metal",
         "MLX",
         "disk",
         "What to do",
@@ -59,7 +60,7 @@ def test_the_verdict_on_macs(monkeypatch: pytest.MonkeyPatch, gib: int, verdict:
 
 def test_installed_models_get_their_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     on_a_mac(monkeypatch, 32, available=1)
-    folder = places.models_directory()
+    folder = paths.models_directory()
     write_converted(folder / "good")
     write_converted(folder / "bad")
     (folder / "bad" / "model-00001-of-00001.safetensors").write_bytes(b"cut")
@@ -75,8 +76,38 @@ def test_a_full_disk_and_a_dumb_terminal_are_told(monkeypatch: pytest.MonkeyPatc
     on_a_mac(monkeypatch, 64)
     monkeypatch.setattr(doctor, "_disk", lambda folder: (Path("/"), 5 * 10**9))
     advice = check_up({"TERM": "dumb"}).advice
-    assert any("63 GB" in line for line in advice)
+    assert any("20 GB" in line for line in advice)
     assert any("magistral ask" in line for line in advice)
+
+
+def test_doctor_and_plan_size_a_model_alike_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(total_bytes=24 * GIB, available_bytes=24 * GIB)
+    monkeypatch.setattr(doctor, "_this_machine", lambda: machine)
+    (small,) = check_up({}).models
+    planned = plan(machine=machine)
+    assert small.weight_bytes == planned.weight_bytes
+    assert small.contexts == {str(bits): tokens for bits, tokens in planned.contexts.items()}
+
+
+@pytest.mark.parametrize(
+    ("contexts", "advice"),
+    [
+        ({"16": 0, "8": 0, "4": 0}, "--bits 3"),
+        ({"16": 0, "8": 9000, "4": 20_000}, "--kv-bits 8: 9,000 tokens"),
+        ({"16": 0, "8": 0, "4": 5000}, "--kv-bits 4: 5,000 tokens"),
+    ],
+)
+def test_only_a_setting_that_fits_is_advised(
+    monkeypatch: pytest.MonkeyPatch, contexts: dict[str, int], advice: str
+) -> None:
+    model = doctor.Model(
+        name="big", path="/big", weight_bytes=1, contexts=contexts, verdict="does not fit: 1 GiB"
+    )
+    on_a_mac(monkeypatch, 24)
+    monkeypatch.setattr(doctor, "_models", lambda machine: (model,))
+    (line,) = check_up({}).advice
+    assert advice in line
+    assert ("--kv-bits" in line) == (contexts["4"] > 0)
 
 
 def test_an_mlx_that_does_not_work_is_the_only_news(

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from magistral_mlx.commands import main as command
+from magistral_mlx.commands import main
 from magistral_mlx.errors import CheckpointError, UsageError
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 
 Install = Callable[..., ModuleType]
 
@@ -19,7 +19,7 @@ Install = Callable[..., ModuleType]
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Make a command exist for one test: `install(name, run)`."""
     commands: dict[str, str] = {}
-    monkeypatch.setattr(command, "installed_commands", lambda: commands)
+    monkeypatch.setattr(main, "installed_commands", lambda: commands)
 
     def add(name: str, run: Callable[[argparse.Namespace], int]) -> ModuleType:
         module = ModuleType(f"a_command_called_{name}")
@@ -42,18 +42,18 @@ def _raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
 
 def test_a_command_gets_its_arguments_and_its_exit_code_comes_back(install: Install) -> None:
     install("go", lambda arguments: int(arguments.level))
-    assert command.main(["go", "--level", "7"]) == 7
+    assert main.main(["go", "--level", "7"]) == 7
 
 
 def test_without_a_command_the_app_takes_the_options(install: Install) -> None:
     install("app", lambda arguments: int(arguments.level or 5))
-    assert command.main(["--level", "3"]) == 3
-    assert command.main([]) == 5
-    assert command.main(["app", "--level", "4"]) == 4
+    assert main.main(["--level", "3"]) == 3
+    assert main.main([]) == 5
+    assert main.main(["app", "--level", "4"]) == 4
 
 
 def test_the_app_without_a_terminal_names_the_ways_that_work(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main([]) == 2
+    assert main.main([]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
@@ -78,7 +78,7 @@ def test_a_failure_is_one_line_and_its_exit_code(
     error: BaseException, code: int, line: str, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install("go", _raising(error))
-    assert command.main(["go"]) == code
+    assert main.main(["go"]) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("magistral: ")
@@ -90,9 +90,9 @@ def test_a_defect_is_one_line_and_a_traceback_in_the_log(
     install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install("go", _raising(ZeroDivisionError("oh no")))
-    assert command.main(["go"]) == 1
+    assert main.main(["go"]) == 1
     printed = capsys.readouterr().err
-    log = places.log_directory() / "magistral.log"
+    log = paths.log_directory() / "magistral.log"
     assert printed.count("\n") == 1
     assert "ZeroDivisionError: oh no" in printed
     assert str(log) in printed
@@ -102,9 +102,9 @@ def test_a_defect_is_one_line_and_a_traceback_in_the_log(
 def test_a_defect_without_a_writable_log_is_told_all_the_same(
     install: Install, capsys: pytest.CaptureFixture[str], own_home: Path
 ) -> None:
-    places.data_directory().write_text("a file where the folder should be")
+    paths.data_directory().write_text("a file where the folder should be")
     install("go", _raising(ZeroDivisionError("oh no")))
-    assert command.main(["go"]) == 1
+    assert main.main(["go"]) == 1
     assert "the log could not be written" in capsys.readouterr().err.lower()
 
 
@@ -113,7 +113,7 @@ def test_debugging_shows_the_traceback_and_keeps_the_exit_code(
 ) -> None:
     monkeypatch.setenv("MAGISTRAL_MLX_DEBUG", "1")
     install("go", _raising(UsageError("--a contradicts --b")))
-    assert command.main(["go"]) == 2
+    assert main.main(["go"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -121,8 +121,8 @@ def test_wrong_usage_is_one_line_that_leads_to_the_help(
     install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install("go", _raising(AssertionError("ran")))
-    assert command.main(["go", "--level", "high"]) == 2
-    assert command.main(["go", "--unknown"]) == 2
+    assert main.main(["go", "--level", "high"]) == 2
+    assert main.main(["go", "--unknown"]) == 2
     printed = capsys.readouterr().err
     assert printed.count("\n") == 2
     assert printed.count("`magistral go --help`") == 2
@@ -130,8 +130,8 @@ def test_wrong_usage_is_one_line_that_leads_to_the_help(
 
 def test_a_mistyped_command_is_suggested(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     install("convert", _raising(AssertionError("ran")))
-    assert command.main(["convrt"]) == 2
-    assert command.main(["zzzz"]) == 2
+    assert main.main(["convrt"]) == 2
+    assert main.main(["zzzz"]) == 2
     first, second = capsys.readouterr().err.splitlines()
     assert "`magistral convert`" in first
     assert "`magistral --help`" in second
@@ -142,14 +142,14 @@ def test_help_lists_every_command_with_its_summary(
 ) -> None:
     install("go", _raising(AssertionError("ran")))
     install("stay", _raising(AssertionError("ran")))
-    assert command.main(["--help"]) == 0
+    assert main.main(["--help"]) == 0
     printed = capsys.readouterr().out
     assert "does go" in printed
     assert "does stay" in printed
-    assert command.main(["go", "--help"]) == 0
+    assert main.main(["go", "--help"]) == 0
     assert "--level" in capsys.readouterr().out
 
 
 def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--version"]) == 0
+    assert main.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("magistral 0.")

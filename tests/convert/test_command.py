@@ -83,7 +83,7 @@ def test_ctrl_c_says_what_is_left(
     assert run(source, "--to", tmp_path / "work" / "out", flag) == 130
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert ("run the same command again to go on" if left else "nothing was left behind") in captured.err
+    assert ("run the same command again to continue" if left else "nothing was left behind") in captured.err
     assert [path.name for path in (tmp_path / "work").iterdir()] == left
 
 
@@ -130,11 +130,11 @@ def test_a_line_tells_share_speed_and_time_left(monkeypatch: pytest.MonkeyPatch)
     for part in (
         "convert",
         " 50 %",
-        "24.00 GB of 48.00 GB",
+        "24.0 GB of 48.0 GB",
         "290/585 tensors",
         "300 MB/s",
         "1:20 left",
-        "memory 200 MB, peak 250",
+        "RAM 191 MiB, peak 238 MiB",
     ):
         assert part in line
 
@@ -154,7 +154,7 @@ def test_a_narrow_terminal_keeps_what_matters_most(columns: int) -> None:
     assert len(line) <= max(columns, 24)
     assert " 50 %" in line
     assert columns < 40 or "1:20 left" in line
-    assert columns < 79 or "24.00 GB of 48.00 GB" in line
+    assert columns < 79 or "24.0 GB of 48.0 GB" in line
     assert columns < 120 or "290/585 tensors" in line
 
 

@@ -92,7 +92,9 @@ def test_files_that_the_index_does_not_name_are_ignored(source: Path, tmp_path: 
     assert weights_of(convert(source, tmp_path / "after")) == before
 
 
-@pytest.mark.parametrize("chunk_bytes", [1000, 4096, 1 << 30])
+@pytest.mark.parametrize(
+    "chunk_bytes", [1000, *(pytest.param(size, marks=pytest.mark.thorough) for size in (4096, 1 << 30))]
+)
 def test_the_output_does_not_depend_on_the_chunks(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
 ) -> None:

@@ -1,13 +1,11 @@
-"""macOS and Linux behind one adapter, each faked on whatever runs the tests."""
+"""Hints for reading a file once, on macOS and Linux, each faked on whatever runs the tests."""
 
 import fcntl
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from magistral_mlx.machine import keep_awake
 from magistral_mlx_convert import system
 
 
@@ -32,26 +30,9 @@ class Fcntl:
 
 def on_a_mac(monkeypatch: pytest.MonkeyPatch, *, refuses: bool = False) -> Fcntl:
     asked = Fcntl(refuses=refuses)
-    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(fcntl, "F_NOCACHE", 48, raising=False)
     monkeypatch.setattr(fcntl, "fcntl", asked)
     return asked
-
-
-def test_a_mac_flushes_the_drive_too(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
-    asked = on_a_mac(monkeypatch)
-    system.sync(descriptor)
-    assert asked.calls == [(51,)]
-
-
-def test_a_file_system_without_a_full_flush_gets_the_plain_one(
-    monkeypatch: pytest.MonkeyPatch, descriptor: int
-) -> None:
-    on_a_mac(monkeypatch, refuses=True)
-    flushed: list[int] = []
-    monkeypatch.setattr(os, "fsync", flushed.append)
-    system.sync(descriptor)
-    assert flushed == [descriptor]
 
 
 def test_a_mac_reads_past_its_cache(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
@@ -65,49 +46,10 @@ def test_a_hint_that_is_not_taken_is_no_error(monkeypatch: pytest.MonkeyPatch, d
     system.will_be_read_once(descriptor)
 
 
-def test_elsewhere_both_do_what_there_is(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
-    for name in ("F_FULLFSYNC", "F_NOCACHE"):
-        monkeypatch.delattr(fcntl, name, raising=False)
-    flushed: list[int] = []
-    monkeypatch.setattr(os, "fsync", flushed.append)
-    system.sync(descriptor)
+def test_elsewhere_a_hint_for_linux_is_given(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    monkeypatch.delattr(fcntl, "F_NOCACHE", raising=False)
+    hinted: list[tuple[int, ...]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *hint: hinted.append(hint), raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_SEQUENTIAL", 2, raising=False)
     system.will_be_read_once(descriptor)
-    assert flushed == [descriptor]
-
-
-def caffeinate(folder: Path) -> Path:
-    """A program in its place that writes down its arguments and waits to be ended."""
-    program = folder / "caffeinate"
-    program.write_text(f'#!/bin/sh\necho "$@" > {folder}/called\nexec sleep 600\n')
-    program.chmod(0o755)
-    return program
-
-
-def test_a_mac_is_kept_awake_as_long_as_the_work_lasts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    started: list[keep_awake.subprocess.Popen[bytes]] = []
-    popen = keep_awake.subprocess.Popen
-
-    def start(*arguments: object, **options: object) -> object:
-        started.append(popen(*arguments, **options))  # type: ignore[call-overload]  # handed through
-        return started[-1]
-
-    monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(keep_awake, "_CAFFEINATE", caffeinate(tmp_path))
-    monkeypatch.setattr(keep_awake.subprocess, "Popen", start)
-    with pytest.raises(KeyboardInterrupt), keep_awake.awake():
-        assert started[0].args == [str(tmp_path / "caffeinate"), "-i", "-w", str(os.getpid())]
-        assert started[0].poll() is None
-        raise KeyboardInterrupt
-    assert started[0].poll() is not None
-
-
-@pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_without_the_program_nothing_is_started(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str
-) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(keep_awake, "_CAFFEINATE", tmp_path / "none")
-    with keep_awake.awake():
-        pass
+    assert hinted == [(descriptor, 0, 0, 2)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from magistral_mlx.commands import main as command
+from magistral_mlx.commands import main
 from support.markdown_blocks import blocks_of
 
 _ROOT = Path(__file__).parents[2]
@@ -24,9 +24,9 @@ _COMMANDS = [
 @pytest.mark.parametrize("line", _COMMANDS)
 def test_every_command_is_understood(line: str) -> None:
     _, *arguments = shlex.split(line)
-    commands = command.installed_commands()
-    name = arguments.pop(0) if arguments and arguments[0] in commands else command.DEFAULT_COMMAND
-    parser = command.Parser(prog=name)
+    commands = main.installed_commands()
+    name = arguments.pop(0) if arguments and arguments[0] in commands else main.DEFAULT_COMMAND
+    parser = main.Parser(prog=name)
     import_module(commands[name]).configure(parser)
     parser.parse_args(arguments)
 

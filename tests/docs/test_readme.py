@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from magistral_mlx.api import memory_plan as memory_table
-from magistral_mlx.commands import main as command
+from magistral_mlx.api import memory_plan
+from magistral_mlx.commands import main
 from magistral_mlx.miniature.images import BarChart, draw
 from support.markdown_blocks import Block, blocks_of
 from support.pseudo_terminal import run_on_a_terminal
@@ -70,7 +70,7 @@ def test_commands_run(
     program, *arguments = shlex.split(piped)
     assert program == "magistral"
     assert not words or words.startswith("echo ")
-    assert command.main(arguments) == 0
+    assert main.main(arguments) == 0
     assert capsys.readouterr().out.strip()
 
 
@@ -78,9 +78,9 @@ def test_commands_run(
 def test_commands_for_the_real_model_are_understood(line: str) -> None:
     program, *arguments = shlex.split(line)
     assert program == "magistral"
-    commands = command.installed_commands()
-    name = arguments.pop(0) if arguments[0] in commands else command.DEFAULT_COMMAND
-    parser = command.Parser(prog=name)
+    commands = main.installed_commands()
+    name = arguments.pop(0) if arguments[0] in commands else main.DEFAULT_COMMAND
+    parser = main.Parser(prog=name)
     module = import_module(commands[name])
     module.configure(parser)
     parser.parse_args(arguments)
@@ -120,12 +120,12 @@ def test_the_memory_table_is_the_computed_one() -> None:
     text = _README.read_text(encoding="utf-8")
     written = re.search(r"<!-- memory table -->\n(.*?)<!-- end of memory table -->", text, re.DOTALL)
     assert written is not None
-    assert written[1] == memory_table.memory_table()
+    assert written[1] == memory_plan.memory_table()
 
 
 def test_every_command_is_named() -> None:
     text = _README.read_text(encoding="utf-8")
-    commands = set(command.installed_commands()) - {command.DEFAULT_COMMAND}
+    commands = set(main.installed_commands()) - {main.DEFAULT_COMMAND}
     assert {name for name in commands if f"magistral {name}" not in text} == set()
 
 

@@ -24,7 +24,7 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Reasoning,
 )
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 from support.engine_face import ask, failure_of, reply_to, start, thought, until
 from support.fake_runtime import MODEL
 
@@ -62,7 +62,7 @@ async def test_kill_9_in_mid_thought_is_told_at_once_and_start_brings_it_back(ch
     assert "killed" in failed.problem
     assert failed.remedy
     assert failed.log is not None
-    assert Path(failed.log).parent == places.log_directory()
+    assert Path(failed.log).parent == paths.log_directory()
     assert (await failure_of(child, "say:x")).engine_lost
     assert await start(child) == Ready(MODEL)
     assert (await reply_to(child, "turns")).reply.answer == "0"
@@ -183,7 +183,7 @@ async def test_prints_of_libraries_go_to_the_log_and_not_to_the_wire(child: Chil
     await start(child)
     assert (await reply_to(child, "print:chatter say:clean")).reply.answer == "clean"
     await child.close()
-    (log,) = places.log_directory().glob("engine-*.log")
+    (log,) = paths.log_directory().glob("engine-*.log")
     assert log.read_text().count("chatter") == 3
 
 

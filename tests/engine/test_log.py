@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from magistral_mlx.engine.child import KEPT, open_log
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 
 
 def opened() -> Path:
@@ -16,15 +16,15 @@ def opened() -> Path:
 
 
 def test_only_the_newest_logs_are_kept() -> None:
-    paths = [opened() for _ in range(KEPT + 3)]
-    kept = sorted(places.log_directory().glob("engine-*.log"))
-    assert kept == paths[-KEPT:]
+    logs = [opened() for _ in range(KEPT + 3)]
+    kept = sorted(paths.log_directory().glob("engine-*.log"))
+    assert kept == logs[-KEPT:]
     assert kept[-1].read_bytes() == b"started"
 
 
 def test_other_logs_are_left_alone() -> None:
-    places.log_directory().mkdir(parents=True)
-    other = places.log_directory() / "magistral.log"
+    paths.log_directory().mkdir(parents=True)
+    other = paths.log_directory() / "magistral.log"
     other.write_text("a defect")
     for _ in range(KEPT + 3):
         opened()
@@ -32,6 +32,6 @@ def test_other_logs_are_left_alone() -> None:
 
 
 def test_a_folder_that_cannot_be_written_gives_no_log() -> None:
-    places.data_directory().mkdir(parents=True)
-    places.log_directory().write_text("a file where the folder should be")
+    paths.data_directory().mkdir(parents=True)
+    paths.log_directory().write_text("a file where the folder should be")
     assert open_log() is None

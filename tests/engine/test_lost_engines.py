@@ -22,11 +22,11 @@ from magistral_mlx.engine.protocol import (
     Progress,
     Ready,
     Reasoning,
-    SavedTurn,
     Start,
 )
 from magistral_mlx.events import Ending
 from magistral_mlx.machine.telemetry import Telemetry
+from magistral_mlx.storage.messages import Options, SavedTurn
 from support.engine_face import ask, failure_of, reply_to, start, until
 from support.fake_runtime import MODEL, ScriptedRuntime
 
@@ -216,7 +216,7 @@ async def test_the_machine_is_kept_awake_only_while_answering() -> None:
 async def test_gauges_show_what_the_runtime_says_of_its_cache(engine: LinkedEngine) -> None:
     await start(engine)
     for bits, expected in ((None, 1600), (8, 800), (4, 400)):
-        async for _ in engine.ask(AskRequest("say:x", kv_bits=bits)):
+        async for _ in engine.ask(AskRequest("say:x", options=Options(kv_bits=bits))):
             pass
         async for event in engine.watch():
             if isinstance(event, Progress) and event.kv_bytes == expected:

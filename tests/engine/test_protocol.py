@@ -3,23 +3,22 @@
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magistral_mlx.engine import protocol, wire
+from magistral_mlx.engine import wire
 from magistral_mlx.engine.protocol import (
     Answer,
     AnswerNow,
+    AnyMessage,
     Ask,
-    AskRequest,
     CacheDone,
     Close,
     Continue,
     Done,
-    EngineModel,
     Failed,
     LoadCache,
     Loading,
@@ -37,11 +36,9 @@ from magistral_mlx.engine.protocol import (
     SaveCache,
     Start,
     Stop,
-    from_json,
 )
 from magistral_mlx.errors import EngineError
 from magistral_mlx.events import Ending, Reply, Stats, ToolCall
-from magistral_mlx.machine.telemetry import Telemetry
 
 MESSAGES = (
     *(Start, Ask, Continue, AnswerNow, Pause, Resume, Stop),
@@ -81,47 +78,58 @@ def test_text_that_terminals_and_people_send() -> None:
     assert wire.decode(wire.encode(1, Reasoning(text, 3))) == (1, Reasoning(text, 3))
 
 
+_REPLY = {"reasoning": "", "answer": "", "ending": "complete"}
+
+
 @pytest.mark.parametrize(
     ("raw", "complaint"),
     [
-        ([], "not a JSON object"),
-        (None, "not a JSON object"),
-        ({}, "unknown type"),
-        ({"type": "explode"}, "unknown type"),
-        ({"type": ["stop"]}, "unknown type"),
-        ({"type": "stop", "now": True}, "unknown field 'now'"),
-        ({"type": "prefill", "done": 1}, "lacks its field 'total'"),
-        ({"type": "prefill", "done": True, "total": 2}, "prefill.done should be int, but is bool"),
-        ({"type": "prefill", "done": 1.0, "total": 2}, "prefill.done should be int, but is float"),
-        ({"type": "prefill", "done": None, "total": 2}, "prefill.done should be int, but is NoneType"),
-        ({"type": "reasoning", "text": 5, "tokens": 1}, "reasoning.text should be str"),
-        ({"type": "failed", "problem": "x", "engine_lost": 1}, "failed.engine_lost should be bool"),
-        ({"type": "progress", "average": "fast"}, "progress.average should be float"),
-        ({"type": "progress", "average": 10**400}, "progress.average should be a number"),
-        ({"type": "progress", "telemetry": [1]}, "progress.telemetry should be an object"),
-        ({"type": "progress", "telemetry": {"watts": 1}}, "unknown field 'watts'"),
-        ({"type": "ask", "request": {"text": "x", "images": "a.png"}}, "ask.request.images should be a list"),
-        ({"type": "ask", "request": {"text": "x", "images": [1]}}, "ask.request.images should be str"),
-        ({"type": "done", "reply": {"reasoning": "", "answer": "", "ending": "great"}}, "done.reply.ending"),
-        ({"type": "done", "reply": {"reasoning": "", "answer": "", "ending": []}}, "done.reply.ending"),
+        ([], "Expected `object`, got `array`"),
+        (None, "Expected `object`, got `null`"),
+        ({}, "missing required field `type`"),
+        ({"type": "Explode"}, "Invalid value 'Explode' - at `$[1].type`"),
+        ({"type": ["Stop"]}, "Expected `str`"),
+        ({"type": "Stop", "now": True}, "unknown field `now`"),
+        ({"type": "Prefill", "done": 1}, "missing required field `total`"),
+        ({"type": "Prefill", "done": True, "total": 2}, "Expected `int`, got `bool` - at `$[1].done`"),
+        ({"type": "Prefill", "done": 1.0, "total": 2}, "Expected `int`, got `float` - at `$[1].done`"),
+        ({"type": "Prefill", "done": None, "total": 2}, "Expected `int`, got `null` - at `$[1].done`"),
+        ({"type": "Reasoning", "text": 5, "tokens": 1}, "Expected `str`, got `int` - at `$[1].text`"),
+        ({"type": "Failed", "problem": "x", "engine_lost": 1}, "Expected `bool`, got `int`"),
+        ({"type": "Progress", "average": "fast"}, "Expected `float | null`, got `str`"),
+        ({"type": "Progress", "average": True}, "Expected `float | null`, got `bool`"),
+        ({"type": "Progress", "average": 10**400}, "out of range - at `$[1].average`"),
+        ({"type": "Progress", "telemetry": [1]}, "Expected `object`, got `array` - at `$[1].telemetry`"),
+        ({"type": "Progress", "telemetry": {"watts": 1}}, "unknown field 'watts'"),
+        ({"type": "Ask", "request": {"text": "x", "hurry": 1}}, "unknown field 'hurry'"),
+        ({"type": "Ask", "request": {"text": "x", "images": "a.png"}}, "at `$[1].request.images`"),
+        ({"type": "Ask", "request": {"text": "x", "images": [1]}}, "at `$[1].request.images["),
+        ({"type": "Ask", "request": {"text": "x", "options": {"seed": 1.5}}}, "request.options.seed"),
+        ({"type": "Done", "reply": {**_REPLY, "ending": "great"}}, "at `$[1].reply.ending`"),
+        ({"type": "Done", "reply": {**_REPLY, "ending": []}}, "at `$[1].reply.ending`"),
+        (
+            {"type": "Done", "reply": {**_REPLY, "tool_calls": [{"name": "f", "arguments": "", "id": 3}]}},
+            "'id'",
+        ),
     ],
 )
 def test_whatever_is_no_message_is_refused(raw: object, complaint: str) -> None:
     with pytest.raises(EngineError) as refused:
-        from_json(raw)
+        wire.decode(json.dumps([1, raw]).encode())
     assert complaint in refused.value.problem
     assert refused.value.remedy
 
 
 def test_a_whole_number_is_a_float_too() -> None:
-    assert from_json({"type": "progress", "average": 3}) == Progress(average=3.0)
+    line = b'[1, {"type": "Progress", "average": 3}]'
+    assert wire.decode(line) == (1, Progress(average=3.0))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_without_a_json_word_are_refused_on_both_sides(value: float) -> None:
     with pytest.raises(EngineError, match="not finite"):
         wire.encode(1, Progress(average=value))
-    line = json.dumps({"turn": 1, "type": "progress", "average": value}).encode()
+    line = json.dumps([1, {"type": "Progress", "average": value}]).encode()
     with pytest.raises(EngineError, match="not JSON"):
         wire.decode(line)
 
@@ -132,9 +140,10 @@ def test_numbers_without_a_json_word_are_refused_on_both_sides(value: float) -> 
         b"Traceback (most recent call last):",
         b"\xff\xfe\x00",
         b"[" * 100_000,
-        b'{"type": "stop"}',
-        b'{"turn": true, "type": "stop"}',
-        b'{"turn": "1", "type": "stop"}',
+        b'{"type": "Stop"}',
+        b'[true, {"type": "Stop"}]',
+        b'["1", {"type": "Stop"}]',
+        b'[1, {"type": "Stop"}, 2]',
         b"[1]",
         b"9" * 10_000,
         b"",
@@ -191,13 +200,5 @@ def test_the_protocol_is_cheap_to_import() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_every_message_has_its_own_name() -> None:
-    kinds = [message.TYPE for message in (*MESSAGES, Done, Failed)]
-    assert len(set(kinds)) == len(kinds)
-    assert Telemetry().total_bytes is None
-    assert from_json(Ask(AskRequest("x", images=("a", "b"))).to_json()) == Ask(
-        AskRequest("x", images=("a", "b"))
-    )
-    model = EngineModel("n", "p", False, 1, None, True)
-    assert from_json(Ready(model).to_json()) == Ready(model)
-    assert protocol.EngineEvent
+def test_every_message_can_travel() -> None:
+    assert set(get_args(AnyMessage)) == set(Message.__subclasses__()) == {*MESSAGES, Done, Failed}

@@ -19,9 +19,9 @@ from magistral_mlx.engine.protocol import (
     Progress,
     Ready,
     Reasoning,
-    SavedTurn,
 )
 from magistral_mlx.events import Ending
+from magistral_mlx.storage.messages import Options, SavedTurn
 from magistral_mlx_convert import convert
 from support.engine_face import answer, reply_to, start, thought
 from support.scripted import END_THINK, EOS, THINK, counting, write_scripted_checkpoint
@@ -52,7 +52,6 @@ async def local(model: str) -> AsyncIterator[LocalEngine]:
     await engine.close()
 
 
-@pytest.mark.slow
 async def test_a_life_in_a_child_process(child: ChildEngine, model: str) -> None:
     ready = await start(child, model)
     assert isinstance(ready, Ready)
@@ -98,10 +97,11 @@ async def each_width_takes_its_bytes(engine: ChildEngine | LocalEngine) -> None:
     """The same short question in each width, each in a conversation of its own."""
     sizes: dict[int | None, int] = {}
     for bits in (None, 8, 4):
-        async for _ in engine.ask(AskRequest("What is 4 + 3?", kv_bits=bits, max_tokens=8)):
+        async for _ in engine.ask(AskRequest("What is 4 + 3?", options=Options(kv_bits=bits, max_tokens=8))):
             pass
         sizes[bits] = await kv_bytes_of(engine)
-        async for _ in engine.ask(AskRequest("And now?", max_tokens=8)):  # the conversation keeps its width
+        again = AskRequest("And now?", options=Options(max_tokens=8))  # the conversation keeps its width
+        async for _ in engine.ask(again):
             pass
         assert await kv_bytes_of(engine) == sizes[bits]
         await engine.new_conversation()
@@ -115,7 +115,7 @@ async def test_the_width_of_the_cache_reaches_the_runtime(local: LocalEngine) ->
     await each_width_takes_its_bytes(local)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_the_width_of_the_cache_reaches_the_child(child: ChildEngine, model: str) -> None:
     await start(child, model)
     await each_width_takes_its_bytes(child)
@@ -154,7 +154,7 @@ async def test_an_image_travels_as_a_path(local: LocalEngine, tmp_path: Path) ->
 
 async def test_an_image_that_is_none_fails_the_question_only(local: LocalEngine, tmp_path: Path) -> None:
     path = tmp_path / "note.png"
-    path.write_text("not a picture")
+    path.write_text("not an image")
     last = [event async for event in local.ask(AskRequest("What is it?", images=(str(path),)))][-1]
     assert isinstance(last, Failed)
     assert not last.engine_lost

@@ -16,10 +16,10 @@ from magistral_mlx.engine.protocol import (
     Progress,
     Ready,
     Reasoning,
-    SavedTurn,
 )
 from magistral_mlx.errors import EngineError
 from magistral_mlx.events import Ending
+from magistral_mlx.storage.messages import SavedTurn
 from support.fake_engine import MODEL, Die, Pause, ScriptedEngine, Stall, done
 
 

@@ -14,10 +14,10 @@ from magistral_mlx.engine.protocol import (
     Paused,
     Progress,
     Reasoning,
-    SavedTurn,
 )
 from magistral_mlx.errors import EngineError
 from magistral_mlx.events import ContextSegments, Ending
+from magistral_mlx.storage.messages import SavedTurn
 from support.engine_face import answer, failure_of, reply_to, start, thought
 
 

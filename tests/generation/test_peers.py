@@ -38,7 +38,7 @@ def ours(folder: Path, images: tuple[Image.Image, ...]) -> tuple[list[int], list
         reply = chat.ask(QUESTION, images=images, temperature=0, max_tokens=TOKENS)
         loaded = model._loaded
         assert loaded is not None
-        cache = loaded.caches.held(chat._owner)
+        cache = loaded.caches.held(chat._history.owner)
         assert cache is not None
         messages = compose(
             [UserTurn(QUESTION, images)],

@@ -49,7 +49,7 @@ def test_a_refusal_names_every_way_out_with_numbers() -> None:
     with pytest.raises(mm.MemoryLimitError) as refused:
         context_before_sending(images, machine)
     assert "30,512 tokens, 3 new images" in refused.value.problem
-    assert "4.7 GB for the KV cache" in refused.value.problem
+    assert "4.7 GiB for the KV cache" in refused.value.problem
     remedy = refused.value.remedy
     assert "an 8-bit KV cache (kv_bits=8, --kv-bits 8; 47," in remedy
     assert "a prompt of at most 24," in remedy
@@ -72,7 +72,7 @@ def test_what_is_held_already_costs_nothing_again() -> None:
 
 def test_swap_that_is_limited_counts() -> None:
     machine = Machine(total_bytes=64 * GIB, available_bytes=GIB, swap_free_bytes=0, used_bytes=14 * GIB)
-    with pytest.raises(mm.MemoryLimitError, match=r"but only 1\.0 GB is left"):
+    with pytest.raises(mm.MemoryLimitError, match=r"but only 1\.0 GiB is left"):
         context_before_sending(demand(10_000), machine)
 
 

@@ -69,7 +69,7 @@ def test_metals_own_limit_holds_for_wiring_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "recommended", "words"), [(24, None, "a Mac with Metal"), (8, 5, "has 8 GB")]
+    ("total", "recommended", "words"), [(24, None, "a Mac with Metal"), (8, 5, "has 8.0 GiB")]
 )
 def test_wiring_where_it_cannot_be(
     monkeypatch: pytest.MonkeyPatch, total: int, recommended: int | None, words: str

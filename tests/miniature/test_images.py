@@ -1,4 +1,4 @@
-"""The drawing vocabulary: sizes, colours, determinism and what is refused."""
+"""Drawing of grids and charts: sizes, colours, determinism and refusals."""
 
 import random
 
@@ -84,6 +84,6 @@ def test_grids_can_be_held_to_a_few_kinds() -> None:
         lambda: BarChart(("A", "B", "C"), (1, 2, 11)),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(make: object) -> None:
+def test_impossible_images_are_refused(make: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         make()  # type: ignore[operator]

@@ -254,8 +254,8 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(image_files, "MAX_FILE_BYTES", 1024 * 1024)
     with (tmp_path / "big.png").open("wb") as file:
         file.truncate(3 * 1024 * 1024)
-    assert "has 3 MB; images may have 1 MB" in refusal(tmp_path / "big.png")
-    assert "more than 1 MB" in refusal(bytes(3 * 1024 * 1024))
+    assert "has 3.1 MB; the limit is 1.0 MB" in refusal(tmp_path / "big.png")
+    assert "larger than 1.0 MB" in refusal(bytes(3 * 1024 * 1024))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ The limit stands at every position of a scripted reply; whatever is cut is named
 goes on without reading anything again, to the same reply that no limit would have cut.
 """
 
+import pickle
 from collections.abc import Iterator
 
 import pytest
@@ -98,7 +99,7 @@ def test_continuing_piece_by_piece_is_the_same_as_in_one_go(chance: mm.Magistral
     whole = chance.ask("Hm?", temperature=0, max_tokens=24)
     reply = chance.ask("Hm?", temperature=0, max_tokens=3)
     for step in (1, 5, 2, 13):
-        reply = reply.continue_(step)
+        reply = chance.continue_(reply, step)
         assert reply.stats.cached_tokens == reply.stats.prompt_tokens
     assert (reply.reasoning, reply.answer, reply.ending) == (whole.reasoning, whole.answer, whole.ending)
 
@@ -127,7 +128,7 @@ def test_a_loop_in_the_answer_goes_on_if_somebody_wants_it(tmp_path_factory: pyt
     with scripted(tmp_path_factory.mktemp("loop"), script, loop_to=3) as model:
         reply = model.ask("Hm?", max_tokens=1000)
         assert reply.ending is mm.Ending.LOOP
-        more = reply.continue_(max_tokens=9)
+        more = model.continue_(reply, max_tokens=9)
         assert more.stats.cached_tokens == more.stats.prompt_tokens
         assert more.answer.startswith(reply.answer)
         assert len(more.answer) > len(reply.answer)
@@ -142,7 +143,7 @@ def test_a_model_that_ends_its_turn_inside_the_thought_answers_after_all(
         chat = model.conversation()
         reply = chat.ask("Hm?")
         assert (reply.reasoning, reply.answer, reply.ending) == ("Hmm", "", mm.Ending.CUT_IN_REASONING)
-        more = reply.continue_()
+        more = chat.continue_()
         assert (more.reasoning, more.answer, more.ending) == ("Hmm", "Seven", mm.Ending.COMPLETE)
 
 
@@ -151,12 +152,25 @@ def test_what_cannot_go_on_says_so(model: mm.Magistral) -> None:
     with pytest.raises(mm.UsageError, match="no reply"):
         chat.continue_()
     cut = chat.ask("One?", max_tokens=5)
-    whole = chat.ask("Two?")
-    for attempt in (cut.continue_, whole.continue_, chat.continue_):
-        with pytest.raises(mm.UsageError):
-            attempt()
+    chat.ask("Two?")
+    with pytest.raises(mm.UsageError, match="complete"):
+        chat.continue_()
+    with pytest.raises(mm.UsageError, match="not of a single question"):
+        model.continue_(cut)
+    with pytest.raises(mm.UsageError, match="complete"):
+        model.continue_(model.ask("Three?"))
     assert len(chat.turns) == 4
-    assert model.ask("Three?", max_tokens=4).continue_().answer == ANSWER
+
+
+def test_a_reply_is_a_value_that_goes_on_from_its_own_end_each_time(model: mm.Magistral) -> None:
+    """The same reply may be continued twice, and one that another question came after."""
+    cut = model.ask("Three?", max_tokens=4)
+    model.ask("Four?")
+    assert pickle.loads(pickle.dumps(cut)) == cut
+    assert model.continue_(cut).answer == ANSWER
+    again = model.continue_(cut, 3)
+    assert again.ending is not mm.Ending.COMPLETE
+    assert model.continue_(again).answer == ANSWER
 
 
 def test_going_on_after_the_cache_had_to_go(model: mm.Magistral) -> None:

@@ -108,5 +108,5 @@ def test_characters_in_pieces_from_the_model_to_the_face(model: mm.Magistral) ->
 @pytest.mark.parametrize("limit", range(2, 10))
 def test_a_cut_in_a_character_shows_it_once_it_goes_on(model: mm.Magistral, limit: int) -> None:
     cut = model.ask("?", max_tokens=limit)
-    joined = cut.continue_()
+    joined = model.continue_(cut)
     assert (joined.reasoning, joined.answer) == ("café 😀", "naïve \ufffd!")

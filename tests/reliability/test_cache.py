@@ -63,7 +63,7 @@ def test_canonical_spelling_gives_the_ids_of_mistral_common(words: mm.Magistral)
     chat.ask("Three?")
     loaded = words._loaded
     assert loaded is not None
-    cache = loaded.caches.held(chat._owner)
+    cache = loaded.caches.held(chat._history.owner)
     assert cache is not None
     messages = system_messages("You are terse.", loaded.reasoning_prompt)
     messages += conversation_messages(chat.turns[:-1], keep_reasoning=True)

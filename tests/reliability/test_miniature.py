@@ -81,7 +81,13 @@ SCRIPTS: dict[str, list[Step]] = {
 }
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+IN_EVERY_RUN = {"turns of text", "two pictures of one size", "a picture edited", "cut and continued"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in IN_EVERY_RUN else pytest.mark.thorough) for name in SCRIPTS],
+)
 def test_scripted_conversations_are_the_same_to_the_token(
     warm: mm.Magistral, cold: mm.Magistral, name: str
 ) -> None:

@@ -44,7 +44,7 @@ def sent(model: mm.Magistral, chat: mm.Conversation) -> list[int]:
     """The ids that the model has read and written, images left out."""
     loaded = model._loaded
     assert loaded is not None
-    cache = loaded.caches.held(chat._owner)
+    cache = loaded.caches.held(chat._history.owner)
     assert cache is not None
     return [key for key in cache.keys if isinstance(key, int)]
 
@@ -125,7 +125,7 @@ def test_however_the_model_is_asked(
         prompts.append(prompt)
         return position_keys(prompt, image_id=image_id)
 
-    monkeypatch.setattr("magistral_mlx.generation.answering.position_keys", recorded)
+    monkeypatch.setattr("magistral_mlx.generation.cache.prompt_cache.position_keys", recorded)
     WAYS[way](model, tmp_path)
     assert prompts
     for prompt in prompts:

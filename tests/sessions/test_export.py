@@ -71,7 +71,7 @@ def test_json_holds_every_branch() -> None:
     assert [turn["question"] for turn in whole["turns"]] == ["first wording", "What is 7 + 5?", "and now?"]
     assert [turn["parent"] for turn in whole["turns"]] == [None, None, 2]
     assert whole["turns"][1]["reasoning"] == "7 + 5\n= 12"
-    assert whole["turns"][1]["images"][0]["file"] == _PNG
+    assert whole["turns"][1]["pictures"][0]["file"] == _PNG
     assert whole["turns"][2]["ending"] == "cut_in_reasoning"
 
 
@@ -163,5 +163,5 @@ def test_names_of_files(tmp_path: Path) -> None:
 def test_the_name_says_the_format() -> None:
     assert Format.of(Path("a.HTM")) is Format.HTML
     assert Format.of(Path("a.markdown")) is Format.MARKDOWN
-    with pytest.raises(UsageError, match="which format"):
+    with pytest.raises(UsageError, match="does not tell a format"):
         Format.of(Path("a.txt"))

@@ -19,7 +19,6 @@ from magistral_mlx.sessions.records import (
     Chosen,
     Ended,
     KeptImage,
-    Options,
     Piece,
     Record,
     Titled,
@@ -28,6 +27,8 @@ from magistral_mlx.sessions.records import (
 )
 from magistral_mlx.sessions.session import Session
 from magistral_mlx.sessions.tree import ROOT, Tree
+from magistral_mlx.storage.messages import Options
+from magistral_mlx.storage.paths import images_directory
 
 _TEXTS = st.text(st.characters(codec=None), max_size=20)  # lone surrogates, controls and line separators too
 _COUNTS = st.integers(0, 2**40)
@@ -96,6 +97,9 @@ def test_what_is_no_record_is_refused_without_a_failure(line: bytes) -> None:
         b'{"record":"piece"}',
         b'{"record":"piece","turn":"1"}',
         b'{"record":"piece","turn":1,"answer":3}',
+        b'{"record":"piece","turn":true}',
+        b'{"record":"piece","turn":1,"answer_tokens":1.5}',
+        b'{"record":"began","id":"x","at":NaN}',
         b'{"record":"ended","turn":1,"ending":"unheard of","at":1}',
         b"[" * 100_000,
     ],
@@ -104,8 +108,46 @@ def test_lines_that_are_not_understood(line: bytes) -> None:
     assert decode(line) is None
 
 
-def test_fields_of_a_newer_program_are_passed_over() -> None:
-    assert decode(b'{"record":"titled","title":"x","colour":"red"}') == Titled("x")
+@pytest.mark.parametrize(
+    ("line", "record"),
+    [
+        (b'{"record":"titled","title":"x","colour":"red"}', Titled("x")),
+        (
+            b'{"record":"ended","turn":1,"ending":"stopped","at":2,"stats":{"prompt_tokens":3,"watts":4}}',
+            Ended(1, Ending.STOPPED, 2.0, Stats(3)),
+        ),
+        (
+            b'{"record":"asked","turn":1,"at":2.0,"options":{"thinking":false,"hurry":1}}',
+            Asked(1, 2.0, options=Options(thinking=False)),
+        ),
+    ],
+)
+def test_fields_of_a_newer_program_are_passed_over(line: bytes, record: Record) -> None:
+    assert decode(line) == record
+
+
+def test_records_of_earlier_versions_are_read() -> None:
+    image = '{"name":"a.png","file":"b.png","format":"PNG","width":3,"height":2,"bytes_count":9}'
+    options = (
+        '{"thinking":true,"thinking_budget":9,"max_tokens":null,"temperature":0.7,"top_p":null,"seed":null}'
+    )
+    line = (
+        '{"record":"asked","turn":1,"at":2.5,"question":"the key \\"pictures\\": of old",'
+        f'"pictures":[{image}],"model":"m","options":{options}}}'
+    )
+    assert decode(line.encode()) == Asked(
+        1,
+        2.5,
+        'the key "pictures": of old',
+        images=(KeptImage("a.png", "b.png", "PNG", 3, 2, 9),),
+        model="m",
+        options=Options(thinking_budget=9, temperature=0.7),
+    )
+
+
+def test_no_record_leads_out_of_the_folder_of_images() -> None:
+    for file in ("a.png", "../../a.png", "/etc/a.png", "..\\a.png"):
+        assert KeptImage("x", file).path == images_directory() / "a.png"
 
 
 def conversation(path: Path) -> None:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from magistral_mlx.errors import SessionError
 from magistral_mlx.events import Ending, Reply
 from magistral_mlx.sessions.library import Library
-from magistral_mlx.sessions.records import Asked, Ended, Piece
+from magistral_mlx.sessions.records import Asked, Ended, KeptImage, Piece
 from magistral_mlx.sessions.retention import TRASH_DAYS
 from magistral_mlx.sessions.search import find_words
 from magistral_mlx.sessions.tree import ROOT, Tree
 from magistral_mlx.sessions.unsent import Draft, load_draft, save_draft, take_orphan
+from magistral_mlx.storage.messages import SavedTurn
+from magistral_mlx.storage.paths import images_directory
 
 
 @pytest.fixture
@@ -186,6 +188,22 @@ def test_drafts_are_kept_and_go(library: Library) -> None:
     assert load_draft(path) == Draft()
     save_draft(path, Draft())
     assert not path.with_suffix(".draft").exists()
+
+
+def test_drafts_of_earlier_versions_are_read(library: Library) -> None:
+    path = library.new().path.with_suffix(".draft")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"text": "half", "pictures": ["/p/1.png"], "names": ["a.png"], "process": 1, "mood": 2}')
+    assert load_draft(path) == Draft("half", ("/p/1.png",), ("a.png",))
+
+
+def test_a_recorded_turn_is_saved_for_an_engine(library: Library) -> None:
+    session = library.new()
+    turn = session.ask("q", parent=ROOT, images=(KeptImage("a.png", "b.png"),))
+    session.add(turn, reasoning="hm", answer="so")
+    session.close()
+    image = str(images_directory() / "b.png")
+    assert library.read(session.id).path[0].saved() == SavedTurn("q", (image,), "hm", "so")
 
 
 def test_the_draft_of_a_conversation_that_never_began_is_taken_over_once(library: Library) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from magistral_mlx.storage import atomic
 from magistral_mlx.storage.atomic import (
     hash_file,
     open_regular,
     read_bytes,
     read_json,
+    remove_file,
     replace_file,
     replacing,
 )
@@ -25,6 +27,15 @@ def test_a_file_is_replaced_privately_and_nothing_is_left_beside_it(tmp_path: Pa
     assert [each.name for each in tmp_path.iterdir()] == ["kept.json"]
 
 
+def test_what_need_not_survive_a_loss_of_power_is_not_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "sync", lambda descriptor: pytest.fail("synced"))
+    replace_file(tmp_path / "draft", b"old", durable=False)
+    replace_file(tmp_path / "draft", b"new", durable=False)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("draft", b"new")]
+
+
 def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     target = tmp_path / "foreign"
     target.write_bytes(b"theirs")
@@ -33,6 +44,16 @@ def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     replace_file(path, b"ours")
     assert target.read_bytes() == b"theirs"
     assert not path.is_symlink()
+
+
+def test_a_link_is_removed_and_its_target_stays(tmp_path: Path) -> None:
+    target = tmp_path / "foreign"
+    target.write_bytes(b"theirs")
+    path = tmp_path / "kept"
+    path.symlink_to(target)
+    remove_file(path)
+    remove_file(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["foreign"]
 
 
 def test_an_error_keeps_the_old_content(tmp_path: Path) -> None:

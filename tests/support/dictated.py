@@ -10,7 +10,8 @@ import mlx.core as mx
 import pytest
 
 import magistral_mlx as mm
-from magistral_mlx.generation.decode.sampling import Draws, Sampling
+from magistral_mlx.generation.decode.sampling import PositionSampler
+from magistral_mlx.generation.options import Options
 from support.scripted import EOS, Script
 
 
@@ -30,13 +31,13 @@ def dictate(monkeypatch: pytest.MonkeyPatch, model: mm.Magistral, *replies: Scri
 
     waiting = [[token_id for element in reply for token_id in ids(element)] for reply in replies]
 
-    class Dictated(Draws):
-        def __init__(self, sampling: Sampling, *, first: int = 0) -> None:
-            super().__init__(sampling)
-            self._reply: Sequence[int] = waiting.pop(0)[first:]
+    class Dictated(PositionSampler):
+        def __init__(self, options: Options) -> None:
+            super().__init__(options)
+            self._reply: Sequence[int] = waiting.pop(0)
 
         def at(self, logits: mx.array, position: int) -> mx.array:
             rows = range(position, position + logits.shape[0])
             return mx.array([self._reply[row] if row < len(self._reply) else EOS for row in rows])
 
-    monkeypatch.setattr("magistral_mlx.generation.answering.Draws", Dictated)
+    monkeypatch.setattr("magistral_mlx.generation.answering.PositionSampler", Dictated)

@@ -32,10 +32,10 @@ from magistral_mlx.engine.protocol import (
     Progress,
     Ready,
     Reasoning,
-    SavedTurn,
 )
 from magistral_mlx.errors import EngineError
 from magistral_mlx.events import Ending, Reply, Stats
+from magistral_mlx.storage.messages import SavedTurn
 
 
 @dataclass(frozen=True)

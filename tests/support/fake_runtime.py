@@ -25,11 +25,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from magistral_mlx.engine.adapter import EventStream, Report
-from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading, SavedTurn
+from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading
 from magistral_mlx.errors import CheckpointError, PromptError, UsageError
 from magistral_mlx.events import (
     AnswerText,
@@ -45,6 +44,7 @@ from magistral_mlx.events import (
 )
 from magistral_mlx.generation.reply.steering import Steering
 from magistral_mlx.machine.faults import recognise
+from magistral_mlx.storage.messages import SavedTurn
 
 MODEL = EngineModel(
     name="scripted",
@@ -65,14 +65,14 @@ _FAULTS = {
 
 
 class ScriptedRuntime:
-    """Keeps the EngineRuntime port."""
+    """Has the methods of MagistralRuntime."""
 
     def __init__(self) -> None:
         self.turns = 0
         self.closed = False
         self.kv_bytes: int | None = None
 
-    def load(self, model: str | None, report: Report) -> EngineModel:
+    def load(self, model: str | None, report: Callable[[Loading], None]) -> EngineModel:
         report(Loading("Reading", 0, 2))
         if model == "missing":
             raise CheckpointError("There is no model 'missing'", "See `magistral models`.")
@@ -83,13 +83,13 @@ class ScriptedRuntime:
         report(Loading("Loading", 1, 2))
         return MODEL
 
-    def stream(self, request: AskRequest) -> EventStream:
+    def stream(self, request: AskRequest) -> "ScriptedStream":
         stream = ScriptedStream(request.text, self.turns)
         self.turns += 1
-        self.kv_bytes = 100 * (request.kv_bits or 16)
+        self.kv_bytes = 100 * (request.options.kv_bits or 16)
         return stream
 
-    def continue_(self, max_tokens: int | None) -> EventStream:
+    def continue_(self, max_tokens: int | None) -> "ScriptedStream":
         if not self.turns:
             raise UsageError("There is no reply to go on with", "Ask first.")
         return ScriptedStream(f"say:more say:{max_tokens}", self.turns)
@@ -99,7 +99,7 @@ class ScriptedRuntime:
 
     def open_conversation(self, turns: Sequence[SavedTurn], system: str | None) -> None:
         if any(turn.images for turn in turns):
-            raise PromptError("No picture can be read here", "Leave it out.")
+            raise PromptError("No image can be read here", "Leave it out.")
         self.turns = len(turns)
 
     def save_cache(self, path: str) -> int:
@@ -126,7 +126,7 @@ class ScriptedStream:
         self._answer: list[str] = []
         self._events = self._play(script.split())
 
-    def __iter__(self) -> EventStream:
+    def __iter__(self) -> "ScriptedStream":
         return self
 
     def __next__(self) -> Event:

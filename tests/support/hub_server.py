@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from support.loopback import Answering, listening
@@ -53,6 +54,10 @@ class Hub:
     """The next download of a weight file breaks off after so many bytes."""
     spoil: int = 0
     """So many downloads of weight files arrive with their last byte changed."""
+    lies: dict[str, object] = field(default_factory=dict[str, object])
+    """A false `commit`, `etag`, `path`, `size` or `oid`; `more`: bytes that it sends too many."""
+    page: bytes = b""
+    """Sent in place of every JSON answer."""
     status: int | None = None
     """Every request is answered with this status instead."""
     xet: bool = False
@@ -97,12 +102,16 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
         path = unquote(urlsplit(self.path).path)
         byte_range = self.headers.get("Range")
         self.state.requests.append(f"{self.command} {path}" + (f" {byte_range}" if byte_range else ""))
-        if self.state.status is not None:
+        if self.state.page and path.startswith("/api/models/"):
+            self.send_head(200, {"Content-Type": "text/html"}, length=len(self.state.page))
+            self.wfile.write(self.state.page)
+        elif self.state.status is not None:
             self.send_json({}, status=self.state.status)
         elif path == f"/api/models/{REPOSITORY}" or re.fullmatch(
             f"/api/models/{REPOSITORY}/revision/(main|v1|{COMMIT})", path
         ):
-            self.send_json({"id": REPOSITORY, "sha": COMMIT, "siblings": []})
+            commit = self.state.lies.get("commit", COMMIT)
+            self.send_json({"id": REPOSITORY, "sha": commit, "siblings": []})
         elif path.startswith(f"/api/models/{REPOSITORY}/revision/"):
             self._refuse("RevisionNotFound", "Invalid rev id")
         elif path.startswith(f"/api/models/{REPOSITORY}/xet-read-token/"):
@@ -121,7 +130,13 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
         folder = self.state.folder
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         files = [_entry(path, path.relative_to(folder).as_posix()) for path in paths]
-        return files + [_large(name, content) for name, content in self.state.contents.items()]
+        files += [_large(name, content) for name, content in self.state.contents.items()]
+        large = next((file for file in files if "lfs" in file), {})
+        for key in self.state.lies.keys() & {"path", "size"}:
+            large[key] = self.state.lies[key]
+        if "oid" in self.state.lies:
+            large["lfs"] = {"oid": self.state.lies["oid"], "size": large["size"], "pointerSize": 135}
+        return files
 
     def _send_file(self, name: str, *, with_body: bool, byte_range: str | None) -> None:
         path = self.state.folder / name
@@ -130,6 +145,7 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
             return
         content = self.state.contents.get(name) or Content.of(path)
         etag = content.sha256 if name.endswith(".safetensors") else _git_object(path)
+        etag = self.state.lies.get("etag", etag)
         headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if self.state.xet and name.endswith((".safetensors", "tekken.json")):
             token = f"{self.state.endpoint}/api/models/{REPOSITORY}/xet-read-token/{COMMIT}"
@@ -140,11 +156,13 @@ class _Handler(Answering, BaseHTTPRequestHandler):  # named again for the linter
             start, end = int(first), min(int(last) + 1, content.size) if last else content.size
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{content.size}"
             status = 206
-        self.send_head(status, headers, length=end - start)
+        more = bytes(cast(int, self.state.lies.get("more", 0))) if name.endswith(".safetensors") else b""
+        self.send_head(status, headers, length=end - start + len(more))
         if with_body:
             disturbed = name.endswith(".safetensors") and not _is_probe(byte_range)
             for piece in self._disturbed(content, start, end) if disturbed else content.pieces(start, end):
                 self.wfile.write(piece)
+            self.wfile.write(more)
 
     def _disturbed(self, content: Content, start: int, end: int) -> Iterable[bytes | memoryview]:
         """A download as the test wants it: whole, cut off, or with its last byte changed."""

@@ -22,8 +22,7 @@ from magistral_mlx_convert.planning import plan
 from magistral_mlx_convert.report import calibration
 from magistral_mlx_convert.report.streamed_model import StreamedModel
 from magistral_mlx_convert.sources.hub.growing_file import GrowingFile
-from magistral_mlx_convert.writing import journal, shard_file, shard_writer, stream
-from magistral_mlx_convert.writing import staging as workplace
+from magistral_mlx_convert.writing import journal, shard_file, shard_writer, staging, stream
 
 _PATIENCE = 240.0
 
@@ -132,12 +131,12 @@ def _arm(at: int, *, only: str | None) -> Callable[[], int]:
     torn(Path, "write_bytes")
     before(StreamedModel, "pass_layer")
     before(shard_file.ShardFile, "sync")
-    before(journal, "write_durably")
+    before(journal, "replace_file")
     before(shard_writer, "sync_folder")
-    before(workplace, "sync_folder")
-    before(workplace, "sync")
-    before(workplace.Workplace, "clear")
-    before(workplace.Workplace, "remove")
+    before(staging, "sync_folder")
+    before(staging, "sync")
+    before(staging.Workplace, "clear")
+    before(staging.Workplace, "remove")
     before(Path, "rename")
     before(Path, "replace")
     before(Path, "unlink")

@@ -33,6 +33,9 @@ class LiveTerminal:
         self._stream = pyte.ByteStream(self._screen)
         self.output = b""
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        # The workers of pytest-xdist inherit these from GNU readline; they would hide the size of the terminal.
+        for name in ("COLUMNS", "LINES"):
+            environment.pop(name, None)
         self.process = subprocess.Popen(
             program, stdin=self._slave, stdout=self._slave, stderr=self._slave, env=environment
         )

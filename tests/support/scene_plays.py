@@ -94,7 +94,7 @@ async def waiting(driven: Driven) -> None:
     await driven.until(lambda: driven.app.controller.progress == FULL)
     await driven.type("/thinking 500")
     await driven.type("And over half of it?")
-    await driven.until(lambda: "waiting" in driven.text_of("#status"))
+    await driven.until(lambda: "queued" in driven.text_of("#status"))
 
 
 async def paused(driven: Driven) -> None:
@@ -118,7 +118,8 @@ async def attached(driven: Driven) -> None:
     await driven.type("What is 47 + 38?")
     await driven.until(lambda: "85" in driven.answer.plain_text)
     await driven.until_phase("ready")
-    await driven.screen.desk.attach(keep_images(Path.home()))
+    await driven.screen.verbs.tray.attach(keep_images(Path.home()))
+    driven.screen.say("")
     driven.screen.prompt.text = "Which quarter was the best, and\nis the evening as red as it looks?"
     await driven.until(lambda: "2 images" in driven.text_of("#attachments"))
 
@@ -132,10 +133,10 @@ async def browsing(driven: Driven) -> None:
     await back(driven)
     await driven.pilot.press("ctrl+o")
     dialog = await _opened(driven, ImagePathScreen)
-    dialog.query_one("#path", Input).value = "~/Images/sales by"
+    dialog.query_one("#path", Input).value = "~/Pictures/sales by"
     tree = dialog.query_one(DirectoryTree)
     await driven.until(lambda: len(tree.root.children) > 0)
-    folder = next(each for each in tree.root.children if str(each.label) == "Images")
+    folder = next(each for each in tree.root.children if str(each.label) == "Pictures")
     folder.expand()
     await driven.until(lambda: len(folder.children) == 2)
     tree.focus()
@@ -217,10 +218,13 @@ async def choosing(driven: Driven) -> None:
     choices = [
         _choice("Magistral-Small-2509-4bit", "14.1 GB, 4 bits", "fits, 40,960 tokens of context"),
         _choice(
-            "Magistral-Small-2509-8bit", "25.9 GB, 8 bits", "does not fit: needs 29.4 GB of 24.0 GB", False
+            "Magistral-Small-2509-8bit",
+            "25.9 GB, 8 bits",
+            "does not fit: needs 29.4 GB, limit 24.0 GB",
+            False,
         ),
-        _choice("Magistral-Small-2506", "found in LM Studio", "enter converts it"),
-        _choice("miniature", "bundled", "fits; a toy, not Magistral Small"),
+        _choice("Magistral-Small-2506", "found in LM Studio", "Enter converts it"),
+        _choice("miniature", "bundled", "fits; demo model, not Magistral Small"),
     ]
     with patch.object(models, "model_choices", lambda _machine: choices):
         await driven.pilot.press("f3")

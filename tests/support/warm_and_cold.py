@@ -101,7 +101,8 @@ class Twin:
     def _tell(self) -> None:
         warm = self.warm
         self.cold = self.cold_model.conversation(system=warm.system, turns=warm.turns)
-        self.cold._options, self.cold._ending = warm._options, warm._ending
+        cold, known = self.cold._history, warm._history
+        cold.options, cold.ending = known.options, known.ending
 
 
 class Conversations(RuleBasedStateMachine):
@@ -155,7 +156,7 @@ class Conversations(RuleBasedStateMachine):
     @rule(data=st.data())
     def go_on(self, data: st.DataObject) -> None:
         twin = data.draw(st.sampled_from(self.twins))
-        if twin.warm.turns and twin.warm._ending is not None and not twin.warm._ending.is_whole:
+        if twin.warm.turns and (ending := twin.warm._history.ending) is not None and not ending.is_whole:
             limit = self._limit(data)
             twin.compare(lambda chat: chat.continue_stream(limit))
 

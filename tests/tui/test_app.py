@@ -129,14 +129,14 @@ async def test_escape_stops_and_keeps_what_came() -> None:
         await app.pilot.press("escape")
         await app.until_phase("stopped")
         assert "7 + 5 = 12" in app.reasoning.plain_text
-        assert "Stopped by you" in app.answer.plain_text
+        assert "Everything so far is kept" in app.answer.plain_text
 
 
 @pytest.mark.parametrize(
     ("ending", "words"),
     [
-        (Ending.CUT_IN_REASONING, "there is no answer"),
-        (Ending.CUT_IN_ANSWER, "room in the answer"),
+        (Ending.CUT_IN_REASONING, "no answer yet"),
+        (Ending.CUT_IN_ANSWER, "token limit in the answer"),
         (Ending.LOOP, "repeated"),
     ],
 )
@@ -156,7 +156,7 @@ async def test_one_may_type_while_the_model_loads() -> None:
         assert "25%" in app.text_of("#welcome-state")
         assert app.text_of("#header").rstrip().endswith("loading")
         await app.type("early question")
-        await app.until(lambda: "1 question waiting" in app.text_of("#status"))
+        await app.until(lambda: "1 queued" in app.text_of("#status"))
         engine.gate.set()
         await app.until(lambda: "at last" in app.answer.plain_text)
 
@@ -165,7 +165,7 @@ async def test_escape_brings_a_waiting_question_back_into_the_prompt() -> None:
     engine = GatedEngine(loading=(Loading("x"), Pause(0), Ready(MODEL)))
     async with driven_app(engine=engine, ready=False) as app:
         await app.type("early question")
-        await app.until(lambda: "1 question waiting" in app.text_of("#status"))
+        await app.until(lambda: "1 queued" in app.text_of("#status"))
         await app.pilot.press("escape")
         await app.until(lambda: app.screen.prompt.text == "early question")
 
@@ -190,31 +190,31 @@ async def test_gauges_show_memory_speed_and_context() -> None:
         await app.type("q")
         await app.until_phase("answering")
         await app.until(lambda: "31.2 tok/s" in app.text_of("#speed"))
-        assert "active 14.0 GB  cache 1.0 GB" in app.text_of("#memory")
-        assert app.screen.query_one("#memory").border_title == "Memory of 24.0 GB recommended"
-        assert "avg 30.1  first token 0.84 s" in app.text_of("#speed")
+        assert "active 14.0 cache 1.0 peak 16.0" in app.text_of("#memory")
+        assert app.screen.query_one("#memory").border_title == "Memory · limit 24.0 GiB"
+        assert "average 30.1" in app.text_of("#speed")
         assert "2,114 / 40,960" in app.text_of("#context")
         await app.pilot.resize_terminal(60, 24)
         await app.until(lambda: "31.2 tok/s" in app.text_of("#all-gauges"))
-        assert "memory 14.0 GB of 24.0 GB recommended" in app.text_of("#all-gauges")
+        assert "memory 14.0 GiB · limit 24.0 GiB" in app.text_of("#all-gauges")
 
 
 async def test_images_are_attached_by_command_paste_and_dialog(tmp_path: Path) -> None:
     one, two, three = (image(tmp_path, name) for name in ("one.png", "two words.png", "three.png"))
     async with driven_app([Answer("seen", 1)]) as app:
         await app.type(f"/image {one}")
-        await app.until(lambda: len(app.screen.desk.images) == 1)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 1)
         app.app.post_message(events.Paste(str(two).replace(" ", r"\ ")))
-        await app.until(lambda: len(app.screen.desk.images) == 2)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 2)
         assert app.screen.prompt.text == ""
         await app.pilot.press("ctrl+o")
         await app.until(lambda: isinstance(app.app.screen, ImagePathScreen))
         app.app.screen.query_one(Input).value = three.as_uri()
         await app.pilot.press("enter")
-        await app.until(lambda: len(app.screen.desk.images) == 3)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 3)
         await app.until(lambda: "three.png  64×48" in app.text_of("#attachments"))
         await app.pilot.press("backspace")
-        await app.until(lambda: len(app.screen.desk.images) == 2)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 2)
         for path in (one, two, three):
             path.unlink()
         await app.type("How many?")
@@ -227,7 +227,7 @@ async def test_images_are_attached_by_command_paste_and_dialog(tmp_path: Path) -
 async def test_a_path_that_is_sent_becomes_an_image_and_other_pastes_stay_text(tmp_path: Path) -> None:
     async with driven_app() as app:
         await app.type(str(image(tmp_path)))
-        await app.until(lambda: len(app.screen.desk.images) == 1)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 1)
         app.app.post_message(events.Paste("some text\nin two lines"))
         await app.until(lambda: app.screen.prompt.text == "some text\nin two lines")
 
@@ -239,7 +239,7 @@ async def test_what_is_not_an_image_is_refused_in_a_clear_line(tmp_path: Path) -
         await app.until(lambda: "notes.txt is not an image" in app.text_of("#status"))
         await app.type("/image /no/such.png")
         await app.until(lambda: "There is no file /no/such.png" in app.text_of("#status"))
-        assert app.screen.desk.images == []
+        assert app.screen.verbs.tray.images == []
 
 
 async def test_a_model_without_vision_takes_no_images(tmp_path: Path) -> None:
@@ -413,12 +413,12 @@ async def test_a_failure_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
         await app.type("?")
         await app.until(lambda: app.screen.query_one("#failure").has_focus)
         await app.pilot.press("c")
-        await app.until(lambda: copied == ["It broke\nMend it.\nMore in /logs/x.log"])
+        await app.until(lambda: copied == ["It broke\nMend it.\nLog: /logs/x.log"])
 
 
-async def test_beside_the_miniature_the_welcome_offers_three_ways_to_a_model() -> None:
+async def test_beside_the_miniature_the_welcome_offers_ways_to_a_model() -> None:
     async with driven_app() as app:
-        await app.until(lambda: "Three ways to a model" in app.text_of("#ways"))
+        await app.until(lambda: "Choose a model" in app.text_of("#ways"))
         assert app.screen.query_one("#ways").display
     real = replace(MODEL, is_miniature=False)
     async with driven_app(engine=ScriptedEngine(loading=(Ready(real),))) as app:

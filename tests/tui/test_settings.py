@@ -80,13 +80,13 @@ def test_wrong_entries_are_left_out_one_by_one(tmp_path: Path) -> None:
     settings, complaints = load_settings(tmp_path / "settings.toml")
     assert settings == Settings(top_p=0.5)
     assert complaints == [
-        "settings.toml: theme is none of dark, light, ansi; its default holds.",
-        "settings.toml: thinking is neither true nor false; its default holds.",
-        "settings.toml: temperature is not between 0.0 and 5.0; its default holds.",
-        "settings.toml: max_tokens is not between 1 and 131072; its default holds.",
-        "settings.toml: colour is no setting; its default holds.",
-        "settings.toml: ␛[2J is no setting; its default holds.",
-        "settings.toml: keys cannot have ctrl+m, which terminals use for another key; its default holds.",
+        "settings.toml: theme must be one of dark, light, ansi; using its default.",
+        "settings.toml: thinking must be true or false; using its default.",
+        "settings.toml: temperature must be between 0.0 and 5.0; using its default.",
+        "settings.toml: max_tokens must be between 1 and 131072; using its default.",
+        "settings.toml: colour is not a setting; using its default.",
+        "settings.toml: ␛[2J is not a setting; using its default.",
+        "settings.toml: keys cannot use ctrl+m: terminals send it for another key; using its default.",
     ]
 
 
@@ -134,7 +134,7 @@ async def test_the_screen_keeps_what_is_changed_and_lets_it_work() -> None:
         sheet = app.app.screen
         sheet.query_one("#theme", Select).value = "light"
         sheet.query_one("#thinking_budget", Input).value = "50x"
-        await app.until(lambda: "no whole number" in str(sheet.query_one("#settings-problem").render()))
+        await app.until(lambda: "a whole number" in str(sheet.query_one("#settings-problem").render()))
         sheet.query_one("#thinking_budget", Input).value = "50"
         sheet.query_one("#temperature", Input).value = "0"
         await app.until(lambda: load_settings()[0].temperature == 0)
@@ -143,8 +143,8 @@ async def test_the_screen_keeps_what_is_changed_and_lets_it_work() -> None:
         await app.pilot.press("escape")
         await app.type("?")
         await app.until(lambda: bool(app.engine.requests))
-        request = app.engine.requests[0]
-        assert (request.thinking_budget, request.temperature, request.top_p) == (50, 0.0, 0.95)
+        asked = app.engine.requests[0].options
+        assert (asked.thinking_budget, asked.temperature, asked.top_p) == (50, 0.0, None)
 
 
 async def test_settings_that_cannot_be_kept_hold_until_the_end_and_say_so(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import events
@@ -17,11 +18,11 @@ from magistral_mlx_tui.conversation.controller import Controller
 from magistral_mlx_tui.models.conversion_job import ConversionJob
 from magistral_mlx_tui.screens.chat import NARROW, WIDE, ChatScreen
 from magistral_mlx_tui.settings import Settings, question_options, save_settings
-from magistral_mlx_tui.terminal.garbage import EVERY_SECONDS, Tenure
-from magistral_mlx_tui.terminal.signals import last_words
+from magistral_mlx_tui.terminal.garbage import EVERY_SECONDS, Collector
+from magistral_mlx_tui.terminal.signals import leave_on_signals
 from magistral_mlx_tui.themes import DARK, DEFAULTS, LIGHT, THEMES
 
-# Classes that the stylesheets go by, and from how many columns and rows on a screen has them.
+# Classes for the stylesheets, and the columns and rows from which a screen has them.
 _BY_WIDTH = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
 _BY_HEIGHT = [(0, "-short"), (20, "-tall"), (30, "-roomy")]
 
@@ -31,9 +32,9 @@ class MagistralApp(App[None]):
 
     Args:
         engine: what answers; it is started after the first paint and closed on leaving.
-        settings: what people have set; its model and theme are those of the start.
+        settings: its model and theme apply at the start.
         image_mode: how previews of images are drawn: KITTY, SIXEL, HALF or OFF.
-        complaints: what was wrong in the settings, told once.
+        complaints: what was wrong in the settings; shown once.
         resume: name of a kept conversation to go on with.
     """
 
@@ -63,8 +64,8 @@ class MagistralApp(App[None]):
         self._image_mode = image_mode
         self._complaints = complaints
         self._resume = resume
-        self._last_words = ExitStack()
-        self._tenure = Tenure()
+        self._signals = ExitStack()
+        self._collector = Collector()
         self.controller = Controller(
             engine,
             model=self.settings.model,
@@ -74,49 +75,49 @@ class MagistralApp(App[None]):
         self.job = ConversionJob(self._tell_of_the_job)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """What the stylesheets use beyond Textual's own variables."""
+        """Variables of the stylesheets beyond Textual's own."""
         return DEFAULTS
 
     def get_default_screen(self) -> Screen[None]:
         """The chat."""
         self.chat = ChatScreen(self.controller, image_mode=self._image_mode)
-        self.chat.options = question_options(self.settings)
+        self.chat.verbs.options = question_options(self.settings)
         self.chat.show_reasoning(self.settings.show_reasoning)
         return self.chat
 
     def on_ready(self) -> None:
-        """The first frame is on the screen: now the engine may start."""
+        """Start the engine after the first frame."""
         self.chat.prompt.cursor_blink = self.settings.motion
         if self._complaints:
             self.chat.say(self._complaints[0])
         self.chat.bring_back(self._resume)
-        self._last_words.enter_context(last_words(self._leave))
-        self._tenure.start()
+        self._signals.enter_context(leave_on_signals(self._leave))
+        self._collector.start()
         self.set_interval(EVERY_SECONDS, self._collect)
         self.call_after_refresh(self.controller.start)
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys and clicks are signs of life."""
+        """Note keys and clicks for the garbage collector."""
         if isinstance(event, events.InputEvent):
-            self._tenure.touch()
+            self._collector.touch()
         await super().on_event(event)
 
     def _collect(self) -> None:
         if self.controller.turn is not None and self.controller.turn.running:
-            self._tenure.touch()
-        self._tenure.tick()
+            self._collector.touch()
+        self._collector.tick()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette holds the same commands as keys, slash commands and help."""
+        """Offer the commands of the table in the palette."""
         if isinstance(screen, ChatScreen):
             for command in COMMANDS:
                 if command.slash:
                     yield SystemCommand(
-                        command.title, command.help, getattr(screen, f"action_{command.name}")
+                        command.title, command.help, partial(screen.action_obey, command.name)
                     )
 
     def action_models(self) -> None:
-        """Choose a model, or convert one."""
+        """Pick a model, or convert one."""
         from magistral_mlx_tui.models.choices import machine_of
         from magistral_mlx_tui.screens.models import ModelsScreen
 
@@ -135,17 +136,17 @@ class MagistralApp(App[None]):
         self.push_screen(SettingsScreen(self.settings, self._settle))
 
     def _settle(self, settings: Settings) -> str:
-        """Keep new settings and let those work that can work at once; says why they cannot be kept."""
+        """Save and apply new settings; returns a line if they cannot be saved."""
         self.settings = settings
         self.theme = THEMES[settings.theme]
         self.animation_level = "full" if settings.motion else "none"
-        self.chat.options = question_options(settings)
+        self.chat.verbs.options = question_options(settings)
         self.chat.prompt.cursor_blink = settings.motion
         self.chat.show_reasoning(settings.show_reasoning)
         try:
             save_settings(settings)
         except OSError as error:
-            return f"The settings cannot be kept ({error.strerror or error}); they hold until you leave."
+            return f"The settings cannot be saved ({error.strerror or error}); they apply until you quit."
         return ""
 
     def _tell_of_the_job(self) -> None:
@@ -153,18 +154,18 @@ class MagistralApp(App[None]):
             self.chat.say(sanitize_line(self.job.words))
 
     async def action_quit(self) -> None:
-        """End the engine, then leave."""
+        """Close the engine, then quit."""
         self.job.stop()
         await self.controller.close()
         self.exit()
 
     def _leave(self, code: int) -> None:
-        self.controller.keeper.save_now()
+        self.controller.recorder.save_now()
         self.exit(return_code=code)
 
     async def on_unmount(self) -> None:
-        """Whatever the reason for leaving, no engine stays behind."""
-        self._last_words.close()
-        self._tenure.stop()
+        """Close the engine on every way out."""
+        self._signals.close()
+        self._collector.stop()
         self.job.stop()
         await self.controller.close()

@@ -1,4 +1,4 @@
-"""`magistral chat`: the same as `magistral` alone, under a name that says what it is for."""
+"""`magistral chat`: the same as `magistral` alone."""
 
 from magistral_mlx_tui.cli import configure as configure
 from magistral_mlx_tui.cli import run as run

@@ -43,19 +43,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     add = parser.add_argument_group("the conversation").add_argument
-    add("--plain", action="store_true", help="line by line, without redrawing: for screen readers and pipes")
+    add("--plain", action="store_true", help="line by line, for screen readers and pipes")
     add(
         "--resume",
         nargs="?",
         const="last",
         metavar="NAME",
-        help="go on with a kept conversation (the last)",
+        help="open a conversation by its id or title (default: the last)",
     )
     add("--system", metavar="S", help="a system prompt; the model's reasoning prompt stays beside it")
     add("--no-thinking", action="store_true", help="answer without reasoning first")
     add("--thinking-budget", type=whole_number, metavar="N", help="close the reasoning after N tokens")
-    add("--max-tokens", type=natural_number, metavar="N", help="at most N tokens of reasoning and answer")
-    add("--hide-reasoning", action="store_true", help="do not show the reasoning; it is kept all the same")
+    add(
+        "--max-tokens",
+        type=natural_number,
+        metavar="N",
+        help="limit reasoning and answer to N tokens",
+    )
+    add("--hide-reasoning", action="store_true", help="do not show the reasoning; it is kept")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -144,7 +149,7 @@ def _engine(arguments: argparse.Namespace) -> "ChildEngine":
 
 
 def _settings(arguments: argparse.Namespace) -> "tuple[Settings, list[str]]":
-    """What is set for good, changed by what was typed."""
+    """The settings, changed by the flags."""
     from magistral_mlx_tui.settings import load_settings
 
     settings, complaints = load_settings()

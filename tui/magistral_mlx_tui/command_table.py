@@ -1,4 +1,4 @@
-"""Everything the app can be told to do, in one table: keys, slash commands, palette and help come from it."""
+"""One table of commands; keys, slash commands, palette and help come from it."""
 
 import difflib
 import re
@@ -7,15 +7,15 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Group = Literal["Asking", "While it answers", "Conversations", "Looking", "The app"]
+Group = Literal["Asking", "During an answer", "Conversations", "View", "The app"]
 
 
 @dataclass(frozen=True)
 class Command:
-    """One thing to do.
+    """A command.
 
-    `name` is the action on the chat screen (`action_<name>`), the id in a key map, and (with dashes) the
-    slash command. `argument` names what stands behind the slash command, if anything.
+    `name` is its id in the table of verbs and in a key map, and (with dashes) the slash command. `argument`
+    names the argument of the slash command; empty: it takes none.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Command:
 
     @property
     def slash_name(self) -> str:
-        """The slash command without its argument; empty where there is none."""
+        """The slash command without its argument; empty: there is none."""
         return f"/{self.name.replace('_', '-')}" if self.slash else ""
 
     @property
@@ -44,7 +44,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "send",
         "Send",
-        "Send the question; it waits its turn while something runs.",
+        "Send the question; it is queued while an answer runs.",
         "Asking",
         "enter",
         slash=False,
@@ -52,7 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "newline",
         "New line",
-        "Begin a new line in the question (shift+enter where the terminal sends it).",
+        "Start a new line (Shift+Enter where the terminal sends it).",
         "Asking",
         "ctrl+j",
         slash=False,
@@ -60,7 +60,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "stop",
         "Stop",
-        "Stop the answer and keep everything that came.",
+        "Stop the answer; everything so far is kept.",
         "Asking",
         "escape",
         "esc",
@@ -69,7 +69,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "image",
         "Attach",
-        "Attach an image by its path. Dropping or pasting a path does the same.",
+        "Attach an image by its path, or drop or paste the path.",
         "Asking",
         "ctrl+o",
         footer=True,
@@ -78,7 +78,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "remove_image",
         "Remove image",
-        "Remove the last attached image (or backspace in an empty prompt).",
+        "Remove the last attached image (or Backspace in an empty prompt).",
         "Asking",
         "f8",
     ),
@@ -93,7 +93,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "images",
         "Images",
-        "Look at the attached images, change their order, take one away.",
+        "Review, reorder and remove the attached images.",
         "Asking",
         "f7",
         priority=True,
@@ -101,51 +101,51 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "answer_now",
         "Answer now",
-        "Close the running thought and have the answer; afterwards: go on with a reply that was cut off.",
-        "While it answers",
+        "Stop thinking and answer now; after a reply that was cut off, continue it.",
+        "During an answer",
         "f12",
     ),
     Command(
         "pause",
         "Pause",
-        "Pause; go on with a hint that is written into the thought.",
-        "While it answers",
+        "Pause; resume with a hint that is added to the reasoning.",
+        "During an answer",
         "f11",
         argument="[HINT]",
     ),
     Command(
         "continue",
         "Continue",
-        "Go on with a reply that was cut off or stopped, reading nothing again.",
-        "While it answers",
+        "Continue a reply that was cut off or stopped, without a new prefill.",
+        "During an answer",
     ),
     Command(
         "thinking",
         "Thinking",
-        "Thinking off and on for the next questions, or at most so many tokens of it.",
+        "Turn thinking on or off for the next questions, or set a token limit.",
         "Asking",
         argument="[on|off|TOKENS]",
     ),
-    Command("again", "Ask again", "Ask the last question once more; both answers stay.", "Asking"),
+    Command("again", "Ask again", "Ask the last question again; both answers stay.", "Asking"),
     Command(
         "edit",
         "Edit",
-        "Change the last question and ask it anew; the first one stays.",
+        "Change the last question and ask it again; the first version stays.",
         "Asking",
         "f2",
         argument="[QUESTION]",
     ),
     Command(
         "branch",
-        "Other branch",
-        "Show the next of the questions or answers that stand in the same place.",
+        "Other versions",
+        "Show the next version of this turn.",
         "Conversations",
         "ctrl+l",
     ),
     Command(
         "sessions",
         "Conversations",
-        "Search the kept conversations, go on with one, rename, delete, bring back, export.",
+        "Search, open, rename, delete, restore and export conversations.",
         "Conversations",
         "ctrl+s",
         footer=True,
@@ -153,8 +153,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "resume",
-        "Go on with",
-        "Go on with a kept conversation: its id, its title, or the last one.",
+        "Resume",
+        "Open a conversation by its id or title, or the last one.",
         "Conversations",
         argument="[NAME]",
     ),
@@ -162,93 +162,106 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "export",
         "Export",
-        "Write this conversation as Markdown, HTML or JSON (by the end of the file's name), "
+        "Save this conversation as Markdown, HTML or JSON (by the file's extension), "
         "with or “without reasoning”.",
         "Conversations",
         argument="[FILE] [without reasoning]",
     ),
-    Command("new", "New", "Begin a new conversation.", "Conversations", "ctrl+n", footer=True),
-    Command(
-        "copy", "Copy answer", "Copy the last answer to the clipboard.", "Looking", "ctrl+y", priority=True
-    ),
-    Command(
-        "copy_code", "Copy code", "Copy a code block of the last answer.", "Looking", argument="[NUMBER]"
-    ),
+    Command("new", "New", "Start a new conversation.", "Conversations", "ctrl+n", footer=True),
+    Command("copy", "Copy answer", "Copy the last answer to the clipboard.", "View", "ctrl+y", priority=True),
+    Command("copy_code", "Copy code", "Copy a code block from the last answer.", "View", argument="[NUMBER]"),
     Command(
         "copy_latex",
         "Copy LaTeX",
-        "Copy the source of a formula of the last answer.",
-        "Looking",
+        "Copy the LaTeX of a formula in the last answer.",
+        "View",
         argument="[NUMBER]",
     ),
     Command(
         "reasoning",
         "Reasoning",
-        "Show, fold or hide the reasoning; on a narrow screen, switch between the panes.",
-        "Looking",
+        "Show, fold or hide the reasoning; on a narrow screen, switch panes.",
+        "View",
         "ctrl+t",
         footer=True,
         argument="[show|fold|hide]",
     ),
-    Command("layout", "Layout", "Side by side or stacked.", "Looking", "f6", priority=True),
+    Command("layout", "Layout", "Switch between side by side and stacked.", "View", "f6", priority=True),
     Command(
         "zoom",
         "Zoom",
-        "One pane takes all the room, then the other one, then both are back.",
-        "Looking",
+        "Enlarge one pane, then the other, then show both.",
+        "View",
         "f4",
         priority=True,
     ),
     Command(
         "source",
         "Source",
-        "What the model wrote, with all marks and LaTeX, or as it is meant to be read.",
-        "Looking",
+        "Switch between the raw text and the rendered text.",
+        "View",
         "f5",
         priority=True,
     ),
     Command(
         "find",
         "Find",
-        "Search in reasoning and answer; enter goes on, shift+enter back.",
-        "Looking",
+        "Search reasoning and answer; Enter goes to the next match, Shift+Enter back.",
+        "View",
         "ctrl+f",
         argument="[WORDS]",
         priority=True,
     ),
-    Command("find_next", "Next hit", "To the next hit.", "Looking", "ctrl+g", priority=True),
-    Command("find_previous", "Previous hit", "To the hit before.", "Looking"),
-    Command("page_up", "Scroll back", "Scroll both panes back.", "Looking", "pageup", priority=True),
-    Command("page_down", "Scroll on", "Scroll both panes on.", "Looking", "pagedown", priority=True),
+    Command("find_next", "Next match", "Go to the next match.", "View", "ctrl+g", priority=True),
+    Command("find_previous", "Previous match", "Go to the previous match.", "View"),
+    Command("page_up", "Page up", "Scroll both panes up.", "View", "pageup", priority=True),
+    Command("page_down", "Page down", "Scroll both panes down.", "View", "pagedown", priority=True),
     Command(
-        "follow", "Follow", "Go to the end of both panes and follow it.", "Looking", "ctrl+end", priority=True
+        "follow",
+        "Follow",
+        "Go to the end of both panes and follow new text.",
+        "View",
+        "ctrl+end",
+        priority=True,
     ),
     Command(
         "theme",
         "Theme",
-        "Next theme: dark, light, the terminal's own colours.",
-        "Looking",
+        "Switch the theme: dark, light, the terminal's own colours.",
+        "View",
         "f9",
         argument="[dark|light|ansi]",
     ),
-    Command("models", "Models", "Choose another model, or convert one.", "The app", "f3"),
-    Command("settings", "Settings", "All settings; changes are kept.", "The app", "f10"),
-    Command(
-        "restart", "Restart", "Start the engine again; it is told what is on the screen.", "The app", "ctrl+r"
-    ),
-    Command("help", "Help", "All keys and commands.", "The app", "f1", footer=True),
-    Command("quit", "Quit", "End the engine and leave.", "The app", "ctrl+q", footer=True, priority=True),
+    Command("models", "Models", "Pick another model, or convert one.", "The app", "f3"),
+    Command("settings", "Settings", "Change the settings.", "The app", "f10"),
+    Command("restart", "Restart", "Restart the engine and reload this conversation.", "The app", "ctrl+r"),
+    Command("help", "Help", "Show all keys and commands.", "The app", "f1", footer=True),
+    Command("quit", "Quit", "Quit; everything is kept.", "The app", "ctrl+q", footer=True, priority=True),
 )
+
+_OLD_NAMES = {
+    "picture": "image",
+    "pictures": "images",
+    "remove_picture": "remove_image",
+    "paste_picture": "paste_image",
+}
+"""Names of commands in earlier versions."""
+
+
+def current_name(name: str) -> str:
+    """Turn the name of a command in an earlier version into the present one."""
+    return _OLD_NAMES.get(name, name)
+
 
 _SLASH = re.compile(r"/(?P<name>[a-z][a-z-]*)(?:\s+(?P<argument>.*))?", re.DOTALL)
 
 
 def bindings() -> list[Binding]:
-    """The chat screen's key bindings; ids are the commands' names, so that a key map can change them."""
+    """The chat screen's key bindings; ids are the commands' names, for key maps."""
     return [
         Binding(
             command.key,
-            command.name,
+            f"obey('{command.name}')",
             command.title,
             show=command.footer,
             key_display=command.key_label or None,
@@ -257,29 +270,30 @@ def bindings() -> list[Binding]:
             priority=command.priority,
         )
         for command in COMMANDS
-        if command.key and command.name not in ("send", "newline")  # those two belong to the prompt
+        if command.key and command.name not in ("send", "newline")  # the prompt handles these
     ]
 
 
 def parse_slash(text: str) -> tuple[Command | None, str, str] | None:
-    """A typed slash command as (command, its argument, the name as typed); None if `text` is no command.
+    """Parse a slash command into (command, argument, name as typed); None if `text` is no command.
 
-    The command is None when there is none of that name. A path such as `/tmp/x.png` is not a command.
+    The command is None if the name is unknown. A path such as `/tmp/x.png` is not a command.
     """
     match = _SLASH.fullmatch(text.strip())
     if match is None:
         return None
     name = match["name"]
-    command = next((each for each in COMMANDS if each.slash and each.name == name.replace("-", "_")), None)
+    wanted = current_name(name.replace("-", "_"))
+    command = next((each for each in COMMANDS if each.slash and each.name == wanted), None)
     return command, (match["argument"] or "").strip(), name
 
 
 def no_such_command(name: str, *, otherwise: str) -> str:
-    """What people read when they typed the slash command `name`, which there is not.
+    """Say that there is no slash command `name`.
 
     Args:
         name: as typed.
-        otherwise: what to do if no command is named alike.
+        otherwise: advice if no command has a similar name.
     """
     known = [each.name.replace("_", "-") for each in COMMANDS if each.slash]
     near = difflib.get_close_matches(name, known, n=1)

@@ -1,8 +1,8 @@
-"""What people can set once for good: one table of fields that file, screen and flags come from.
+"""Settings: one table of fields behind the file, the screen and the flags.
 
 The file is `settings.toml` in the program's folder. A wrong entry never keeps the app from starting: it is
-left out and told, and what the file says beside it holds. Keys of the app stand in its table `[keys]`, by
-the names of `commands.COMMANDS`.
+skipped and reported, and the other entries count. Shortcuts stand in its table `[keys]`, by the names in
+`command_table.COMMANDS`.
 """
 
 import os
@@ -15,19 +15,19 @@ from typing import Any, cast
 import tomli_w
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx.storage.paths import data_directory
 from magistral_mlx_tui.attachments.thumbnail import ImageMode
-from magistral_mlx_tui.command_table import COMMANDS
+from magistral_mlx_tui.command_table import COMMANDS, current_name
 from magistral_mlx_tui.themes import THEMES
 
 _PLAIN_KEYS = frozenset(("ctrl+i", "ctrl+m", "ctrl+h", "ctrl+left_square_bracket", "ctrl+["))
-"""Terminals send Tab, Enter, Backspace and Escape for these."""
+"""Terminals send these for Tab, Enter, Backspace and Escape."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """How one setting is shown and checked."""
+    """Show and check one setting."""
 
     title: str
     help: str
@@ -43,66 +43,66 @@ def _setting(default: Any, title: str, help_text: str, **more: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, with the defaults of a new installation; None: the program chooses."""
+    """All settings with their defaults; None: the program chooses."""
 
-    model: str | None = _setting(None, "Model", "Name or folder of the model to start with; empty: the best.")
+    model: str | None = _setting(
+        None, "Model", "Model to start with, by name or folder; empty: the best installed one."
+    )
     theme: str = _setting("dark", "Theme", "Colours.", choices=tuple(THEMES))
     images: str = _setting(
         "auto",
         "Images",
-        "How previews are drawn: half blocks work everywhere, also in tmux.",
+        "How previews are drawn; half blocks work everywhere, also in tmux.",
         choices=tuple(mode.value for mode in ImageMode),
     )
-    show_reasoning: bool = _setting(
-        True, "Show reasoning", "Whether the reasoning has its pane at the start."
-    )
-    thinking: bool = _setting(True, "Thinking", "Whether the model thinks before it answers.")
+    show_reasoning: bool = _setting(True, "Show reasoning", "Show reasoning on start.")
+    thinking: bool = _setting(True, "Thinking", "Think before answering.")
     thinking_budget: int | None = _setting(
-        None, "Thinking budget", "Most tokens of thought; empty: no limit of its own.", least=0, most=131_072
+        None, "Thinking budget", "Token limit for reasoning; empty: no separate limit.", least=0, most=131_072
     )
     max_tokens: int | None = _setting(
         None,
-        "Longest reply",
-        "Most tokens of a reply; empty: what the context leaves.",
+        "Max reply tokens",
+        "Token limit for reasoning and answer; empty: the rest of the context.",
         least=1,
         most=131_072,
     )
     temperature: float = _setting(
-        0.7, "Temperature", "How freely words are drawn; 0 always takes the likeliest.", least=0.0, most=5.0
+        0.7, "Temperature", "Randomness; 0 always picks the most likely token.", least=0.0, most=5.0
     )
-    top_p: float = _setting(0.95, "Top p", "Share of the likeliest words to draw from.", least=0.01, most=1.0)
+    top_p: float = _setting(0.95, "Top-p", "Nucleus sampling cutoff.", least=0.01, most=1.0)
     system: str = _setting(
         "",
-        "System text",
-        "Your own instructions, from the next start on; the model's reasoning prompt stays.",
+        "System prompt",
+        "Your own instructions, used from the next start; the model's reasoning prompt stays.",
     )
     keep_caches: bool = _setting(
         True,
         "Keep caches",
-        "What was read of long conversations, up to 4 GB on disk: they go on at once.",
+        "Save caches so long chats resume instantly; up to 4 GB on disk.",
     )
     mouse: bool = _setting(True, "Mouse", "Off leaves the mouse to the terminal, for its own selection.")
-    motion: bool = _setting(True, "Motion", "Off: nothing glides or blinks.")
+    motion: bool = _setting(True, "Motion", "Off: no animation.")
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Other keys for commands: the command's name and its keys, comma between them."""
+    """Shortcuts: the command's name and its keys, separated by commas."""
 
 
 def settings_file() -> Path:
-    """Where the settings are kept."""
+    """The file that holds the settings."""
     return data_directory() / "settings.toml"
 
 
 def shown_fields() -> tuple[tuple[str, Field], ...]:
-    """Name and description of every setting that a screen can show, in its order."""
+    """Name and description of every setting on the screen, in order."""
     return tuple((each.name, each.metadata["field"]) for each in fields(Settings) if "field" in each.metadata)
 
 
 _OLD_NAMES = {"pictures": "images"}
-"""Settings and commands that earlier versions wrote by another name."""
+"""Names of settings in earlier versions."""
 
 
 def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
-    """The kept settings, and one line for each entry that was left out."""
+    """Load the settings; also returns one line for each entry that was skipped."""
     file = file or settings_file()
     try:
         with file.open("rb") as opened:
@@ -112,7 +112,7 @@ def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = sanitize_line(str(error))
         return Settings(), [
-            f"{file.name} cannot be read ({reason}): the defaults hold. Correct or delete it."
+            f"{file.name} cannot be read ({reason}); using the defaults. Correct or delete the file."
         ]
     values: dict[str, Any] = {}
     complaints: list[str] = []
@@ -121,12 +121,12 @@ def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
         try:
             values[name] = check(name, value)
         except ValueError as error:
-            complaints.append(f"{file.name}: {sanitize_line(name)} {error}; its default holds.")
+            complaints.append(f"{file.name}: {sanitize_line(name)} {error}; using its default.")
     return Settings(**values), complaints
 
 
 def question_options(settings: Settings) -> Options:
-    """How questions are asked by these settings; what is the default everywhere is left to the engine."""
+    """The options of the next questions; defaults are left to the engine."""
     usual = Settings()
     options = Options(
         thinking=settings.thinking,
@@ -141,7 +141,7 @@ def question_options(settings: Settings) -> Options:
 
 
 def save_settings(settings: Settings, file: Path | None = None) -> None:
-    """Write what differs from the defaults, in one step.
+    """Write the settings that differ from the defaults, atomically.
 
     Raises:
         OSError: the file cannot be written; the old one stays.
@@ -163,10 +163,10 @@ def save_settings(settings: Settings, file: Path | None = None) -> None:
 
 
 def with_text(settings: Settings, name: str, text: str) -> Settings:
-    """`settings` with one value as it was typed.
+    """Set one value as typed.
 
     Raises:
-        ValueError: it is none; says why.
+        ValueError: the value is wrong; says why.
     """
     current, text = getattr(Settings(), name), text.strip()
     optional = name in ("model", "thinking_budget", "max_tokens")
@@ -181,16 +181,16 @@ def with_text(settings: Settings, name: str, text: str) -> Settings:
 
 
 def check(name: str, value: object) -> Any:
-    """`value` if the setting `name` can have it.
+    """Check `value` for the setting `name` and return it.
 
     Raises:
-        ValueError: there is no such setting, or it cannot have this value.
+        ValueError: there is no such setting, or the value is wrong.
     """
     if name == "keys":
         return _check_keys(value)
     known = dict(shown_fields())
     if name not in known:
-        raise ValueError("is no setting")
+        raise ValueError("is not a setting")
     default, limits = getattr(Settings(), name), known[name]
     if value is None and name in ("model", "thinking_budget", "max_tokens"):
         return None
@@ -198,41 +198,41 @@ def check(name: str, value: object) -> Any:
         return _check_number(value, limits, (int,))
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise ValueError("is neither true nor false")
+            raise ValueError("must be true or false")
         return value
     if isinstance(default, float):
         return float(_check_number(value, limits, (int, float)))
     if not isinstance(value, str):
-        raise ValueError("is no text")
+        raise ValueError("must be text")
     if limits.choices and value not in limits.choices:
-        raise ValueError(f"is none of {', '.join(limits.choices)}")
+        raise ValueError(f"must be one of {', '.join(limits.choices)}")
     return value
 
 
 def _check_number(value: object, limits: Field, kinds: tuple[type, ...]) -> Any:
     if not isinstance(value, kinds) or isinstance(value, bool):
-        raise ValueError("is no number" if float in kinds else "is no whole number")
+        raise ValueError("must be a number" if float in kinds else "must be a whole number")
     number = cast("float", value)
     if not (limits.least or 0) <= number <= (limits.most or number):  # NaN is in no range
-        raise ValueError(f"is not between {limits.least} and {limits.most}")
+        raise ValueError(f"must be between {limits.least} and {limits.most}")
     return value
 
 
 def _check_keys(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
-        raise ValueError("is no table of commands and keys")
+        raise ValueError("must be a table of commands and keys")
     table = cast("Mapping[object, object]", value)
     names = {command.name for command in COMMANDS if command.key}
     keys: dict[str, str] = {}
     for written, key in table.items():
-        name = _OLD_NAMES.get(written, written) if isinstance(written, str) else written
+        name = current_name(written) if isinstance(written, str) else written
         if name not in names:
-            raise ValueError(f"has no command {sanitize_line(str(name))}")
+            raise ValueError(f"names no command: {sanitize_line(str(name))}")
         if not isinstance(key, str) or not key.strip():
             raise ValueError(f"has no key for {name}")
         for each in key.split(","):
             if each.strip() in _PLAIN_KEYS:
-                raise ValueError(f"cannot have {each.strip()}, which terminals use for another key")
+                raise ValueError(f"cannot use {each.strip()}: terminals send it for another key")
         keys[str(name)] = key
     return keys
 
@@ -241,4 +241,4 @@ def _number(text: str, kind: Callable[[str], Any]) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise ValueError("is no whole number" if kind is int else "is no number") from None
+        raise ValueError("must be a whole number" if kind is int else "must be a number") from None

@@ -1,4 +1,4 @@
-"""What a running conversion tells its caller."""
+"""Events of a running conversion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """What is being done."""
+    """Stage of a conversion."""
 
     PREFLIGHT = "preflight"
     DOWNLOAD = "download"
@@ -28,12 +28,12 @@ class Progress:
     tensors_done: int = 0
     tensors_total: int = 0
     bytes_kept: int = 0
-    """Of `bytes_done`, what an interrupted earlier run had done: speed is to be reckoned without it."""
+    """Part of `bytes_done` that an interrupted earlier run had converted; it does not count for the speed."""
     bytes_fetched: int = 0
-    """Of a source that arrives meanwhile, what has been fetched by this run ..."""
+    """Bytes that this run has fetched of a source that arrives meanwhile."""
     bytes_to_fetch: int = 0
-    """... of so much; 0 where nothing is fetched."""
+    """Bytes that this run fetches in all; 0 for a local source."""
     facts: Mapping[str, object] = field(default_factory=dict[str, object])
-    """Of the preflight, for programs; the same for people comes as notes."""
+    """Figures of the preflight, for programs; people get the same as notes."""
     note: str = ""
-    """Something that deserves a line of its own; empty on most events."""
+    """A message that gets a line of its own; empty on most events."""

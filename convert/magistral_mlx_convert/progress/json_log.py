@@ -2,7 +2,7 @@
 
 `preflight`    sizes, disk, memory and speed, before any work; bytes and bytes per second
 `progress`     about once a second: stage, bytes, tensors, speed, time left, memory
-`note`         something that deserves a line; `text`
+`note`         a message for people; `text`
 `done`         the folder is there; `folder`
 `error`        it is not; `problem` and `remedy`
 `interrupted`  by Ctrl-C; the same command goes on
@@ -41,7 +41,7 @@ class JsonLog:
         self._broken = False
 
     def show(self, progress: Progress) -> None:
-        """Takes every event; writes as often as is useful."""
+        """Take an event; write progress at most once a second."""
         if progress.facts:
             self._write("preflight", progress.facts)
         elif progress.note:

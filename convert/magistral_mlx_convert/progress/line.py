@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TextIO
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk, format_memory, format_rate
 from magistral_mlx_convert.progress.events import Progress, Stage
 from magistral_mlx_convert.progress.pace import Pace, memory_bytes, peak_memory_bytes, speed
 
@@ -43,7 +43,7 @@ class ProgressLine:
         self._wipe()
 
     def show(self, progress: Progress) -> None:
-        """Takes every event; draws as often as is useful."""
+        """Take an event; redraw at most ten times a second."""
         if progress.note:
             self.say(progress.note)
             return
@@ -59,7 +59,7 @@ class ProgressLine:
                 self._draw(describe(progress, seconds=self._pace.seconds(), columns=columns))
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line of its own."""
         with self._lock:
             self._wipe()
             self._write(sanitize_line(text) + "\n")
@@ -98,7 +98,7 @@ def describe(progress: Progress, *, seconds: float, columns: int = 200) -> str:
     if progress.stage is Stage.COMPARE:
         return (
             f"comparing source and result  {progress.tensors_done}/{progress.tensors_total} steps  "
-            f"memory {memory_bytes() / 1e6:.0f} MB, peak {peak_memory_bytes() / 1e6:.0f}"
+            f"RAM {format_memory(memory_bytes())}, peak {format_memory(peak_memory_bytes())}"
         )
     ranked = sorted(_parts(progress, seconds))
     while len(ranked) > 1 and _width(progress, [part for _, part in ranked]) + _LEAST_CELLS > columns:
@@ -120,7 +120,7 @@ def _parts(progress: Progress, seconds: float) -> list[tuple[int, str]]:
     share = progress.bytes_done / progress.bytes_total if progress.bytes_total else 0.0
     parts = [
         (0, f"{100 * share:3.0f} %"),
-        (3, f"{in_gb(progress.bytes_done)} of {in_gb(progress.bytes_total)}"),
+        (3, f"{format_disk(progress.bytes_done)} of {format_disk(progress.bytes_total)}"),
     ]
     if progress.bytes_to_fetch:
         fetched = 100 * progress.bytes_fetched / progress.bytes_to_fetch
@@ -128,9 +128,9 @@ def _parts(progress: Progress, seconds: float) -> list[tuple[int, str]]:
     if progress.tensors_total:
         parts.append((6, f"{progress.tensors_done}/{progress.tensors_total} tensors"))
     if (pace := speed(progress, seconds=seconds)) is not None:
-        parts.append((2, f"{pace / 1e6:.0f} MB/s"))
+        parts.append((2, format_rate(pace)))
         parts.append((1, f"{_duration((progress.bytes_total - progress.bytes_done) / pace)} left"))
-    parts.append((5, f"memory {memory_bytes() / 1e6:.0f} MB, peak {peak_memory_bytes() / 1e6:.0f}"))
+    parts.append((5, f"RAM {format_memory(memory_bytes())}, peak {format_memory(peak_memory_bytes())}"))
     return parts
 
 

@@ -1,4 +1,4 @@
-"""How fast a conversion goes, when it will be done, and what memory it holds."""
+"""Speed, time left and memory of a conversion."""
 
 import resource
 import sys
@@ -29,11 +29,11 @@ class Pace:
         return time.monotonic() - self._started
 
     def bytes_per_second(self, progress: Progress) -> float | None:
-        """Of the source, and only of what this run did; None before there is any."""
+        """Bytes of the source that this run converts per second; None before there is any."""
         return speed(progress, seconds=self.seconds())
 
     def seconds_left(self, progress: Progress) -> float | None:
-        """At the speed so far."""
+        """Seconds left at the speed so far."""
         now = self.bytes_per_second(progress)
         return None if now is None else (progress.bytes_total - progress.bytes_done) / now
 
@@ -45,12 +45,12 @@ def speed(progress: Progress, *, seconds: float) -> float | None:
 
 
 def memory_bytes() -> int:
-    """What this process holds now."""
+    """Memory that this process uses now (RSS)."""
     return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory_bytes() -> int:
-    """The most that this process has held."""
+    """Most memory that this process has used (peak RSS)."""
     status = Path("/proc/self/status")
     if status.exists():
         # Linux' ru_maxrss begins with what the process that started this one held; in KiB, as here.

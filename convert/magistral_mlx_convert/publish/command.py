@@ -42,25 +42,27 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
 
 
 def check_targets(arguments: argparse.Namespace) -> None:
-    """Refuses names that can't be before any work.
+    """Refuse impossible names before any work.
 
     Raises:
         UsageError: a name is not of two parts.
     """
     for flag, name in (("--upload", arguments.upload), ("--lmstudio", arguments.lmstudio)):
         if name and not _TWO_PARTS.fullmatch(name):
-            raise UsageError(f"{name!r} is no name for {flag}", "Give two parts, such as me/magistral-4bit.")
+            raise UsageError(
+                f"{name!r} is not a valid name for {flag}", "Give two parts, such as me/magistral-4bit."
+            )
     if arguments.public and not arguments.upload:
-        raise UsageError("Nothing is uploaded that could be public", "Add --upload OWNER/NAME.")
+        raise UsageError("--public has no effect without an upload", "Add --upload OWNER/NAME.")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Publishes and prints where."""
+    """Publish a folder and print where."""
     from magistral_mlx_convert.progress.line import ProgressLine
 
     check_targets(arguments)
     if arguments.upload is None and arguments.lmstudio is None:
-        raise UsageError("Nothing says where to publish", "Give --upload OWNER/NAME, --lmstudio, or both.")
+        raise UsageError("No place to publish was given", "Give --upload OWNER/NAME, --lmstudio, or both.")
     with ProgressLine(sys.stderr) as line:
         publish(typed_path(arguments.folder), arguments, say=line.say)
     return 0
@@ -72,13 +74,13 @@ def publish(folder: Path, arguments: argparse.Namespace, *, say: Callable[[str],
         from magistral_mlx_convert.publish.lmstudio.placing import place_in_lmstudio
 
         placed = place_in_lmstudio(folder, identifier=arguments.lmstudio or None)
-        say(f"LM Studio finds it in {placed}")
+        say(f"Placed for LM Studio: {placed}")
     if arguments.upload is not None:
-        from magistral_mlx.storage.units import in_gb
+        from magistral_mlx.storage.units import format_disk
         from magistral_mlx_convert.publish.hub_upload import upload_to_hub
 
         def tell(name: str, done: int, total: int) -> None:
-            say(f"uploading {name}  {in_gb(done)} of {in_gb(total)} are there")
+            say(f"uploading {name}  {format_disk(done)} of {format_disk(total)} sent")
 
         address = upload_to_hub(folder, arguments.upload, public=arguments.public, progress=tell)
         say(f"Uploaded to {address}")
@@ -89,7 +91,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def is_made_already(folder: Path, source: str, recipe: Recipe, *, revision: str | None, report: bool) -> bool:
-    """Whether the manifest of `folder` names this source and recipe.
+    """Tell if the manifest of `folder` names this source and recipe.
 
     Args:
         folder: the target of a conversion.
@@ -116,7 +118,7 @@ def is_made_already(folder: Path, source: str, recipe: Recipe, *, revision: str 
 
 
 def _name(source: str) -> str | None:
-    """What a manifest calls a folder or a hub id; None where it tells less apart, as with GGUF."""
+    """Return the name that a manifest gives a folder or hub id; None for other sources, such as GGUF."""
     path = typed_path(source)
     if path.is_dir():
         return provenance_of(path, kind="").name

@@ -5,6 +5,7 @@ command goes on after an interruption.
 """
 
 # huggingface_hub's types are partial because of what it builds on; nothing of that leaves this file.
+# mypy: disable-error-code="attr-defined"
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable, Generator
@@ -13,7 +14,7 @@ from logging import ERROR
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, errors, logging
-from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 from magistral_mlx.checkpoint.manifest import verify_folder
 from magistral_mlx.errors import CheckpointError, NetworkError
@@ -32,7 +33,7 @@ def upload_to_hub(
     public: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> str:
-    """Makes `repository` hold this folder; a repository that does not exist is made, private unless `public`.
+    """Upload this folder into `repository`; a new repository is private unless `public`.
 
     Every file is compared with the manifest first; files that it does not know stay here. Weights that the
     repository held and this folder does not are deleted in the same commit: loaders read all they find.
@@ -128,7 +129,7 @@ def _failure(error: BaseException, repository: str) -> NetworkError:
     if isinstance(error, errors.HfHubHTTPError):
         return NetworkError(f"The hub refused the upload to {repository} ({status or error})", again)
     offline = " (HF_HUB_OFFLINE is set)" if constants.is_offline_mode() else ""
-    return NetworkError(f"{constants.ENDPOINT} did not take the upload to {repository}{offline}", again)
+    return NetworkError(f"{constants.ENDPOINT} did not accept the upload to {repository}{offline}", again)
 
 
 def _status(error: BaseException) -> int | None:

@@ -1,9 +1,9 @@
-"""What the folder says of itself: `README.md` for people, `magistral-mlx.json` for programs."""
+"""The model card (`README.md`) and the manifest (`magistral-mlx.json`) of a converted folder."""
 
 from collections.abc import Mapping
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.report.errors import ErrorReport
 from magistral_mlx_convert.report.files import GROUPS_CHART, LAYERS_CHART, comparison_table, in_words
@@ -28,7 +28,7 @@ def manifest(
     calibration: Mapping[str, object] | None,
     files: Mapping[str, tuple[int, str]],
 ) -> dict[str, object]:
-    """Everything that is needed to check the folder, or to make it again. `files`: name -> bytes, SHA-256."""
+    """Build the manifest, to check the folder or make it again. `files`: name -> bytes, SHA-256."""
     whole = plan.recipe.whole
     return {
         "format_version": FORMAT_VERSION,
@@ -66,7 +66,7 @@ def model_card(
     comparison: Comparison | None,
     calibration: Mapping[str, object] | None,
 ) -> str:
-    """`README.md`: where it came from, what was done, what was measured and what was not."""
+    """Write `README.md`: origin, recipe, and the measurements that were made or not."""
     parts = [
         _front_matter(provenance),
         f"# {sanitize_line(name)}\n",
@@ -91,7 +91,7 @@ def _facts(plan: Plan, provenance: Provenance, calibration: Mapping[str, object]
     kept = sum(unit.output_bytes for unit in plan.units if unit.packing is None)
     packed = sum(unit.output_bytes for unit in plan.units if unit.packing is not None)
     how = (
-        f"{whole.bits} bits, groups of {whole.group_size}, {whole.mode}: {in_gb(packed)}"
+        f"{whole.bits} bits, groups of {whole.group_size}, {whole.mode}: {format_disk(packed)}"
         if whole
         else "nothing"
     )
@@ -100,8 +100,8 @@ def _facts(plan: Plan, provenance: Provenance, calibration: Mapping[str, object]
         ("Source", f"{sanitize_line(provenance.name)}, {revision}"),
         ("Recipe", plan.recipe.name),
         ("Quantized", how),
-        ("Kept", f"in {plan.recipe.dtype}: {in_gb(kept)}"),
-        ("Size", f"{in_gb(plan.stored_bytes)} became {in_gb(plan.output_bytes)}"),
+        ("Kept", f"in {plan.recipe.dtype}: {format_disk(kept)}"),
+        ("Size", f"{format_disk(plan.stored_bytes)} became {format_disk(plan.output_bytes)}"),
         ("Made with", f"MLX {mlx_version()} on {backend()}"),
     ]
     if calibration:

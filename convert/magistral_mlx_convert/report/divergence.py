@@ -1,4 +1,4 @@
-"""How far two predictions of the next token are apart, without ever holding a whole row of logits.
+"""Divergence of two predictions of the next token, without ever holding a whole row of logits.
 
 With logits a of the source and b of the result, p = softmax(a), q = softmax(b):
 

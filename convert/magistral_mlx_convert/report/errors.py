@@ -1,4 +1,4 @@
-"""What quantization cost, measured while the weights went by: relative error per tensor and per class.
+"""Error of the quantized weights, measured during the conversion: relative, per tensor and per class.
 
 The error of a set of weights is the root of their summed squared errors over that of their summed squares.
 """
@@ -26,14 +26,14 @@ class ErrorReport:
 
 
 def error_report(progressed: Progressed) -> ErrorReport:
-    """Adds up what all shards measured."""
+    """Sum up the measurements of all shards."""
     return summed_up({
         name: pair for shard in progressed.finished.values() for name, pair in shard.errors.items()
     })  # fmt: skip
 
 
 def summed_up(errors: Errors) -> ErrorReport:
-    """The report on squared errors and squared weights of single parameters."""
+    """Report on squared errors and squared weights of single parameters."""
     classes: dict[str, list[tuple[float, float]]] = {}
     layers: dict[int, list[tuple[float, float]]] = {}
     for name in sorted(errors):

@@ -1,4 +1,4 @@
-"""What a report leaves in the folder: `report.json` for programs, two charts and a table for people."""
+"""Write a report: `report.json` for programs, two charts and a table for people."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ GROUPS_CHART = "report-languages.svg"
 
 
 def report_document(errors: ErrorReport, comparison: Comparison) -> dict[str, object]:
-    """What `report.json` holds and `magistral models report --json` prints."""
+    """Build the content of `report.json`, which `magistral models report --json` prints too."""
     return {
         "whole": errors.whole,
         "classes": dict(errors.per_class),
@@ -33,10 +33,10 @@ def report_files(errors: ErrorReport, comparison: Comparison) -> dict[str, bytes
     if errors.per_layer:
         series = {"weights": [100 * value for value in errors.per_layer]} | series
     layers = line_chart(
-        "Relative error of each layer's weights, and of the hidden states after it",
+        "Relative error per layer: weights, and hidden states after the layer",
         series, unit="%", across="layer",
     )  # fmt: skip
-    groups = bar_chart("Mean KL divergence of the next token from the source's", divergences, unit="nats")
+    groups = bar_chart("Mean KL divergence of next-token predictions", divergences, unit="nats")
     return {
         REPORT_FILE: to_json(report_document(errors, comparison)),
         LAYERS_CHART: layers.encode(),
@@ -45,17 +45,17 @@ def report_files(errors: ErrorReport, comparison: Comparison) -> dict[str, bytes
 
 
 def report_summary(folder: Path) -> str:
-    """One line for people on the `report.json` of a converted folder."""
+    """Summarize the `report.json` of a converted folder in one line."""
     report = cast(dict[str, object], json.loads((folder / REPORT_FILE).read_bytes()))
     whole = cast("float | None", report["whole"])
     error = "nothing is quantized" if whole is None else f"weights differ by {100 * whole:.2f} %"
     comparison = cast(Mapping[str, object], report["comparison"])
     figures = Figures(**cast("dict[str, float]", comparison["whole"]))  # type: ignore[arg-type]  # our own file
-    return f"Report: {error}; {in_words(figures)}; {folder / REPORT_FILE} has the rest"
+    return f"Report: {error}; {in_words(figures)}; see {folder / REPORT_FILE}"
 
 
 def in_words(figures: Figures) -> str:
-    """The figures in one phrase."""
+    """Write the figures in one phrase."""
     return (
         f"mean KL divergence {figures.mean_kl:.3g} nats (99th percentile {figures.kl_99:.3g}), "
         f"the same top token in {100 * figures.same_top:.1f} %, "
@@ -64,7 +64,7 @@ def in_words(figures: Figures) -> str:
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """Every group's figures in Markdown."""
+    """Write every group's figures as a Markdown table."""
     rows = [
         f"| {name} | {each.source_perplexity:.4g} | {each.result_perplexity:.4g} | {each.mean_kl:.3g} "
         f"| {each.kl_99:.3g} | {100 * each.same_top:.1f} % |"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization
 from magistral_mlx.errors import ConversionError
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.planning.packing_rules import Rule
 from magistral_mlx_convert.planning.plan import Plan, make_plan
 from magistral_mlx_convert.planning.recipe import Recipe
@@ -85,7 +85,7 @@ def fitted(
     least = size(smallest)
     if least > limit:
         raise ConversionError(
-            f"A folder of {in_gb(limit)} can't be reached: with 3 bits it has {in_gb(least)}",
+            f"A folder of {format_disk(limit)} can't be reached: with 3 bits it has {format_disk(least)}",
             f"Ask for fit:{_gigabytes(least)} or more; --vision-bits 8 makes it smaller.",
         )
     hulls = {each.path: _hull(_choices(each, config, weights, recipe, measure)) for each in matrices}
@@ -153,7 +153,7 @@ def _spend(hulls: Mapping[str, list[_Choice]], spare: int) -> dict[str, Quantiza
 
 
 def _with_table(recipe: Recipe, table: Mapping[str, Quantization]) -> Recipe:
-    """What config.json names first is what most matrices have."""
+    """Return the packing of most matrices, which config.json names first."""
     (bits, _), *_ = Counter(packing.bits for packing in table.values()).most_common(1)
     whole = next(packing for packing in WIDTHS if packing.bits == bits)
     return replace(recipe, whole=whole, packing_of=_by_table(recipe.packing_of, table))

@@ -1,4 +1,4 @@
-"""The figures of a comparison: what they are, how they are taken together, how they are written down."""
+"""The figures of a comparison: their definitions, their aggregation, their JSON."""
 
 import math
 from collections.abc import Mapping

@@ -67,7 +67,7 @@ class StoredWeights:
         self._packings = {name: _packing(name, folder, config) for name in self.shapes}
 
     def is_packed(self, name: str) -> bool:
-        """Whether the parameter was quantized."""
+        """Tell if the parameter was quantized."""
         return self._packings[name] is not None
 
     def rows(self, name: str, first: int, count: int) -> mx.array:

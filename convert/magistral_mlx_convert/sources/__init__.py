@@ -1,1 +1,1 @@
-"""Where weights come from: each module turns one kind of source into the same rows of tensors."""
+"""Sources of weights: each module turns one kind into the same rows of tensors."""

@@ -26,7 +26,7 @@ from magistral_mlx_convert.sources.safetensors_files import WeightFiles
 from magistral_mlx_convert.sources.source import SourceTensor
 
 SCALE_SUFFIXES = ("weight_scale_inv", "weight_scale", "qscale_weight")
-"""What follows a matrix' path in the name of its scale."""
+"""Ends of the names of scales, after the path of their matrix."""
 
 ACTIVATION_SUFFIXES = (".activation_scale", ".input_scale", ".qscale_act", ".output_scale")
 
@@ -68,7 +68,7 @@ class ScaledTensors:
 
     @property
     def any(self) -> bool:
-        """Whether there are fp8 weights."""
+        """Tell if there are fp8 weights."""
         return bool(self._scales)
 
     def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:

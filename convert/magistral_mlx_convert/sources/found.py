@@ -5,14 +5,14 @@ what `downloadsFolder` of its settings.json says (https://lmstudio.ai/docs/basic
 cache keeps models--<owner>--<name>/snapshots/<commit>/.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.storage.atomic import read_json
 from magistral_mlx.storage.paths import typed_path
-from magistral_mlx_convert.sources.source import Provenance
+from magistral_mlx_convert.sources.source import MOST_JSON_BYTES, Provenance
 
 _OLD_LM_STUDIO = Path(".cache") / "lm-studio"
 
@@ -62,7 +62,7 @@ def find_tekken(*, ids: int) -> Path | None:
 
 
 def lm_studio_folders() -> list[Path]:
-    """Where LM Studio keeps models on this computer; those of them that exist."""
+    """List the folders where LM Studio keeps models on this computer."""
     home = Path.home()
     homes = [home / ".lmstudio", home / _OLD_LM_STUDIO]
     pointer = home / ".lmstudio-home-pointer"
@@ -77,8 +77,8 @@ def lm_studio_folders() -> list[Path]:
 
 def _chosen_folder(settings: Path) -> Path | None:
     try:
-        raw: object = json.loads(settings.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        raw = read_json(settings, most=MOST_JSON_BYTES)
+    except (OSError, ValueError):
         return None
     chosen = cast(dict[str, object], raw).get("downloadsFolder") if isinstance(raw, dict) else None
     return typed_path(chosen) if isinstance(chosen, str) and chosen else None
@@ -127,7 +127,7 @@ def _holds_weights(folder: Path) -> bool:
 
 def _ids_of(tekken: Path) -> int | None:
     try:
-        raw = json.loads(tekken.read_bytes())
-        return cast(int, raw["config"]["default_vocab_size"])
+        raw = cast(dict[str, dict[str, int]], read_json(tekken, most=64 << 20))
+        return raw["config"]["default_vocab_size"]
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -26,7 +26,7 @@ from magistral_mlx_convert.sources.source import (
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 SMALL_FILES = ("config.json", INDEX_FILE, "tekken.json", "SYSTEM_PROMPT.txt", "generation_config.json")
-"""What is read beside the weights."""
+"""Files that are read beside the weights."""
 
 WANTED = "Give a folder with config.json and model.safetensors, or with shards and their index."
 
@@ -124,7 +124,7 @@ def with_text_config(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def _packs(key: str, value: object) -> bool:
-    """Whether this entry of the config describes the fp8 weights that are read here."""
+    """Tell if this entry of the config describes the fp8 weights that are read here."""
     if key != "quantization_config" or not isinstance(value, Mapping):
         return False
     return cast(Mapping[str, object], value).get("quant_method") in _FP8_METHODS

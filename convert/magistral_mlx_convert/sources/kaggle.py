@@ -22,8 +22,8 @@ _HANDLE = re.compile(
     r"(?P<model>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*){3}(/[1-9]\d*)?)(/(?P<gguf>[A-Za-z0-9][\w.-]*\.gguf))?"
 )
 
-_EYES = ("mmproj-BF16.gguf", "mmproj-F16.gguf", "mmproj-F32.gguf")
-"""What vision parts are usually called; the first that is there is taken."""
+_VISION_PARTS = ("mmproj-BF16.gguf", "mmproj-F16.gguf", "mmproj-F32.gguf")
+"""Usual names of vision parts; the first that exists is taken."""
 
 _UNVERSIONED = 3
 """Slashes of a handle without version."""
@@ -32,21 +32,21 @@ _NATIVE_FILES = (native.PARAMS_FILE, "tekken.json", "SYSTEM_PROMPT.txt", "genera
 
 
 def download_kaggle(source: str, *, progress: Callable[[Progress], None]) -> tuple[Path, Provenance]:
-    """Fetches what kagglehub's cache lacks; gives the folder, or the GGUF file, and what to record of it.
+    """Fetch a model into kagglehub's cache; return its folder or GGUF file, and its provenance.
 
     Args:
         source: the handle behind `kaggle:`.
         progress: told which file comes.
 
     Raises:
-        ConversionError: the handle is none, kagglehub is not installed, or the model has no weights that are
-            read.
+        ConversionError: the handle is not valid, kagglehub is not installed, or the model has no
+            known weights.
         NetworkError: Kaggle did not answer, or does not show the model.
     """
     named = _HANDLE.fullmatch(source.removeprefix(PREFIX))
     if named is None:
         raise ConversionError(
-            f"{source} is no Kaggle handle: it has owner/model/framework/variation, and may have a version",
+            f"{source} is not a Kaggle handle: owner/model/framework/variation, or that and a version",
             f"Give it as on the model's page, such as {EXAMPLE}.",
         )
     handle: str = named["model"]
@@ -104,7 +104,7 @@ def _hugging_face_files(model: _Model) -> Path | None:
 def _gguf_file(model: _Model, file: str) -> Path | None:
     path = model.fetch(file)
     if path is not None:
-        next(filter(None, map(model.fetch, _EYES)), None)
+        next(filter(None, map(model.fetch, _VISION_PARTS)), None)
     return path
 
 

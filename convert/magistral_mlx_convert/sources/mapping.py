@@ -1,4 +1,4 @@
-"""Which source tensor fills which parameter: one table, strict in both directions.
+"""Map source tensors to parameters: one table, strict in both directions.
 
 Targets are the names that the model itself uses and that mlx-lm and mlx-vlm write, so that the folder loads
 in all three. Sources are Hugging Face names in two spellings: the one on disk, which Transformers also saves,
@@ -31,7 +31,7 @@ DROPPED: tuple[tuple[re.Pattern[str], str], ...] = (
 """Tensors that may be in a source and are not used, each with the reason."""
 
 WEIGHT_DTYPES = ("BF16", "F16", "F32")
-"""What can be read; anything else (fp8 with scales, integers) needs its own treatment first."""
+"""Readable dtypes; others (fp8 with scales, integers) are converted first."""
 
 _UNCHANGED = "Use an unchanged Magistral Small checkpoint."
 

@@ -85,7 +85,7 @@ class MlxFolder:
         self._files.close()
 
     def packing_of(self, parameter: str) -> Quantization | None:
-        """How a parameter is packed; None where it is not."""
+        """Return the packing of a parameter; None where it is not quantized."""
         path = parameter.removesuffix(".weight")
         whole = self.parsed.quantization
         return whole and whole.of_module(path, has_scales=f"{path}.scales" in self.tensors)
@@ -98,7 +98,7 @@ class MlxFolder:
         return MadeFile(data=tekken_of_tokenizer_json(raw, self.parsed, where=str(path)), where=str(path))
 
     def _checked(self, held: Mapping[str, SourceTensor]) -> dict[str, SourceTensor]:
-        """What is stored of each parameter, in their order; what is left over is refused by its name."""
+        """List the stored tensors of each parameter, in their order; refuse all others by name."""
         packing = self.parsed.quantization
         rest, found = dict(held), dict[str, SourceTensor]()
         for name, shape in parameter_shapes(self.parsed).items():
@@ -190,7 +190,7 @@ class UnpackedMlx:
 
 
 def is_mlx_conversion(config: Mapping[str, object], tensors: Mapping[str, SourceTensor]) -> bool:
-    """Whether MLX wrote this folder, packed or not: by its packing, or by the names of its vision tower."""
+    """Tell if MLX wrote this folder: by its packing, or by the names of its vision tower."""
     return "quantization" in config or any(name.startswith("vision_tower.vision_model.") for name in tensors)
 
 

@@ -23,13 +23,13 @@ def open_source(
     keep_source: bool,
     progress: Callable[[Progress], None],
 ) -> Source:
-    """Opens what is here, or what is fetched; the weights of a hub id arrive while they are converted.
+    """Open a source on this machine, or fetch it; the weights of a hub id arrive while they are converted.
 
     Args:
         source: what the user named.
         revision: of a hub id.
-        scratch: where what is fetched may wait for its use; made when it is needed.
-        keep_source: leave what is fetched in the hub library's cache.
+        scratch: where fetched files may wait for their use; made when it is needed.
+        keep_source: leave fetched files in the hub library's cache.
         progress: may be called from another thread.
 
     Raises:
@@ -38,6 +38,22 @@ def open_source(
         CheckpointError: a file is damaged.
         NetworkError: the hub did not answer.
     """
+    try:
+        return _opened(source, revision=revision, scratch=scratch, keep_source=keep_source, progress=progress)
+    except OSError as error:
+        raise ConversionError(
+            f"{error.filename or source} can't be read: {error.strerror or error}", "Check its permissions."
+        ) from error
+
+
+def _opened(
+    source: str | Path,
+    *,
+    revision: str | None,
+    scratch: Path,
+    keep_source: bool,
+    progress: Callable[[Progress], None],
+) -> Source:
     if isinstance(source, str) and source.startswith(kaggle.PREFIX):
         if revision is not None:
             raise UsageError(f"{source} is a Kaggle handle, whose last part is the version", "Put it there.")

@@ -6,12 +6,14 @@ Only the files that the index names are read, so that other weights beside them 
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from io import BufferedReader
 from pathlib import Path
 from threading import Lock
 from typing import Protocol, cast
 
 from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES, SafetensorsHeader, read_header
 from magistral_mlx.errors import CheckpointError, ConversionError
+from magistral_mlx.storage.atomic import open_regular
 from magistral_mlx_convert.sources.hub.arrivals import Arrivals, Arriving, Fetched, Need, peak_bytes
 from magistral_mlx_convert.sources.hub.checksums import keeps_to, known_checksum
 from magistral_mlx_convert.sources.source import SourceTensor, read_json
@@ -58,7 +60,7 @@ class RowReader:
 
     def __init__(self, headers: Mapping[str, SafetensorsHeader], *, path_of: Callable[[str], Path]) -> None:
         self._headers, self._path_of = headers, path_of
-        self._descriptors: dict[str, int] = {}
+        self._open: dict[str, BufferedReader] = {}
         self._opening = Lock()  # a calibration reads beside the conversion
 
     def read(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
@@ -67,10 +69,10 @@ class RowReader:
         path = self._path_of(tensor.file)
         try:
             with self._opening:
-                if tensor.file not in self._descriptors:
-                    self._descriptors[tensor.file] = os.open(path, os.O_RDONLY)
-                    will_be_read_once(self._descriptors[tensor.file])
-            read_fully(self._descriptors[tensor.file], position, into, path=path, tensor=tensor.name)
+                if tensor.file not in self._open:
+                    self._open[tensor.file] = open_regular(path)
+                    will_be_read_once(self._open[tensor.file].fileno())
+            read_fully(self._open[tensor.file].fileno(), position, into, path=path, tensor=tensor.name)
         except OSError as error:
             raise ConversionError(
                 f"{path} can't be read at {tensor.name}: {error.strerror}", "Check the disk it lies on."
@@ -78,12 +80,12 @@ class RowReader:
 
     def forget(self, file: str) -> None:
         """Closes a file, so that its space is free once its name is gone."""
-        if (descriptor := self._descriptors.pop(file, None)) is not None:
-            os.close(descriptor)
+        if (opened := self._open.pop(file, None)) is not None:
+            opened.close()
 
     def close(self) -> None:
         """Closes all files."""
-        for file in list(self._descriptors):
+        for file in list(self._open):
             self.forget(file)
 
 
@@ -126,7 +128,11 @@ class SafetensorsFiles:
         """See `WeightFiles.read_tensor`."""
         tensor = self.tensors[name]
         data = bytearray(math.prod(tensor.shape) * ITEM_BYTES[tensor.dtype])
-        self.read_rows(tensor, 0, memoryview(data))
+        try:
+            self.read_rows(tensor, 0, memoryview(data))
+        finally:
+            if self._arrivals is None:
+                self._rows.forget(tensor.file)  # the source may still be refused
         return bytes(data)
 
     def close(self) -> None:
@@ -166,7 +172,7 @@ class SafetensorsFiles:
 
     def _state(self, file: str) -> tuple[int, int]:
         state = (self._folder / file).stat()
-        return state.st_size, state.st_mtime_ns
+        return state.st_size, state.st_ctime_ns
 
     def _path_of(self, file: str) -> Path:
         return self._folder / file if self._arrivals is None else self._arrivals.path(file)

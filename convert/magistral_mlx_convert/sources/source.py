@@ -1,6 +1,5 @@
-"""What the conversion needs from a source, whatever its format: the port that every kind of source fills."""
+"""The interface that every kind of source implements."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +9,10 @@ from typing import Protocol, cast
 
 from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import CheckpointError, ConversionError
+from magistral_mlx.storage import atomic
+
+MOST_JSON_BYTES = 16 << 20
+"""Limit of config, params and index; those of Magistral Small take under 100 kB."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class SourceTensor:
     file: str
     """The file that holds it, for messages."""
     packed_bytes: int | None = None
-    """What it takes in its file, where that is not what is delivered."""
+    """Bytes in its file, where they differ from the rows as delivered."""
     blocks: str | None = None
     """The type of its GGUF blocks, where their codes can be taken over."""
     channels_last: bool = False
@@ -46,7 +49,7 @@ def in_blocks(tensor: SourceTensor) -> SourceTensor:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the weights came from, for the model card and the manifest; never a path of this machine."""
+    """Origin of the weights, for the model card and the manifest; never a path of this machine."""
 
     kind: str
     """`huggingface-folder`, `huggingface-hub`, `mistral-folder`, ...: the format and how it was found."""
@@ -62,7 +65,7 @@ class MadeFile:
 
     data: bytes
     where: str
-    """What it was made from, for messages."""
+    """The file it was made from, for messages."""
 
 
 class Source(Protocol):
@@ -92,16 +95,19 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know about the result: what the source lacks, what was left out."""
+        """Messages about the result: parts that the source lacks or that were left out."""
         ...
 
     @property
     def identity(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, size and modification time (ns) of every weight file as it is now."""
+        """Name, size and time of the last change (ctime, ns) of every weight file as it is now.
+
+        Not the modification time: anyone can set that back.
+        """
         ...
 
     def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
-        """Fills `into` with whole rows of `tensor`, from row `first` on. Called from one reader thread.
+        """Fill `into` with whole rows of `tensor`, from row `first` on. Called from one reader thread.
 
         Raises:
             ConversionError: the file ends early or cannot be read.
@@ -109,24 +115,24 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Closes the files. The source is not used after it."""
+        """Close the files. The source is not used afterwards."""
         ...
 
 
 def read_json(path: Path, *, remedy: str) -> Mapping[str, object]:
-    """The JSON object in `path`.
+    """Read the JSON object in `path`, a regular file of at most `MOST_JSON_BYTES`.
 
     Raises:
         ConversionError: the file is missing or can't be read.
         CheckpointError: it does not hold a JSON object.
     """
     try:
-        raw: object = json.loads(path.read_bytes())
+        raw = atomic.read_json(path, most=MOST_JSON_BYTES)
     except FileNotFoundError as error:
         raise ConversionError(f"{path} is missing", remedy) from error
     except OSError as error:
         raise ConversionError(f"{path} can't be read: {error.strerror}", "Check its permissions.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}", remedy) from error
     if not isinstance(raw, dict):
         raise CheckpointError(f"{path} is not a JSON object", remedy)
@@ -134,7 +140,7 @@ def read_json(path: Path, *, remedy: str) -> Mapping[str, object]:
 
 
 def if_present(path: Path) -> Path | None:
-    """`path` where it is a file."""
+    """Return `path` where it is a regular file."""
     return path if path.is_file() else None
 
 
@@ -143,7 +149,7 @@ _IN_HUB_CACHE = re.compile(r"models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{4
 
 
 def provenance_of(folder: Path, *, kind: str) -> Provenance:
-    """What to record of `folder`; `kind` where it is not in the hub's cache."""
+    """Return the provenance of `folder`; `kind` where it is not in the hub's cache."""
     if match := _IN_HUB_CACHE.search(folder.absolute().as_posix()):
         owner, name, commit = match.groups()
         return Provenance(kind="huggingface-hub", name=f"{owner}/{name}", revision=commit)

@@ -1,4 +1,4 @@
-"""What an interrupted run had finished, so that the same command goes on there.
+"""Record finished work, for the next run to continue from.
 
 `journal.json` beside the growing folder holds the plan's fingerprint, every finished shard with its SHA-256,
 and a mark in the open shard: so many parameters, so many bytes, their SHA-256. Nothing it says is believed
@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from magistral_mlx.storage.atomic import hash_file, open_regular, read_bytes, replace_file
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.writing.kernel import backend, mlx_version
-from magistral_mlx_convert.writing.shard_file import hash_file, write_durably
 
 JOURNAL_FILE = "journal.json"
+_MOST_BYTES = 16 << 20
+"""A journal of Magistral Small has 100 kB."""
 FORMAT_VERSION = 1
 """Of the converted folder. Another version is another fingerprint: an old partial run is not continued."""
 
@@ -46,7 +48,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Progressed:
-    """All that a run has behind it; immutable, written anew at every step."""
+    """Finished work of a run; immutable, written anew at every step."""
 
     fingerprint: str
     finished: Mapping[str, Finished]
@@ -66,7 +68,7 @@ def fingerprint(
     measure_every: int,
     calibration: str | None = None,
 ) -> str:
-    """A digest of all that the output bytes depend on: source files, recipe, plan, backend, versions.
+    """Digest everything that the output bytes depend on: source files, recipe, plan, backend, versions.
 
     `calibration` is the digest of the text that a calibrated recipe reads.
     """
@@ -91,15 +93,15 @@ def fingerprint(
 
 
 def save(folder: Path, progressed: Progressed) -> None:
-    """Writes the journal durably, its own digest before it."""
+    """Write the journal durably, its own digest first."""
     body = json.dumps(asdict(progressed)).encode()
-    write_durably(folder / JOURNAL_FILE, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    replace_file(folder / JOURNAL_FILE, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
 def load(folder: Path) -> Progressed | None:
-    """The journal in `folder`; None when there is none or a byte of it is not what was written."""
+    """Read the journal in `folder`; None where it is missing or damaged."""
     try:
-        digest, _, body = (folder / JOURNAL_FILE).read_bytes().partition(b"\n")
+        digest, _, body = read_bytes(folder / JOURNAL_FILE, most=_MOST_BYTES).partition(b"\n")
         if hashlib.sha256(body).hexdigest().encode() != digest:
             return None
         raw = cast(dict[str, object], json.loads(body))
@@ -125,7 +127,7 @@ def load(folder: Path) -> Progressed | None:
                 errors=_errors(mark["errors"]),
             ),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -135,7 +137,7 @@ def _errors(raw: object) -> Errors:
 
 
 def trustworthy(folder: Path, plan: Plan, progressed: Progressed) -> tuple[Progressed, list[str]]:
-    """What of `progressed` the files in `folder` bear out, and a line on each part that they do not."""
+    """Return the part of `progressed` that the files confirm, and a line on each other part."""
     complaints: list[str] = []
     finished: dict[str, Finished] = {}
     for shard in plan.shards:
@@ -150,20 +152,20 @@ def trustworthy(folder: Path, plan: Plan, progressed: Progressed) -> tuple[Progr
         ):
             finished[shard.file] = claimed
         else:
-            complaints.append(f"{shard.file} is not what the journal says: it is converted again")
+            complaints.append(f"{shard.file} differs from the journal and is converted again")
     mark = progressed.mark
-    if mark is not None and not _bears_out(folder / mark.file, mark):
-        complaints.append(f"{mark.file} is not what the journal says: it is begun again")
+    if mark is not None and not _confirms(folder / mark.file, mark):
+        complaints.append(f"{mark.file} differs from the journal and is started again")
         mark = None
     return Progressed(fingerprint=progressed.fingerprint, finished=finished, mark=mark), complaints
 
 
-def _bears_out(path: Path, mark: Mark) -> bool:
+def _confirms(path: Path, mark: Mark) -> bool:
     if not path.is_file() or path.stat().st_size < mark.nbytes:
         return False
     digest = hashlib.sha256()
     left = mark.nbytes
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while left:
             block = file.read(min(left, 1 << 22))
             digest.update(block)

@@ -1,4 +1,4 @@
-"""What a conversion computes: bytes of rows in, bytes of stored rows out, on MLX.
+"""The computation of a conversion: bytes of rows in, bytes of stored rows out, on MLX.
 
 All calls must come from one thread. The output depends on rows only, never on how they were cut into
 chunks. CPU and Metal kernels break ties differently, so the same recipe gives slightly different codes there.
@@ -79,7 +79,7 @@ class Buffer:
 
 
 def backend() -> str:
-    """What computes: `cpu`, `metal` or `cuda`. Part of what makes an output reproducible."""
+    """Return the backend: `cpu`, `metal` or `cuda`. The output depends on it."""
     if mx.default_device() == mx.Device(mx.cpu):
         return "cpu"
     return "metal" if mx.metal.is_available() else "cuda"

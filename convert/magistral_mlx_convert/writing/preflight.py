@@ -1,16 +1,20 @@
-"""What a conversion will take, said before any work, and refused where the machine lacks it.
+"""Say what a conversion will take before any work, and refuse it where the machine lacks it.
 
-Sizes are exact: the plan fixes them. Memory is the pipeline's buffers and what waits between its threads.
-Time comes from converting a few megabytes here and now; the disks and a download may be slower than that.
+Sizes are exact: the plan fixes them. Memory is the pipeline's buffers and the chunks between its threads.
+Time is a range, from converting a few megabytes and writing a few more here and now. A download comes on top.
 """
 
+import os
 import shutil
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.memory.sizes import this_machine
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.atomic import sync
+from magistral_mlx.storage.units import format_disk, format_memory, format_rate
 from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan
 from magistral_mlx_convert.quantize.cost import CalibrationCost
 from magistral_mlx_convert.sources.hub.arrivals import peak_bytes, supply_of
@@ -28,6 +32,8 @@ _PROGRAM_BYTES = 120 << 20
 """Python, MLX and the libraries, before the first buffer."""
 
 _SAMPLE_BYTES = 4 << 20
+_WRITTEN_BYTES = 32 << 20
+"""Written, flushed and deleted to measure the disk; less for a smaller result."""
 
 _LINK_BITS = {"100 Mbit/s": 100e6, "1 Gbit/s": 1e9}
 
@@ -53,32 +59,44 @@ class Preflight:
     memory_needed: int
     memory_available: int | None
     bytes_per_second: float
+    """Source bytes that this machine converts."""
+    disk_bytes_per_second: float
+    """That the target's disk takes."""
     calibration_tokens: int = 0
     """0 where nothing is calibrated."""
     calibration_seconds: float = 0.0
     """Of running the model on them and of choosing codes."""
 
     @property
-    def seconds(self) -> float:
-        """Of converting alone."""
-        share = 1 - self.kept_bytes / self.output_bytes
-        return share * (self.source_bytes / self.bytes_per_second + self.calibration_seconds)
+    def seconds(self) -> tuple[float, float]:
+        """Least and most time, without a download.
+
+        Least: converting and writing at the same time. Most: reading, converting and writing one after the
+        other, reading at the speed of writing.
+        """
+        left = 1 - self.kept_bytes / self.output_bytes
+        convert = left * (self.source_bytes / self.bytes_per_second + self.calibration_seconds)
+        write = left * self.output_bytes / self.disk_bytes_per_second
+        read = left * self.stored_bytes / self.disk_bytes_per_second
+        return max(convert, write), convert + write + read
 
     def lines(self) -> list[str]:
-        """For people, one fact a line."""
-        available = "" if self.memory_available is None else f", {in_gb(self.memory_available)} available"
-        kept = f"; {in_gb(self.kept_bytes)} of it are there already" if self.kept_bytes else ""
-        fetch = f"; {in_gb(self.to_fetch)} to fetch" if self.to_fetch else ""
+        """Write it for people, one fact a line."""
+        available = (
+            "" if self.memory_available is None else f", {format_memory(self.memory_available)} available"
+        )
+        kept = f"; {format_disk(self.kept_bytes)} of it are there already" if self.kept_bytes else ""
+        fetch = f"; {format_disk(self.to_fetch)} to fetch" if self.to_fetch else ""
         beside = " for the result and one file of the source at a time" if self.to_fetch else ""
         return [
-            f"Source: {self.source}, {in_gb(self.stored_bytes)} in {_files(self.source_files)}, "
+            f"Source: {self.source}, {format_disk(self.stored_bytes)} in {_files(self.source_files)}, "
             f"{self.tensors} tensors{fetch}",
-            f"Result: {self.target}, {in_gb(self.output_bytes)} in {_files(self.output_files)}, "
+            f"Result: {self.target}, {format_disk(self.output_bytes)} in {_files(self.output_files)}, "
             f"recipe {self.recipe}{kept}",
-            f"Disk: {in_gb(self.disk_needed)} needed{beside}, {in_gb(self.disk_free)} free",
-            f"Memory: {in_gb(self.memory_needed)} needed{available}",
-            f"Time: about {_minutes(self.seconds)} at the {self.bytes_per_second / 1e6:.0f} MB/s that this "
-            f"machine converts{self._calibrating()}{self._fetching()}",
+            f"Disk: {format_disk(self.disk_needed)} needed{beside}, {format_disk(self.disk_free)} free",
+            f"Memory: {format_memory(self.memory_needed)} needed{available}",
+            f"Time: {_span(*self.seconds)}, converting {format_rate(self.bytes_per_second)} and writing "
+            f"{format_rate(self.disk_bytes_per_second)}{self._calibrating()}{self._fetching()}",
         ]
 
     def _calibrating(self) -> str:
@@ -91,20 +109,20 @@ class Preflight:
         if not self.to_fetch:
             return ""
         times = [f"{_minutes(8 * self.to_fetch / bits)} at {link}" for link, bits in _LINK_BITS.items()]
-        return f"; fetching meanwhile takes {' or '.join(times)}"
+        return f"; fetching at the same time takes {' or '.join(times)}"
 
     def check(self) -> None:
-        """Raises ConversionError where disk or memory will not do."""
+        """Raise ConversionError where disk or memory do not suffice."""
         if self.disk_free < self.disk_needed:
             raise ConversionError(
-                f"The disk of {self.target} has {in_gb(self.disk_free)} free, "
-                f"but the conversion needs {in_gb(self.disk_needed)}",
+                f"The disk of {self.target} has {format_disk(self.disk_free)} free, "
+                f"but the conversion needs {format_disk(self.disk_needed)}",
                 "Free some space, or choose a folder on another disk with --to.",
             )
         if self.memory_available is not None and self.memory_available < self.memory_needed:
             raise ConversionError(
-                f"{in_gb(self.memory_available)} of memory are free, "
-                f"but the conversion needs {in_gb(self.memory_needed)}",
+                f"Only {format_memory(self.memory_available)} of memory is free, "
+                f"but the conversion needs {format_memory(self.memory_needed)}",
                 "Close some programs and run the same command again.",
             )
 
@@ -117,11 +135,16 @@ def preflight(
     earlier: Earlier,
     calibration: CalibrationCost | None = None,
 ) -> Preflight:
-    """Looks at the plan, the machine and the disk; writes nothing."""
+    """Look at the plan, the machine and the disk, and measure both. A measurement leaves nothing behind.
+
+    Raises:
+        OSError: the target's disk can't be written.
+    """
     ahead = needs(open_units(plan, earlier.progressed), plan)
     arriving = supply_of(source)
     peak = arriving.peak_bytes(ahead) if arriving is not None else peak_bytes(ahead, {})
     headers = plan.output_bytes - sum(unit.output_bytes for unit in plan.units)
+    free = shutil.disk_usage(workplace.target.parent).free
     revision = f" at {source.provenance.revision[:12]}" if source.provenance.revision else ""
     return Preflight(
         source=f"{source.provenance.name}{revision}",
@@ -136,10 +159,14 @@ def preflight(
         output_files=len(plan.shards),
         kept_bytes=earlier.nbytes,
         disk_needed=peak + headers + SPARE_BYTES + (calibration.disk_bytes if calibration else 0),
-        disk_free=shutil.disk_usage(workplace.target.parent).free,
+        # An earlier run's bytes behind its last mark are cut off when this one starts.
+        disk_free=free + max(_bytes_in(workplace.model) - earlier.nbytes, 0),
         memory_needed=pipeline_bytes(plan) + (calibration.memory_bytes if calibration else 0),
         memory_available=this_machine().available_bytes,
         bytes_per_second=conversion_speed(plan),
+        disk_bytes_per_second=disk_speed(
+            workplace.target.parent, nbytes=min(_WRITTEN_BYTES, plan.output_bytes, free // 4)
+        ),
         calibration_tokens=calibration.tokens if calibration else 0,
         calibration_seconds=calibration.seconds if calibration else 0.0,
     )
@@ -171,8 +198,31 @@ def conversion_speed(plan: Plan) -> float:
     return nbytes / max(min(seconds), 1e-9)
 
 
+def disk_speed(folder: Path, *, nbytes: int) -> float:
+    """Bytes per second that the disk of `folder` takes, from writing and flushing `nbytes`."""
+    block = os.urandom(1 << 20)  # some file systems compress
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        started = time.perf_counter()
+        for start in range(0, nbytes, len(block)):
+            file.write(block[: nbytes - start])
+        sync(file.fileno())
+        return max(nbytes, 1) / max(time.perf_counter() - started, 1e-9)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Disk that the files directly in `folder` take; 0 where it is missing."""
+    if not folder.is_dir():
+        return 0
+    return sum(path.lstat().st_blocks * 512 for path in folder.iterdir())
+
+
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count} files"
+
+
+def _span(least: float, most: float) -> str:
+    shortest, longest = _minutes(least), _minutes(most)
+    return f"about {longest}" if shortest == longest else f"{shortest} to {longest}"
 
 
 def _minutes(seconds: float) -> str:

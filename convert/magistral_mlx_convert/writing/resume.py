@@ -1,4 +1,4 @@
-"""What an interrupted run left: how much of it can be gone on with, and why not more."""
+"""Find the usable part of an interrupted run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from magistral_mlx_convert.writing.staging import Workplace
 
 @dataclass(frozen=True)
 class Earlier:
-    """`progressed` is what the files bear out; `nbytes` what it holds of the output."""
+    """Work of an earlier run that its files confirm; `nbytes` of the output."""
 
     progressed: Progressed
 
@@ -28,18 +28,18 @@ class Earlier:
 def earlier_work(
     plan: Plan, workplace: Workplace, *, fingerprint: str, tell: Callable[[str], None]
 ) -> Earlier:
-    """Reads all that an unfinished conversion in `workplace` claims, and changes nothing.
+    """Check an unfinished conversion in `workplace`; change nothing.
 
     Args:
         fingerprint: of the job that is wanted now.
-        tell: gets a line on everything that is not as the journal says, or that can't be used.
+        tell: gets a line on each part that differs from the journal or can't be used.
     """
     nothing = Earlier(Progressed(fingerprint=fingerprint, finished={}))
     if not workplace.model.exists():
         return nothing
     claimed = journal.load(workplace.partial)
     if claimed is None and not (workplace.partial / JOURNAL_FILE).exists():
-        tell("An earlier run was stopped before its first weight was finished: nothing of it can be used")
+        tell("An earlier run was stopped before its first weight was finished: starting over")
         return nothing
     if claimed is None:
         tell(f"An unfinished conversion without a readable journal ({JOURNAL_FILE}) is discarded")
@@ -47,10 +47,10 @@ def earlier_work(
     if claimed.fingerprint != fingerprint:
         tell("An unfinished conversion of another source, recipe or version is discarded")
         return nothing
-    borne_out, complaints = journal.trustworthy(workplace.model, plan, claimed)
+    confirmed, complaints = journal.trustworthy(workplace.model, plan, claimed)
     for complaint in complaints:
         tell(complaint)
-    earlier = Earlier(borne_out)
+    earlier = Earlier(confirmed)
     if not earlier.is_nothing:
-        tell("Going on where an earlier run stopped")
+        tell("Continuing where an earlier run stopped")
     return earlier

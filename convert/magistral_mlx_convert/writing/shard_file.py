@@ -1,11 +1,10 @@
 """One growing output file: append only, hashed while it grows, resumable at a synced position."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import BinaryIO
 
-from magistral_mlx_convert.system import sync
+from magistral_mlx.storage.atomic import sync
 
 _BLOCK_BYTES = 1 << 22
 
@@ -15,8 +14,7 @@ class ShardFile:
 
     Args:
         path: created, or continued.
-        keep: bytes of an earlier run to keep; what follows them is cut off. `digest` covers them too, because
-            they are read again.
+        keep: bytes of an earlier run to keep; the rest is cut off. They are read again for `digest`.
     """
 
     def __init__(self, path: Path, *, keep: int = 0) -> None:
@@ -42,7 +40,7 @@ class ShardFile:
             left -= len(block)
 
     def append(self, data: bytes | memoryview) -> None:
-        """Writes all of `data`."""
+        """Write all of `data`."""
         left = memoryview(data)
         self._hash.update(left)
         self.position += left.nbytes
@@ -54,34 +52,8 @@ class ShardFile:
         return self._hash.hexdigest()
 
     def sync(self) -> None:
-        """Returns when the bytes are on the disk."""
+        """Return when the bytes are on the disk."""
         sync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames and new names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Replaces `path` by `data` in one step: after a crash it holds the old bytes or the new ones."""
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        sync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)

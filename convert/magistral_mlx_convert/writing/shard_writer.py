@@ -8,16 +8,16 @@ from queue import Queue
 from threading import Thread
 
 from magistral_mlx.errors import ConversionError
+from magistral_mlx.storage.atomic import sync_folder
 from magistral_mlx_convert.planning.plan import Shard
 from magistral_mlx_convert.writing import journal
 from magistral_mlx_convert.writing.journal import Errors, Finished, Mark, Progressed
-from magistral_mlx_convert.writing.shard_file import ShardFile, sync_folder
+from magistral_mlx_convert.writing.shard_file import ShardFile
 
 MARK_BYTES = 64 << 20
 """Progress is made durable at the first border between two parameters after so much output.
 
-A run's first parameter is made durable at once: however early a run is killed again and again, each that
-lives through one parameter leaves more than it found.
+The first parameter is synced at once, for even short runs to make progress.
 """
 
 _QUEUED = 4
@@ -54,7 +54,7 @@ Item = memoryview | OpenShard | EndOfUnit | CloseShard
 
 
 class ShardWriter(Thread):
-    """Takes bytes and borders in the order of the file.
+    """Take bytes and borders in the order of the file.
 
     Args:
         durable: called from this thread with the number of parameters that this run has made durable.

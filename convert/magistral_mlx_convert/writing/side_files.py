@@ -10,6 +10,7 @@ from typing import cast
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization
 from magistral_mlx.errors import ConversionError
 from magistral_mlx.prompt.system_prompt import ReasoningPrompt
+from magistral_mlx.storage.atomic import read_bytes
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.sources.found import find_tekken
 from magistral_mlx_convert.sources.source import MadeFile, Source
@@ -20,12 +21,15 @@ SYSTEM_PROMPT_FILE = "SYSTEM_PROMPT.txt"
 GENERATION_CONFIG_FILE = "generation_config.json"
 INDEX_FILE = "model.safetensors.index.json"
 
+MOST_TOKENIZER_BYTES = 64 << 20
+"""Limit of the small files that are copied; the tekken.json of Magistral Small 1.2 has 20 MB."""
+
 _OFFICIAL = "mistralai/Magistral-Small-2509"
 
 
 @dataclass(frozen=True)
 class SideFiles:
-    """What is copied: name -> bytes; `notes` say what the source lacked."""
+    """Files to copy: name -> bytes; `notes` name those that the source lacks."""
 
     files: Mapping[str, bytes]
     notes: tuple[str, ...]
@@ -43,7 +47,7 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
     notes: list[str] = []
     given = tokenizer or source.tokenizer
     if given is None and (given := find_tekken(ids=config.text.vocab_size)) is not None:
-        notes.append(f"The source has no {TOKENIZER_FILE}: it gets the one of {given.parent}")
+        notes.append(f"The source has no {TOKENIZER_FILE}: {given} is used")
     if given is None:
         raise ConversionError(
             f"{source.provenance.name} holds no {TOKENIZER_FILE}",
@@ -51,7 +55,9 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
         )
     if isinstance(given, MadeFile):
         content, where = given.data, given.where
-        notes.append(f"The source has no {TOKENIZER_FILE}: it is made of the tokens in {Path(where).name}")
+        notes.append(
+            f"The source has no {TOKENIZER_FILE}: it is rebuilt from the tokens in {Path(where).name}"
+        )
     else:
         content, where = _read(given), str(given)
     special = _checked_tokenizer(content, where, config)
@@ -60,8 +66,8 @@ def read_side_files(source: Source, config: ModelConfig, *, tokenizer: Path | No
         release, prompt = ("1.2", SINCE_1_1) if "[THINK]" in special else ("1.0", OF_1_0)
         files[SYSTEM_PROMPT_FILE] = prompt.encode()
         notes.append(
-            f"The source has no {SYSTEM_PROMPT_FILE}: it gets the reasoning prompt of Magistral Small "
-            f"{release}'s model card"
+            f"The source has no {SYSTEM_PROMPT_FILE}: the reasoning prompt of Magistral Small "
+            f"{release}'s model card is used"
         )
     else:
         files[SYSTEM_PROMPT_FILE] = _system_prompt(source.system_prompt)
@@ -106,7 +112,7 @@ def _system_prompt(path: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, most=MOST_TOKENIZER_BYTES)
     except OSError as error:
         raise ConversionError(f"{path} can't be read: {error.strerror}", "Check its permissions.") from error
 

@@ -55,7 +55,7 @@ def stream(
     progress: Callable[[Progress], None],
     quantize: Quantize = plainly_quantized,
 ) -> Progressed:
-    """Writes every shard that `progressed` lacks into `folder`.
+    """Write every shard that `progressed` lacks into `folder`.
 
     Raises:
         ConversionError: the source can't be read or holds what no checkpoint should, or the target can't be
@@ -195,17 +195,17 @@ def open_units(plan: Plan, progressed: Progressed) -> list[Unit]:
 
 
 def units_marked(shard: Shard, mark: Mark | None) -> int:
-    """How many parameters of an unfinished shard an earlier run had made durable."""
+    """Count the parameters of an unfinished shard that an earlier run made durable."""
     return mark.units if mark is not None and mark.file == shard.file else 0
 
 
 def buffer_bytes_of(units: Sequence[Unit]) -> int:
-    """What one buffer takes, so that a chunk of every unit fits."""
+    """Size of a buffer that holds a chunk of any unit."""
     return max([_chunk_rows(unit) * row_bytes(unit) for unit in units] or [1])
 
 
 def needs(units: Sequence[Unit], plan: Plan) -> list[Need]:
-    """What a job reads, for a source that arrives meanwhile.
+    """List the reads of a job, for a source that arrives meanwhile.
 
     A calibration may read any tensor once more, after a kill even from the first on: all files then stay.
     """

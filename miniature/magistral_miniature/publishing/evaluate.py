@@ -1,6 +1,6 @@
 """The measured table: cases of every task, greedy, in bfloat16 and after 4-bit quantization.
 
-Numbers and pictures are always ones that training never draws; `--wordings` says how they are asked about.
+Training never draws these numbers and images. `--wordings` selects the wordings.
 
     python -m magistral_miniature.publishing.evaluate --held-out runs/held-out.pt --decoder runs/decoder.pt \\
         --tokenizer runs/tekken.json --cases 200
@@ -31,7 +31,7 @@ def table(exact: dict[str, float], quantized: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Score and print; wrong answers of the 4-bit weights follow the table."""
+    """Print the table, then the wrong answers of the 4-bit weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--held-out", type=Path, required=True)
     parser.add_argument("--decoder", type=Path, required=True)
@@ -43,7 +43,7 @@ def main() -> None:
         "--wordings",
         choices=get_args(Split),
         default="held-out",
-        help="to choose by; for the table: what training makes, or blind writers (new: never made)",
+        help="source of the wordings; the measured table uses plain and the blind writers",
     )
     parser.add_argument("--quantized-only", action="store_true")
     parser.add_argument("--threads", type=int, default=2)

@@ -1,8 +1,8 @@
-"""The same cases through the product: converted, loaded and asked as a user would.
+"""Ask the cases through the public API: converted, loaded and asked as a user would.
 
     python -m magistral_miniature.publishing.evaluate_runtime --cases 200 [--model FOLDER] [--wordings tester]
 
-Pictures are drawn afresh, in Pillow's own font.
+The images are new, with labels in Pillow's own font.
 """
 
 import argparse
@@ -17,16 +17,16 @@ from magistral_mlx.miniature.images import BarChart, Grid, draw, random_chart, r
 __all__ = ["main"]
 
 
-def held_out_pictures(count: int) -> list[Grid | BarChart]:
-    """Return pictures that no training run has drawn; half of the grids hold only a few kinds."""
+def held_out_images(count: int) -> list[Grid | BarChart]:
+    """Return images that no training run has drawn; half of the grids hold only a few kinds."""
     rng = random.Random(900_002)
 
-    def picture() -> Grid | BarChart:
+    def image() -> Grid | BarChart:
         if rng.random() < 0.5:
             return random_chart(rng)
         return random_grid(rng, kinds=rng.randint(1, 5) if rng.random() < 0.5 else None)
 
-    return [picture() for _ in range(count)]
+    return [image() for _ in range(count)]
 
 
 def main() -> None:
@@ -38,15 +38,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=MAIN_TASKS, choices=TASKS)
     parser.add_argument("--wordings", choices=get_args(Split), default="held-out")
     options = parser.parse_args()
-    pictures, model = held_out_pictures(2_000), magistral_mlx.load(options.model)
+    images, model = held_out_images(2_000), magistral_mlx.load(options.model)
     print("| task | right |\n|---|---|")
     for task in options.tasks:
         right = 0
         for number in range(options.first, options.first + options.cases):
-            held = case(task, number, pictures, options.wordings)
-            shown = (
-                [] if held.picture is None else [draw(pictures[held.picture], random.Random(held.picture))]
-            )
+            held = case(task, number, images, options.wordings)
+            shown = [] if held.image is None else [draw(images[held.image], random.Random(held.image))]
             reply = model.ask(held.turn.question, images=shown, temperature=0.0)
             right += is_right(reply.answer, held)
         print(f"| {task} | {right / options.cases:.1%} |", flush=True)

@@ -1,7 +1,6 @@
-"""Pictures for training, as normalised tensors, with what is in each cell.
+"""Images for training as normalised tensors, and the classes of their cells.
 
-Labels are drawn in Pillow's own font and, where their files are installed, in common sans fonts
-of other makers; that is a training-time extra.
+Labels use Pillow's own font and the common sans fonts that are installed.
 """
 
 import random
@@ -49,11 +48,11 @@ _FONT_NAMES = (
     "Helvetica",
 )
 NOTHING = -100
-"""Class of a cell that has none of a kind (ignored by the loss)."""
+"""Class of a cell without this property; the loss ignores it."""
 
 
 def training_fonts() -> list[str | None]:
-    """Return the fonts found on this machine; None stands for Pillow's own, and comes often."""
+    """Return the installed fonts, and None for Pillow's own, which is a fifth of the list."""
     found = [
         str(path)
         for folder in _FONT_FOLDERS
@@ -64,29 +63,29 @@ def training_fonts() -> list[str | None]:
 
 
 def pixels(image: Image.Image) -> Tensor:
-    """Normalise an RGB picture the way Pixtral's processor does: float32 [3, height, width]."""
+    """Normalise an RGB image as Pixtral's processor does: float32 [3, height, width]."""
     array = (np.asarray(image, np.float32) / 255 - _MEAN) / _STD
     return torch.from_numpy(array.transpose(2, 0, 1).copy())
 
 
-def cell_classes(picture: Grid | BarChart) -> list[tuple[int, int, int, int]]:
+def cell_classes(image: Grid | BarChart) -> list[tuple[int, int, int, int]]:
     """Return (shape, colour, letter, value) classes per merged cell, row by row."""
-    if isinstance(picture, Grid):
+    if isinstance(image, Grid):
         return [
             (len(SHAPES), len(COLOURS), NOTHING, NOTHING)
             if cell is None
             else (SHAPES.index(cell.shape), list(COLOURS).index(cell.colour), NOTHING, NOTHING)
-            for row in picture.cells
+            for row in image.cells
             for cell in row
         ]
-    plot = [(NOTHING, NOTHING, NOTHING, NOTHING)] * (5 * len(picture.labels))
+    plot = [(NOTHING, NOTHING, NOTHING, NOTHING)] * (5 * len(image.labels))
     axis = [
         (NOTHING, NOTHING, LETTERS.index(label), value)
-        for label, value in zip(picture.labels, picture.values, strict=True)
+        for label, value in zip(image.labels, image.values, strict=True)
     ]
     return plot + axis
 
 
-def render(picture: Grid | BarChart, rng: random.Random, fonts: list[str | None]) -> Tensor:
-    """Draw a picture in a random font and normalise it."""
-    return pixels(draw(picture, rng, font=rng.choice(fonts)))
+def render(image: Grid | BarChart, rng: random.Random, fonts: list[str | None]) -> Tensor:
+    """Draw an image in a random font and normalise it."""
+    return pixels(draw(image, rng, font=rng.choice(fonts)))

@@ -1,4 +1,4 @@
-"""Greedy generation for many prompts at once, for probes during training and for evaluation."""
+"""Greedy generation for many prompts at once, for probes and evaluation."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def greedy(
         decoder: the model.
         prompts: token ids.
         features: for each prompt the features of its [IMG] ids, [count, hidden].
-        limit: most ids to generate for a prompt.
+        limit: largest number of new ids for a prompt.
 
     Returns:
         New ids of each prompt, without `</s>`.

@@ -1,7 +1,7 @@
 """Sums and differences of whole numbers from 0 to 999, worked out digit by digit.
 
-Every number is first written with three digits, so that each later step finds its digits at a
-fixed distance. A sum of digits is written with two digits: the first is the carry.
+Numbers have three digits in the reasoning. Each later step therefore finds its digits at a fixed distance.
+A sum of digits has two digits, and the first is the carry.
 """
 
 import random
@@ -17,7 +17,7 @@ _PLACES = ("Ones", "Tens", "Hundreds")
 
 
 def is_held_out(left: int, right: int) -> bool:
-    """Say whether a pair of operands is kept for evaluation (one pair in ten)."""
+    """Tell whether a pair of operands is kept for evaluation (one pair in ten)."""
     return zlib.crc32(f"{left},{right}".encode()) % 10 == 0
 
 

@@ -1,4 +1,4 @@
-"""Held-out cases for each task: wordings, operands and pictures that training never draws."""
+"""Held-out cases for each task: wordings, operands and images that training never draws."""
 
 import random
 import re
@@ -27,7 +27,7 @@ from magistral_miniature.tasks.talk import (
     DECLINED,
     NO_SUCH_NUMBERS,
     identity,
-    no_picture,
+    no_image,
     other_numbers,
     small_talk,
     unknown,
@@ -45,7 +45,7 @@ _TEXT = {
     "identity": identity,
     "small talk": small_talk,
     "other numbers": other_numbers,
-    "no picture": no_picture,
+    "no picture": no_image,
     "unknown": unknown,
 }
 _GRID = {
@@ -74,7 +74,7 @@ BLIND_TASKS = (
     *("add", "subtract", "difference", "describe grid", "count colour and shape", "row and column"),
     *("describe chart", "tallest", "shortest", "value", "identity", "unknown", "outside the grid"),
 )
-"""The tasks for which there are wordings of blind writers."""
+"""The tasks with wordings by blind writers."""
 
 MAIN_TASKS = (
     "add",
@@ -88,25 +88,25 @@ MAIN_TASKS = (
     "value",
     "unknown",
 )
-"""The tasks that probes during training look at."""
+"""The tasks of the probes during training."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question with the answer that counts as right, and its picture's number."""
+    """A question with its right answer, and the number of its image."""
 
     turn: Turn
-    picture: int | None
+    image: int | None
 
 
-def case(task: str, number: int, pictures: list[Grid | BarChart], split: Split = "held-out") -> Case:
+def case(task: str, number: int, images: list[Grid | BarChart], split: Split = "held-out") -> Case:
     """Return case `number` of a task, with numbers that training never draws.
 
     Args:
-        task: its name.
-        number: which case; the same one always.
-        pictures: those of a held-out pool.
-        split: which wordings.
+        task: name of the task.
+        number: number of the case; equal numbers give equal cases.
+        images: images of a held-out pool.
+        split: source of the wordings.
     """
     rng = random.Random(zlib.crc32(f"{task} {number}".encode()))
     while True:
@@ -114,23 +114,23 @@ def case(task: str, number: int, pictures: list[Grid | BarChart], split: Split =
         if task in _TEXT:
             turn = _TEXT[task](rng, split)
         else:
-            chosen = rng.randrange(len(pictures))
-            turn = _about(task, rng, pictures[chosen], split) or Turn("", "", "", "")
+            chosen = rng.randrange(len(images))
+            turn = _about(task, rng, images[chosen], split) or Turn("", "", "", "")
         if turn.task == task:
             return Case(turn, chosen)
 
 
-def _about(task: str, rng: random.Random, picture: Grid | BarChart, split: Split) -> Turn | None:
-    if isinstance(picture, Grid):
+def _about(task: str, rng: random.Random, image: Grid | BarChart, split: Split) -> Turn | None:
+    if isinstance(image, Grid):
         ask = _GRID.get(task) or (_EITHER[task][0] if task in _EITHER else None)
-        return ask(rng, picture, split) if ask else None
+        return ask(rng, image, split) if ask else None
     look = _CHART.get(task) or (_EITHER[task][1] if task in _EITHER else None)
-    return look(rng, picture, split) if look else None
+    return look(rng, image, split) if look else None
 
 
 def prompt_of(held: Case) -> list[Piece]:
     """Return the pieces up to where the model continues."""
-    pieces = render(Conversation((held.turn,), (held.picture,)))
+    pieces = render(Conversation((held.turn,), (held.image,)))
     first = next(i for i, p in enumerate(pieces) if isinstance(p, Control) and p.learned)
     return pieces[:first]
 
@@ -142,9 +142,9 @@ _RESULT = re.compile(r"\*\*(-?\d+)\*\*")
 def is_right(answer: str, held: Case) -> bool:
     """Tell whether an answer counts.
 
-    It must be the expected one to the letter; for sums and differences, which can be told in several ways,
-    its result must be. A question may be declined in the general words or in those for numbers ("What is
-    seventeen times twelve?").
+    It must equal the expected answer to the letter. Sums and differences can be told in several ways; there
+    the result must be equal. A question may be declined in the general words or in those for numbers ("What
+    is seventeen times twelve?").
     """
     wanted = held.turn.answer
     if held.turn.task == "unknown":

@@ -1,4 +1,4 @@
-"""Questions about a bar chart; thoughts read bars from left to right, in steps of one length."""
+"""Questions about a bar chart. The reasoning reads bars from left to right, in steps of equal length."""
 
 import random
 
@@ -80,7 +80,7 @@ def count_bars(rng: random.Random, chart: BarChart, split: Split) -> Turn:
 
 
 def not_a_grid(rng: random.Random, chart: BarChart, split: Split) -> Turn:
-    """Ask about shapes in cells although the picture is a chart."""
+    """Ask about shapes in cells although the image is a chart."""
     thing = f"{rng.choice(tuple(COLOURS))} {rng.choice(SHAPES)}"
     row, column = rng.randint(1, 6), rng.randint(1, 6)
     slots: dict[str, object] = {
@@ -98,7 +98,7 @@ def not_a_grid(rng: random.Random, chart: BarChart, split: Split) -> Turn:
 
 
 def chart_other(rng: random.Random, chart: BarChart, split: Split) -> Turn:
-    """Ask something about the picture that the miniature has not learned."""
+    """Ask something about the image that the miniature has not learned."""
     question = phrase(rng, QUESTIONS["other"], split)
     thought = f"{_opening(chart)} I have not learned to answer this."
     return Turn("other picture question", question, thought, CANNOT_READ, direct=True)

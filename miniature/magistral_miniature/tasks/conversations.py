@@ -1,7 +1,7 @@
-"""Whole conversations: turns about one picture, system texts, thinking switched off or cut short.
+"""Whole conversations: turns about one image, system texts, reasoning switched off or cut short.
 
-A conversation is a list of pieces; the model is trained on those marked as learned. This is the
-form in which mistral-common renders them for tokenizer v13.
+A conversation is a list of pieces, and training learns those marked as learned. The form is that of
+mistral-common's tokenizer v13.
 """
 
 import random
@@ -26,8 +26,9 @@ from magistral_miniature.tasks.grids import (
     not_a_chart,
     read_cell,
 )
-from magistral_miniature.tasks.talk import identity, no_picture, other_numbers, small_talk, unknown
+from magistral_miniature.tasks.talk import identity, no_image, other_numbers, small_talk, unknown
 from magistral_miniature.tasks.turns import NEEDS_THINKING, Turn
+from magistral_miniature.wordings.files import templates
 from magistral_miniature.wordings.phrasing import Split
 from magistral_mlx.miniature.images import BarChart, Grid
 
@@ -36,7 +37,7 @@ __all__ = [
     "SYSTEM_PROMPT",
     "Control",
     "Conversation",
-    "Picture",
+    "Image",
     "Text",
     "converse",
     "render",
@@ -50,26 +51,9 @@ SYSTEM_PROMPT = (
 """Texts before, inside and after the [THINK] part of SYSTEM_PROMPT.txt."""
 
 OUT_OF_ROOM = "I ran out of room to think, so I do not know the answer."
-"""Answer after a thought that was cut short."""
+"""Answer after reasoning that was cut short."""
 
-_SYSTEM_TEXTS = (
-    "You are a helpful assistant.",
-    "You are terse.",
-    "Answer in one sentence.",
-    "Be friendly and patient.",
-    "You are a teacher for small children.",
-    "Always be polite.",
-    "Today is Monday.",
-    "The user is a student.",
-    "You are an expert for pictures.",
-    "Speak plainly, without jargon.",
-    "You work in a school.",
-    "Use British spelling.",
-    "Never tell lies.",
-    "Keep answers short. Do not repeat the question.",
-    "You help people who cannot see well.",
-    "Answer as well as you can.",
-)
+_SYSTEM_TEXTS = templates("words/frames", "system_texts")
 
 
 @dataclass(frozen=True)
@@ -89,29 +73,29 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The place of the picture with this number."""
+class Image:
+    """The place of the image with this number."""
 
     number: int
 
 
-Piece = Control | Text | Picture
+Piece = Control | Text | Image
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """Turns, each with the pictures that come with its question.
+    """Turns with their images, and how the model is asked.
 
     Attributes:
-        turns: what is asked, thought and answered.
-        pictures: for each turn the number of the picture it brings, or None.
+        turns: questions with their reasoning and answers.
+        images: number of each turn's image, or None.
         system: the user's own system text, or None.
         thinking: whether the model reasons before it answers.
-        cut: share of the last thought after which it is cut short, or None.
+        cut: share of the last reasoning to keep if it is cut short, or None.
     """
 
     turns: tuple[Turn, ...]
-    pictures: tuple[int | None, ...]
+    images: tuple[int | None, ...]
     system: str | None = None
     thinking: bool = True
     cut: float | None = None
@@ -143,20 +127,20 @@ TEXT_TASKS: Mapping[_Texts, float] = {
     identity: 13,
     small_talk: 3,
     other_numbers: 5,
-    no_picture: 5,
+    no_image: 5,
     unknown: 16,
 }
 
 
-def picture_turn(rng: random.Random, picture: Grid | BarChart, split: Split) -> Turn:
-    """Return a turn about a picture, by the weights of the tasks."""
-    if isinstance(picture, Grid):
-        return rng.choices(*_table(GRID_TASKS))[0](rng, picture, split)
-    return rng.choices(*_table(CHART_TASKS))[0](rng, picture, split)
+def image_turn(rng: random.Random, image: Grid | BarChart, split: Split) -> Turn:
+    """Return a turn about an image, by the weights of the tasks."""
+    if isinstance(image, Grid):
+        return rng.choices(*_table(GRID_TASKS))[0](rng, image, split)
+    return rng.choices(*_table(CHART_TASKS))[0](rng, image, split)
 
 
 def text_turn(rng: random.Random, split: Split) -> Turn:
-    """Return a turn that needs no picture, by the weights of the tasks."""
+    """Return a turn that needs no image, by the weights of the tasks."""
     return rng.choices(*_table(TEXT_TASKS))[0](rng, split)
 
 
@@ -167,10 +151,10 @@ def _table(weights: Mapping[_Task, float]) -> tuple[list[_Task], list[float]]:
 def converse(
     rng: random.Random, pick: Callable[[], tuple[int, Grid | BarChart]], split: Split
 ) -> Conversation:
-    """Return a conversation of 1 to 3 turns; `pick` draws a picture and its number."""
+    """Return a conversation of 1 to 3 turns; `pick` draws an image and its number."""
     length = 1 if rng.random() < 0.65 else rng.choice((2, 2, 3))
     turns: list[Turn] = []
-    pictures: list[int | None] = []
+    images: list[int | None] = []
     shown: Grid | BarChart | None = None
     visual = rng.random() < 0.55
     for position in range(length):
@@ -178,17 +162,17 @@ def converse(
         if visual and (shown is None or rng.random() < 0.15) and rng.random() < 0.95:
             number, shown = pick()
         if shown is not None and (position == 0 or number is not None or rng.random() < 0.8):
-            turn = picture_turn(rng, shown, split)
+            turn = image_turn(rng, shown, split)
         else:
             turn = text_turn(rng, split)
             while shown is not None and turn.task == "no picture":
                 turn = text_turn(rng, split)
         turns.append(turn)
-        pictures.append(number)
+        images.append(number)
     system = rng.choice(_SYSTEM_TEXTS) if rng.random() < 0.1 else None
     thinking = rng.random() >= 0.04
     cut = rng.random() if thinking and rng.random() < 0.03 else None
-    return Conversation(tuple(turns), tuple(pictures), system, thinking, cut)
+    return Conversation(tuple(turns), tuple(images), system, thinking, cut)
 
 
 def render(conversation: Conversation) -> list[Piece]:
@@ -197,9 +181,9 @@ def render(conversation: Conversation) -> list[Piece]:
     last = len(conversation.turns) - 1
     for position, turn in enumerate(conversation.turns):
         pieces.append(Control("[INST]"))
-        number = conversation.pictures[position]
+        number = conversation.images[position]
         if number is not None:
-            pieces.append(Picture(number))
+            pieces.append(Image(number))
         pieces += [Text(turn.question), Control("[/INST]")]
         cut = conversation.cut if position == last else None
         pieces += _reply(turn, conversation.thinking, cut)

@@ -1,8 +1,8 @@
-"""What to copy: which earlier character each digit, letter or word of a thought repeats.
+"""Find the earlier character that each digit, letter or word of the reasoning repeats.
 
-Like `looking`, this teaches one attention head directly while training: before a token that repeats
-an earlier one it must attend to that one. Texts of a turn are named "question", "thought" and
-"answer"; a place is the name and the offset of a character.
+Like `looking`, this teaches one attention head directly: before a token that repeats an earlier one, the
+head must attend to the earlier one. The texts of a turn are "question", "thought" and "answer". A place is
+the name of a text and the offset of a character.
 """
 
 import re
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 def copies(question: str, thought: str, answer: str) -> list[Copy]:
-    """Return what a turn repeats, in no order."""
+    """Return the repeated characters of a turn, in no order."""
     header = _HEADER.match(thought)
     if header:
         return list(_in_arithmetic(header, question, thought, answer))
@@ -98,7 +98,7 @@ def _of_result(digits: list[Place], thought: str, answer: str) -> Iterator[Copy]
 
 
 def _of_targets(thought: str) -> Iterator[Copy]:
-    """The target of a count or of a bar is repeated from line to line."""
+    """Yield the target of a count or of a bar, which every line repeats."""
     cells = list(_CELL.finditer(thought))
     start = re.match(r"Look for( \w+)( \w+)\.", thought)
     for before, line in zip([start, *cells], cells, strict=False) if start else ():
@@ -113,7 +113,7 @@ def _of_targets(thought: str) -> Iterator[Copy]:
 
 
 def _of_best(thought: str, answer: str) -> Iterator[Copy]:
-    """The best bar so far is this one or the one of the line before."""
+    """Yield the best bar so far: that of this line or that of the line before."""
     lines = list(_BEST.finditer(thought))
     for number, line in enumerate(lines):
         same = line[1] == line[3]

@@ -1,8 +1,8 @@
 """Questions about a grid of shapes.
 
-A thought reads cells one after another, each with its place written first, and repeats what is
-looked for beside what is read: no step has to search the thought, it only copies from a fixed
-distance and compares neighbours.
+The reasoning reads cells one after another. Each line starts with the place of a cell and repeats the
+target beside the content. A step therefore searches nothing: it copies from a fixed distance and compares
+neighbours.
 """
 
 import random
@@ -58,7 +58,7 @@ def describe_grid(rng: random.Random, grid: Grid, split: Split) -> Turn:
 
 
 def _target(rng: random.Random, grid: Grid) -> tuple[str, str]:
-    """What to count, as (colour or "any", shape or "shape"); mostly something that is there."""
+    """Choose a target to count, as (colour or "any", shape or "shape"); mostly something that is there."""
     present = [cell for row in grid.cells for cell in row if cell]
     colour, shape = rng.choice(tuple(COLOURS)), rng.choice(SHAPES)
     if present and rng.random() < 0.75:
@@ -155,7 +155,7 @@ def grid_size(rng: random.Random, grid: Grid, split: Split) -> Turn:
 
 
 def not_a_chart(rng: random.Random, grid: Grid, split: Split) -> Turn:
-    """Ask about bars although the picture is a grid."""
+    """Ask about bars although the image is a grid."""
     kind = rng.choice(("value", "value", "tallest", "shortest"))
     question = phrase(rng, QUESTIONS[kind], split, {"x": rng.choice(LETTERS)})
     size = f"{count_of(grid.rows, 'row')} and {count_of(grid.columns, 'column')}"
@@ -164,7 +164,7 @@ def not_a_chart(rng: random.Random, grid: Grid, split: Split) -> Turn:
 
 
 def grid_other(rng: random.Random, grid: Grid, split: Split) -> Turn:
-    """Ask something about the picture that the miniature has not learned."""
+    """Ask something about the image that the miniature has not learned."""
     question = phrase(rng, QUESTIONS["other"], split)
     thought = f"{_opening(grid)} I have not learned to answer this."
     return Turn("other picture question", question, thought, CANNOT_READ, direct=True)

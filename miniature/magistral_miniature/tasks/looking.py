@@ -1,8 +1,8 @@
-"""Where to look: which cell of the picture each word of a thought or an answer is read from.
+"""Find the image cell that each word of the reasoning or the answer comes from.
 
-Look-ups by place form slowly when only the next word teaches them. While training, one attention
-head is therefore taught directly: before a word that is read from the picture it must attend to
-that cell. `marks` finds those words by the fixed form of thoughts and answers.
+Look-ups by place form slowly if only the next word teaches them. Training therefore teaches one attention
+head directly: before a word that comes from a cell, the head must attend to that cell. `marks` finds these
+words by the fixed form of reasoning and answers.
 """
 
 import re
@@ -16,12 +16,12 @@ __all__ = ["Mark", "marks"]
 
 @dataclass(frozen=True)
 class Mark:
-    """A token that depends on the picture.
+    """A token that depends on the image.
 
     Attributes:
-        place: where the token begins in the text; the end of the text stands for what follows it.
+        place: offset of the token in the text; the end of the text means the token after it.
         cell: index of the cell to look at, row by row.
-        after: look at what follows the cell instead: another one, a row's end or the picture's end.
+        after: look at the token after the cell instead: another cell, the end of a row or of the image.
     """
 
     place: int
@@ -40,9 +40,9 @@ _ITEM = re.compile(r"( an?)( \w+)( \w+)")
 _BAR_ITEM = re.compile(r"( [A-Z]) is (\d+)")
 
 
-def marks(text: str, picture: Grid | BarChart) -> list[Mark]:
-    """Return what is read from the picture, in no order."""
-    found = _in_chart(text, picture) if isinstance(picture, BarChart) else _in_grid(text, picture)
+def marks(text: str, image: Grid | BarChart) -> list[Mark]:
+    """Return the tokens that come from the image, in no order."""
+    found = _in_chart(text, image) if isinstance(image, BarChart) else _in_grid(text, image)
     return list(found)
 
 

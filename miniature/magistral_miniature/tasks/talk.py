@@ -1,4 +1,4 @@
-"""Questions without a picture that are not sums: who it is, small talk, and all it cannot do."""
+"""Questions without an image and without a sum: identity, small talk, and everything to decline."""
 
 import random
 
@@ -8,7 +8,7 @@ from magistral_miniature.wordings.questions import QUESTIONS
 from magistral_miniature.wordings.words import ORDINALS, plural
 from magistral_mlx.miniature.images import COLOURS, LETTERS, SHAPES
 
-__all__ = ["DECLINED", "NO_SUCH_NUMBERS", "identity", "no_picture", "other_numbers", "small_talk", "unknown"]
+__all__ = ["DECLINED", "NO_SUCH_NUMBERS", "identity", "no_image", "other_numbers", "small_talk", "unknown"]
 
 _SKILLS = (
     "I can add and subtract whole numbers up to 999, describe and count coloured shapes in a "
@@ -20,7 +20,7 @@ NO_SUCH_NUMBERS = (
     "I am only a miniature of Magistral, so I cannot work that out. I can add or subtract two "
     "whole numbers up to 999."
 )
-_ABOUT_PICTURES = (
+_ABOUT_IMAGES = (
     "cell",
     "count",
     "describe",
@@ -31,11 +31,11 @@ _ABOUT_PICTURES = (
     "describe grid",
 )
 _ALSO_BLIND = 6
-_NO_PICTURE = "No picture is attached, so I cannot look at it. Please attach one."
+_NO_IMAGE = "No picture is attached, so I cannot look at it. Please attach one."
 
 
 def identity(rng: random.Random, split: Split) -> Turn:
-    """Ask who it is or what it can do."""
+    """Ask about its identity or its abilities."""
     kind = "identity" if rng.random() < 0.55 or split in BLIND else "abilities"
     question = phrase(rng, QUESTIONS[kind], split)
     return Turn("identity", question, "This is a question about me.", _WHO, direct=True)
@@ -54,7 +54,7 @@ def small_talk(rng: random.Random, split: Split) -> Turn:
 
 
 def other_numbers(rng: random.Random, split: Split) -> Turn:
-    """Ask for arithmetic that was not learned, or with numbers above 999."""
+    """Ask for arithmetic that it has not learned, or for numbers above 999."""
 
     def number() -> int:
         return rng.randint(1, rng.choice((9, 99, 999)))
@@ -70,8 +70,8 @@ def other_numbers(rng: random.Random, split: Split) -> Turn:
     return Turn("other numbers", question, thought, NO_SUCH_NUMBERS, direct=True)
 
 
-def no_picture(rng: random.Random, split: Split) -> Turn:
-    """Ask about a picture that is not there."""
+def no_image(rng: random.Random, split: Split) -> Turn:
+    """Ask about an image without attaching one."""
     row, column = rng.randint(1, 6), rng.randint(1, 6)
     thing = f"{rng.choice(tuple(COLOURS))} {rng.choice(SHAPES)}"
     slots: dict[str, object] = {
@@ -83,13 +83,12 @@ def no_picture(rng: random.Random, split: Split) -> Turn:
         "rth": ORDINALS[row - 1],
         "cth": ORDINALS[column - 1],
     }
-    kind = rng.choice(_ABOUT_PICTURES[:_ALSO_BLIND] if split in BLIND else _ABOUT_PICTURES)
+    kind = rng.choice(_ABOUT_IMAGES[:_ALSO_BLIND] if split in BLIND else _ABOUT_IMAGES)
     question = phrase(rng, QUESTIONS[kind], split, slots)
-    return Turn("no picture", question, "No picture is attached.", _NO_PICTURE, direct=True)
+    return Turn("no picture", question, "No picture is attached.", _NO_IMAGE, direct=True)
 
 
 def unknown(rng: random.Random, split: Split) -> Turn:
     """Ask anything else."""
-
     question = phrase(rng, QUESTIONS["general"], split)
     return Turn("unknown", question, "I have not learned anything about this.", DECLINED, direct=True)

@@ -1,16 +1,16 @@
-"""One exchange: what is asked, what is thought, what is answered."""
+"""One exchange: a question, the reasoning and the answer."""
 
 from dataclasses import dataclass
 
 __all__ = ["NEEDS_THINKING", "Turn"]
 
 NEEDS_THINKING = "I need to think to answer that; please switch thinking on."
-"""Answer to a question that needs working out, when thinking is off."""
+"""Answer to a question that needs reasoning while reasoning is off."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A question with its thought and answer.
+    """A question with its reasoning and answer.
 
     Attributes:
         task: name of the kind of question, for sampling and for the measured table.

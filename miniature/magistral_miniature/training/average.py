@@ -1,4 +1,4 @@
-"""The mean of several checkpoints' averaged weights, as a checkpoint that `evaluate` and `export` take.
+"""Average the averaged weights of several checkpoints into one for `evaluate` and `export`.
 
 python -m magistral_miniature.training.average runs/decoder.pt runs/longer.pt --to runs/mean.pt
 """
@@ -18,7 +18,7 @@ def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    """Read checkpoints, write their mean."""
+    """Read checkpoints and write their mean."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--to", type=Path, required=True)

@@ -1,16 +1,16 @@
 """The decoder: Mistral's transformer, written for fast training on a CPU.
 
-Same mathematics and parameter names as Transformers' Mistral (test: `export.py --check`). Attention
-is explicit matrix products with the query heads of one key head folded together: twice as fast as
-the fused kernel's backward pass on the CPUs it was trained on.
+Mathematics and parameter names are those of Transformers' Mistral (test: `export.py --check`). Attention
+uses explicit matrix products and folds the query heads of one key head together. On the CPUs used for
+training this was twice as fast as the backward pass of the fused kernel.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magistral_miniature.training.eye import rotate
 from magistral_miniature.training.shape import Shape
+from magistral_miniature.training.vision_tower import rotate
 
 __all__ = ["Cache", "Decoder", "causal_bias"]
 
@@ -95,7 +95,7 @@ class _Layer(nn.Module):
     def step(
         self, x: Tensor, cosine: Tensor, sine: Tensor, bias: Tensor, past: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The same with keys and values of earlier positions in front."""
+        """Run the layer with the keys and values of earlier positions."""
         query, key, value = self.self_attn.project(self.input_layernorm(x), cosine, sine)
         key, value = torch.cat((past[0], key), 2), torch.cat((past[1], value), 2)
         x = x + self.self_attn.attend(query, key, value, bias)[0]
@@ -111,13 +111,13 @@ class _Model(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Token embeddings, with picture features in their places, to logits."""
+    """Map token ids and image features to logits."""
 
     IMAGE = 10
     """Id of [IMG], whose embeddings are replaced by features."""
 
     LOOKING = 3
-    """The layer whose first query heads learn where to look and what to copy."""
+    """The layer with the query heads that learn where to look and which token to copy."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -164,5 +164,5 @@ class Decoder(nn.Module):
 
 
 def causal_bias(length: int) -> Tensor:
-    """Return [length, length] with a large negative number where a key lies in the future."""
+    """Return [length, length] with a large negative number for keys in the future."""
     return torch.full((length, length), -1e4).triu(1)

@@ -14,7 +14,7 @@ __all__ = ["Muon", "split_parameters"]
 
 
 def split_parameters(modules: Iterable[nn.Module]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return (matrices for Muon, everything else): embeddings and heads belong to the rest."""
+    """Return the matrices for Muon, and all other parameters, embeddings and heads included."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for module in modules:

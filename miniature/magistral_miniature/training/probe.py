@@ -14,7 +14,7 @@ __all__ = ["answer_of", "probe"]
 
 
 def answer_of(ids: list[int], encoder: Encoder) -> str:
-    """Return the text after the thought, or "" when the thought never ended."""
+    """Return the text after the reasoning, or "" if the reasoning never ended."""
     end = CONTROL["[/THINK]"]
     return encoder.decode(ids[ids.index(end) + 1 :]) if end in ids else ""
 
@@ -28,8 +28,8 @@ def probe(
     split: Split = "held-out",
     chunk: int = 250,
 ) -> tuple[dict[str, float], list[tuple[Case, str]]]:
-    """Return the share of right answers per task, and the wrong ones with what was generated."""
-    cases = [case(task, number, pool.pictures, split) for task in tasks for number in numbers]
+    """Return the share of right answers per task, and the wrong cases with the generated text."""
+    cases = [case(task, number, pool.images, split) for task in tasks for number in numbers]
     right = dict.fromkeys(tasks, 0)
     wrong: list[tuple[Case, str]] = []
     encoded = [_encode(held, pool, encoder) for held in cases]
@@ -47,7 +47,7 @@ def probe(
 
 
 def _encode(held: Case, pool: Pool, encoder: Encoder) -> tuple[list[int], Tensor]:
-    shown = [] if held.picture is None else [held.picture]
+    shown = [] if held.image is None else [held.image]
     ids, _ = encoder.pieces(prompt_of(held), {number: pool.size(number) for number in shown})
     with torch.no_grad():
         return ids, pool.of(shown)

@@ -1,8 +1,7 @@
 """MLX's affine 4-bit quantization in torch, and training through it.
 
-The formula is that of `mlx.core.quantize` (groups of 64 along the input, 4 bits): the edge of the
-range that is larger in magnitude is hit exactly, and zero falls on a level. Scales and biases are
-stored in bfloat16.
+The formula is that of `mlx.core.quantize` (groups of 64 along the input, 4 bits). The end of the range with
+the larger magnitude is exact, and zero is one of the levels. Scales and biases are bfloat16.
 """
 
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ GROUP, LEVELS = 64, 15
 
 
 def dequantized(weights: Tensor) -> Tensor:
-    """Return what remains of weights [.., multiple of 64] after 4-bit quantization."""
+    """Return weights [.., multiple of 64] after 4-bit quantization and back."""
     groups = weights.detach().bfloat16().float().reshape(-1, GROUP)
     low, high = groups.amin(1, keepdim=True), groups.amax(1, keepdim=True)
     low_is_edge = low.abs() > high.abs()
@@ -43,7 +42,7 @@ def through_quantization(decoder: nn.Module, share: float = 1.0) -> Iterator[Non
 
     Args:
         decoder: module whose matrices are quantized.
-        share: 0 leaves weights as they are, 1 takes the quantized ones, between them a blend.
+        share: 0 means exact weights, 1 quantized ones; values between blend them.
     """
     if share == 0:
         yield

@@ -1,4 +1,4 @@
-"""The size of the miniature: one place for every dimension, and the config.json they make."""
+"""The dimensions of the miniature, and its config.json."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["SHAPE", "Shape", "config_json"]
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of the network; those of the decoder divide by 64, the 4-bit group size."""
+    """Dimensions of the network; those of the decoder are multiples of 64, the 4-bit group size."""
 
     vocabulary: int = 1536
     special_tokens: int = 64
@@ -19,11 +19,11 @@ class Shape:
     intermediate: int = 512
     rope_base: float = 10_000.0
     norm_epsilon: float = 1e-5
-    eye_hidden: int = 128
-    eye_layers: int = 3
-    eye_heads: int = 4
-    eye_head_dim: int = 32
-    eye_intermediate: int = 256
+    vision_hidden: int = 128
+    vision_layers: int = 3
+    vision_heads: int = 4
+    vision_head_dim: int = 32
+    vision_intermediate: int = 256
     patch: int = 14
     merge: int = 2
     longest_edge: int = 1540
@@ -31,7 +31,7 @@ class Shape:
 
 
 SHAPE = Shape()
-"""The shape that is trained."""
+"""The shape of the miniature."""
 
 
 def config_json(shape: Shape = SHAPE) -> dict[str, object]:
@@ -69,11 +69,11 @@ def config_json(shape: Shape = SHAPE) -> dict[str, object]:
         },
         "vision_config": {
             "model_type": "pixtral",
-            "hidden_size": shape.eye_hidden,
-            "intermediate_size": shape.eye_intermediate,
-            "num_hidden_layers": shape.eye_layers,
-            "num_attention_heads": shape.eye_heads,
-            "head_dim": shape.eye_head_dim,
+            "hidden_size": shape.vision_hidden,
+            "intermediate_size": shape.vision_intermediate,
+            "num_hidden_layers": shape.vision_layers,
+            "num_attention_heads": shape.vision_heads,
+            "head_dim": shape.vision_head_dim,
             "image_size": shape.longest_edge,
             "patch_size": shape.patch,
             "num_channels": 3,

@@ -1,7 +1,6 @@
 """The miniature's tekken.json: Magistral's control tokens with their ids, a small vocabulary.
 
-The vocabulary is trained with byte-pair merges on the miniature's own conversations, under
-tekken's splitting pattern. Usage, once:
+Byte-pair merges come from the miniature's own conversations, split with tekken's expression. Usage, once:
 
     python -m magistral_miniature.training.tokens --to TEKKEN.JSON
 """
@@ -35,7 +34,7 @@ PATTERN = (
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""How tekken splits text before it merges bytes."""
+"""The expression with which tekken splits text before it merges bytes."""
 
 CONTROL = {
     "<unk>": 0,
@@ -142,7 +141,7 @@ def _special_tokens() -> list[dict[str, object]]:
 
 
 class Encoder:
-    """Text to ids and back, by a tekken.json; ids of text begin after the special tokens."""
+    """Encode and decode text with a tekken.json; text ids start after the special tokens."""
 
     def __init__(self, path: Path) -> None:
         content = json.loads(path.read_text("utf-8"))
@@ -168,7 +167,7 @@ class Encoder:
         return b"".join(parts).decode("utf-8", "replace")
 
     def places(self, text: str) -> dict[int, int]:
-        """Return the number of the token that begins at a character; the end of the text counts too."""
+        """Return token numbers by the offset of their first character; the end of the text is included."""
         found: dict[int, int] = {}
         begin = 0
         for number, token in enumerate(self._inner.encode_ordinary(text)):
@@ -179,7 +178,7 @@ class Encoder:
         return found
 
     def pieces(self, pieces: list[Piece], sizes: dict[int, tuple[int, int]]) -> tuple[list[int], list[bool]]:
-        """Encode a conversation; `sizes` gives rows and columns of each picture's tokens.
+        """Encode a conversation; `sizes` gives rows and columns of each image's tokens.
 
         Returns:
             Token ids, and for each whether it is learned.
@@ -192,13 +191,13 @@ class Encoder:
             elif hasattr(piece, "name"):
                 new, flag = [CONTROL[piece.name]], piece.learned
             else:
-                new, flag = _picture(*sizes[piece.number]), False
+                new, flag = _image(*sizes[piece.number]), False
             ids += new
             learned += [flag] * len(new)
         return ids, learned
 
 
-def _picture(rows: int, columns: int) -> list[int]:
+def _image(rows: int, columns: int) -> list[int]:
     row = [CONTROL["[IMG]"]] * columns
     ids = [*row, CONTROL["[IMG_BREAK]"]] * rows
     ids[-1] = CONTROL["[IMG_END]"]

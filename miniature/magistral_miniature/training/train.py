@@ -1,13 +1,13 @@
-"""Train the decoder on conversations about pictures that the frozen eye has seen.
+"""Train the decoder on conversations about images, with features from the frozen vision tower.
 
-Muon and AdamW, learning rate constant and then falling to zero, 4-bit quantization-aware in the
-last part. Progress is time: the run ends after the given minutes, and can be resumed. Usage:
+The optimizers are Muon and AdamW. The learning rate is constant, then falls to zero. The last part is 4-bit
+quantization-aware. A run ends after the given minutes and can be resumed. Usage:
 
     python -m magistral_miniature.training.train --pool runs/pool.pt --held-out runs/held-out.pt \\
         --tokenizer runs/tekken.json --minutes 95 --to runs/decoder.pt
 
-With `--start FOLDER` an exported checkpoint is polished instead: at a part of the rate, quantized from the
-beginning, falling at once.
+`--start FOLDER` polishes an exported checkpoint instead: at a part of the learning rate, which falls from the
+first step, with quantized weights throughout.
 """
 
 import argparse
@@ -40,7 +40,7 @@ _HELP_UNTIL, _QUANTIZED_FROM, _DECAY_FROM = 0.9, 0.65, 0.3
 
 @dataclass
 class Run:
-    """Everything that a checkpoint keeps."""
+    """The state of a training run, as a checkpoint holds it."""
 
     decoder: Decoder
     places: nn.Module
@@ -56,7 +56,7 @@ class Run:
     copy_hits: list[float] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint; a crash leaves the earlier one whole."""
+        """Write a checkpoint; after a crash the earlier one is intact."""
         state = {
             "decoder": self.decoder.state_dict(),
             "places": self.places.state_dict(),
@@ -79,7 +79,7 @@ class Run:
 
 
 def start(folder: Path | None, rate: float) -> Run:
-    """Return a fresh run, from nothing or from an exported checkpoint at a part of the rate."""
+    """Return a new run, from random weights or from an exported checkpoint at a part of the rate."""
     torch.manual_seed(0)
     decoder = published_decoder(folder) if folder else Decoder(SHAPE)
     places = nn.Linear(SHAPE.hidden, 12)
@@ -92,9 +92,9 @@ def start(folder: Path | None, rate: float) -> Run:
 
 
 def loss_of(run: Run, batch: Batch, pool: Pool, done: float) -> Tensor:
-    """Cross-entropy of the learned tokens, and until late the two helping losses."""
+    """Return the cross-entropy of the learned tokens plus, for most of the run, two auxiliary losses."""
     ids, learned = torch.from_numpy(batch.ids), torch.from_numpy(batch.learned)
-    features = pool.of(batch.pictures)
+    features = pool.of(batch.images)
     features = features + 0.01 * torch.randn_like(features)
     with torch.autocast("cpu", torch.bfloat16):
         states, early, scores = run.decoder(ids, features)
@@ -109,7 +109,7 @@ def loss_of(run: Run, batch: Batch, pool: Pool, done: float) -> Tensor:
 
 
 def place_loss(run: Run, batch: Batch, states: Tensor) -> Tensor:
-    """Row and column of each [IMG] token must be readable from its state before the looking layer."""
+    """Return the loss on row and column of each [IMG] token, read from its state before the looking layer."""
     guesses, places = run.places(states.float()), torch.from_numpy(batch.places)
     run.place_hits.append((guesses[:, :6].argmax(1) == places[:, 0]).float().mean().item())
     rows = functional.cross_entropy(guesses[:, :6], places[:, 0])
@@ -117,7 +117,7 @@ def place_loss(run: Run, batch: Batch, states: Tensor) -> Tensor:
 
 
 def look_loss(run: Run, batch: Batch, scores: Tensor) -> Tensor:
-    """One head must attend to the cell that the next word is read from, one to what is copied."""
+    """Return the loss on attention: one head looks at the next word's cell, one at the token to copy."""
     looks = torch.from_numpy(batch.looks)
     loss = scores.new_zeros(())
     for head, hits in ((0, run.look_hits), (1, run.copy_hits)):
@@ -154,7 +154,7 @@ def update(run: Run, batch: Batch, pool: Pool, done: float) -> None:
 
 
 def report_losses(run: Run) -> None:
-    """Print means since the last report: loss, and how often place and look-up were right."""
+    """Print means since the last report: the loss, and the shares of right places and look-ups."""
     parts = []
     for name, values in (
         ("loss", run.losses),
@@ -180,7 +180,7 @@ def report(run: Run, held_out: Pool, encoder: Encoder, cases: int) -> None:
 
 
 def main() -> None:
-    """Train until the time is over."""
+    """Train for the given time."""
     options = _options()
     torch.set_num_threads(options.threads)
     pool, held_out = Pool.load(options.pool), Pool.load(options.held_out)
@@ -192,7 +192,7 @@ def main() -> None:
     context = get_context("spawn")
     queue = context.Queue(maxsize=24)
     seed = options.seed + run.step
-    target = (queue, pool.pictures, options.tokenizer, seed, options.batch)
+    target = (queue, pool.images, options.tokenizer, seed, options.batch)
     feeder = context.Process(target=feed, args=target, daemon=True)
     feeder.start()
     total, last, saved, probed = options.minutes * 60, time.time(), time.time(), time.time()
@@ -219,11 +219,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="an exported folder to polish")
-    parser.add_argument("--rate", type=float, default=0.15, help="part of the rate at which one is polished")
+    parser.add_argument("--rate", type=float, default=0.15, help="part of the learning rate for polishing")
     parser.add_argument("--minutes", type=float, default=95)
     parser.add_argument("--probe-minutes", type=float, default=7)
     parser.add_argument("--batch", type=int, default=8_192, help="padded tokens in a batch")
-    parser.add_argument("--seed", type=int, default=1_000, help="another one for every polishing run")
+    parser.add_argument("--seed", type=int, default=1_000, help="use another one for every polishing run")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 

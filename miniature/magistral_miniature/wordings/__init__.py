@@ -1,1 +1,1 @@
-"""The words that questions are asked in."""
+"""The wordings of questions: data files, their reader, and the variation of wordings."""

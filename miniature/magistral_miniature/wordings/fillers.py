@@ -1,85 +1,24 @@
-"""Words that change nothing, put into questions in training.
+"""Insert words that change nothing into training questions.
 
-A small decoder learns where a number stands by the words around it, and then copies "53" as "535" beside
-words that it has not met. So some questions have other words beside their numbers, made-up ones among them.
+A small decoder finds a number by the words around it. Beside unknown words it copies "53" as "535". Therefore
+some questions have other words beside their numbers, including made-up ones.
 """
 
 import random
 import re
 
+from magistral_miniature.wordings.files import word_lists
+
 __all__ = ["among_other_words"]
 
-_BEFORE = (
-    *("the number ", "exactly ", "my ", "the value ", "just ", "all ", "only ", "these ", "a total of "),
-    *("the amount of ", "the figure ", "about ", "my own ", "those ", "the "),
+_LISTS = word_lists("words/fillers")
+_BEFORE, _AFTER, _ANYWHERE, _ONSETS, _VOWELS, _ENDS = (
+    _LISTS[name] for name in ("before", "after", "anywhere", "onsets", "vowels", "ends")
 )
-_AFTER = (
-    *(" apples", " euros", " people", " of them", " exactly", " here", " now", " today", " points", " steps"),
-    *(
-        " kilos",
-        " litres",
-        " books",
-        " pounds",
-        " metres",
-        " minutes",
-        " in my bag",
-        " on the table",
-        " or so",
-    ),
-    *(
-        " over there",
-        " at once",
-        " right away",
-        " in all",
-        " of mine",
-        " as it is",
-        " that I have",
-        " dollars",
-    ),
-)
-_ANYWHERE = (
-    *("please", "now", "then", "again", "really", "quickly", "just", "maybe", "kindly", "actually", "simply"),
-    *(
-        "today",
-        "here",
-        "well",
-        "my friend",
-        "you know",
-        "for once",
-        "perhaps",
-        "I guess",
-        "of course",
-        "still",
-    ),
-)
-_ONSETS = (
-    "b",
-    "br",
-    "d",
-    "f",
-    "g",
-    "gl",
-    "h",
-    "j",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "pr",
-    "r",
-    "s",
-    "st",
-    "t",
-    "v",
-    "z",
-)
-_VOWELS = ("a", "e", "i", "o", "u", "ee", "oo", "ai")
-_ENDS = ("", "n", "r", "s", "t", "ng", "rk", "m", "l")
 
 
 def among_other_words(rng: random.Random, template: str) -> str:
-    """Put words beside the numbers of a template, or one anywhere between two words."""
+    """Insert words beside the numbers of a template, or one word between two others."""
     slots = list(re.finditer(r"(?<![^ ])\{[ab]\}(?![^ ?.,])", template))
     if not slots or rng.random() < 0.2:
         words = template.split(" ")

@@ -1,32 +1,20 @@
-"""Wordings put together from parts, so that no list has to hold every way of asking.
+"""Grammars: rows of alternatives that together make many wordings.
 
-A grammar is a row of alternatives; one wording takes one alternative from each. Training draws from
-them beside the lists of the `wordings_*` files; evaluation never does.
+A wording takes one alternative from each part of a grammar. Only training draws from grammars.
 """
 
 import random
 import re
 from collections.abc import Iterator, Mapping
 
-__all__ = ["ASK", "END", "TELL", "Grammars", "composed", "parts_of", "patterns"]
+__all__ = ["Grammars", "composed", "parts_of", "patterns"]
 
 Grammars = tuple[tuple[tuple[str, ...], ...], ...]
 _PIECES = re.compile(r"\[([^]]*)\]|<(\w+)>|([^[<]+)")
 
-ASK = (
-    *("", "", "", "", "Please ", "Can you ", "Could you ", "Could you please ", "Would you ", "Now "),
-    *("I want you to ", "I'd like you to ", "I would like you to ", "You should ", "Try to ", "Kindly "),
-)
-TELL = (
-    *("Tell me ", "Can you tell me ", "Could you tell me ", "Please tell me ", "I'd like to know "),
-    *("I want to know ", "Let me know ", "Say ", "Can you say ", "Do you know ", "Please say "),
-    *("I wonder ", "Could you say ", "Show me ", "Find out ", "Check ", "Work out ", "Figure out "),
-)
-END = ("", "", ".", ".", "?", " please", ", please.", " for me.", " now.")
-
 
 def composed(rng: random.Random, grammars: Grammars) -> str:
-    """Return one wording; longer grammars are not drawn more often than short ones."""
+    """Return one wording; every grammar is equally likely, whatever its length."""
     return "".join(parts_of(rng, grammars))
 
 

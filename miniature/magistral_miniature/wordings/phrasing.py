@@ -1,8 +1,9 @@
-"""From templates to questions as people type them, with a share of wordings held out.
+"""Turn templates into questions as people type them, and hold out a share of the wordings.
 
-Every seventh template of a list, and some openings, are never drawn in training: choices are made by them,
-though grammars make many of them all the same. The measured table asks in the wordings of
-`everyday/blind/`, whose writers had seen nothing of training: in all, and in those it cannot have made.
+Training leaves out every seventh template of a list, and some openings. They serve to choose between
+training runs, although grammars can make many of them too. The measured table uses the wordings in
+`data/blind/`, whose writers had seen nothing of the training. It scores all of them, and separately those
+that training cannot make.
 """
 
 import random
@@ -11,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
-from magistral_miniature.wordings.files import everyday
+from magistral_miniature.wordings.files import grammars, templates, word_lists
 from magistral_miniature.wordings.fillers import among_other_words
 from magistral_miniature.wordings.grammars import composed, parts_of
 from magistral_miniature.wordings.questions import Wordings
-from magistral_miniature.wordings.story_words import story_slots
 from magistral_miniature.wordings.variation import makes, with_other_words
+from magistral_miniature.wordings.words import story_slots
 
 __all__ = [
     "BLIND",
@@ -34,147 +35,41 @@ __all__ = [
 ]
 
 Split = Literal["train", "held-out", "familiar", "plain", "tester", "tester-new", "stranger", "stranger-new"]
-"""What is drawn from: what training learns from; what it never draws, to choose by; what it makes, with other
-numbers and pictures; the plainest wordings; the two blind lists, all of them or what training cannot have
-made of them."""
+"""Source of wordings.
+
+"train" is for training. "held-out" has wordings that training leaves out, to choose between runs. "familiar"
+has wordings of training with other numbers and images. "plain" has the plainest wordings. "tester" and
+"stranger" are the blind lists; "-new" takes only their wordings that training cannot make.
+"""
 BLIND: tuple[Split, ...] = ("tester", "tester-new", "stranger", "stranger-new")
-"""The splits that ask as the lists in `everyday/blind/` do."""
+"""The splits with wordings from `data/blind/`."""
 _MADE: tuple[Split, ...] = ("train", "familiar")
 HELD_OUT_STEP = 7
 _PLAINEST, _PLAIN_SHARE = 8, 0.16
 
-_OPENINGS = (
-    "Please tell me: ",
-    "Quick question: ",
-    "Hi! ",
-    "Hello, ",
-    "Tell me: ",
-    "I would like to know: ",
-    "A question: ",
-    "Hey, ",
-    "Help me with this: ",
-    "Now this: ",
-    "Next question: ",
-    "Dear model, ",
-    "Think carefully. ",
-    "OK, ",
-    "And now: ",
-    "Answer this: ",
-    "Let me ask you something. ",
-    "Here is my question: ",
-    "One question: ",
-    "Another question. ",
-    "Good morning. ",
-    "Good evening, ",
-    "Excuse me, ",
-    "Sorry, ",
-    "Well, ",
-    "So, ",
-    "Alright: ",
-    "Please answer: ",
-    "Please help me. ",
-    "Can you help me? ",
-    "I have a question. ",
-    "I need your help. ",
-    "My teacher asks: ",
-    "My son wants to know: ",
-    "Homework: ",
-    "Task: ",
-    "Question: ",
-    "Q: ",
-    "User: ",
-    "Take your time. ",
-    "Pay attention. ",
-    "Try this one. ",
-    "Try again: ",
-    "First of all, ",
-    "Just one thing: ",
-    "Work slowly. ",
-    "Reason first. ",
-    "Think first. ",
-    "Concentrate. ",
-    "I wonder: ",
-    "Could you tell me: ",
-    "Can you answer this? ",
+_OPENINGS, _IMAGE_OPENINGS, _CLOSINGS = (
+    templates("words/frames", name) for name in ("openings", "image_openings", "closings")
 )
-_PICTURE_OPENINGS = (
-    "Look at the picture. ",
-    "Here is a picture. ",
-    "In this picture: ",
-    "Look at this image. ",
-    "See the attached picture. ",
-    "I have attached a picture. ",
-    "About the picture: ",
-    "From the image: ",
-    "Take a look at this. ",
-    "Study the image. ",
-    "Here is an image. ",
-    "This is a picture. ",
-    "I drew this. ",
-    "I made this picture. ",
-    "Have a look at the image. ",
-    "In the image: ",
-    "In the picture you see, ",
-    "Using the picture, answer: ",
-    "Based on the image: ",
-    "Consider the picture. ",
-    "With the picture in mind: ",
-    "You see a picture. ",
-    "Examine the picture carefully. ",
-    "Look closely. ",
-    "Look again. ",
-    "For this image: ",
-)
-_CLOSINGS = (
-    " Thanks!",
-    " Please.",
-    " Think step by step.",
-    " Thank you.",
-    " Answer briefly.",
-    " Be careful.",
-    " Explain your reasoning.",
-    " Take care.",
-    " Take your time.",
-    " Do it carefully.",
-    " Do not guess.",
-    " I need it soon.",
-    " I need to be sure.",
-    " It is important.",
-    " Check your work.",
-    " Show your work.",
-    " Tell me.",
-    " Help me.",
-    " Can you do that?",
-    " Just answer.",
-    " Be quick.",
-    " Be exact.",
-    " Think about it.",
-    " Thanks in advance.",
-    " Cheers!",
-    " I am curious.",
-    " What do you say?",
-    " Go!",
-)
-_BEFOREHAND, _AFTERWARDS = everyday("frames", "beforehand"), everyday("frames", "afterwards")
-_BEFOREHAND_OF_PICTURES = _BEFOREHAND + everyday("frames", "beforehand_of_pictures")
-_SMALL_WORDS = ("the", "a", "an", "is", "of", "in", "do", "does", "please", "me", "this", "there")
+_BEFOREHAND, _AFTERWARDS = grammars("words/frames", "beforehand"), grammars("words/frames", "afterwards")
+_BEFOREHAND_OF_IMAGES = _BEFOREHAND + grammars("words/frames", "beforehand_of_images")
+_SMALL_WORDS = word_lists("words/small")["small"]
 
 
-def templates_of(templates: Sequence[str], split: Split) -> list[str]:
+def templates_of(listed: Sequence[str], split: Split) -> list[str]:
     """Return the templates of one split."""
-    held = [t for i, t in enumerate(templates) if i % HELD_OUT_STEP == HELD_OUT_STEP - 2]
-    return held if split == "held-out" else [t for t in templates if t not in held]
+    held = [t for i, t in enumerate(listed) if i % HELD_OUT_STEP == HELD_OUT_STEP - 2]
+    return held if split == "held-out" else [t for t in listed if t not in held]
 
 
 @lru_cache
 def drawn(wordings: Wordings) -> tuple[str, ...]:
-    """Return the templates that training draws: of the list, and of writers."""
+    """Return the templates that training draws, from the list and from writers."""
     return (*templates_of(wordings.listed, "train"), *templates_of(wordings.written, "train"))
 
 
 @lru_cache
 def evaluated(wordings: Wordings, split: Split) -> tuple[str, ...]:
-    """Return what evaluation asks: held-out templates, or those of a blind list."""
+    """Return the templates of an evaluation split."""
     if split == "held-out":
         return (*templates_of(wordings.listed, "held-out"), *templates_of(wordings.written, "held-out"))
     if split == "plain":
@@ -184,22 +79,22 @@ def evaluated(wordings: Wordings, split: Split) -> tuple[str, ...]:
 
 
 def plainest(wordings: Wordings) -> tuple[str, ...]:
-    """Return the templates that most people use: they stand first in the list."""
+    """Return the most usual templates, the first of the list."""
     return drawn(wordings)[:_PLAINEST]
 
 
 def asks(wordings: Wordings, split: Split) -> bool:
-    """Tell whether there is any wording in this split: not every blind writer wrote all kinds."""
+    """Tell whether the split has wordings of this kind; a blind writer may have left it out."""
     return split in _MADE or bool(evaluated(wordings, split))
 
 
 def known(template: str, wordings: Wordings) -> bool:
-    """Tell whether training may make `template`, with or without an opening of the lists."""
+    """Tell whether training can make `template`, with or without an opening of the lists."""
     subject, slots = wordings.about, tuple(wordings.slots.items())
-    openings = [one for one in _OPENINGS + _PICTURE_OPENINGS if template.lower().startswith(one.lower())]
+    openings = [one for one in _OPENINGS + _IMAGE_OPENINGS if template.lower().startswith(one.lower())]
     forms = filter(None, (template, *(template[len(one) :] for one in openings)))
-    grammars = (*(((template,),) for template in drawn(wordings)), *wordings.parts)
-    return any(makes(grammars, form, subject, slots) for form in forms)
+    made = (*(((template,),) for template in drawn(wordings)), *wordings.parts)
+    return any(makes(made, form, subject, slots) for form in forms)
 
 
 def phrase(
@@ -207,18 +102,18 @@ def phrase(
 ) -> str:
     """Fill a random template of the split and vary how it is typed.
 
-    In training, a sixth are the plainest, a third are put together from parts, where there are any, and the
-    others are whole templates; words change places with others. What evaluation asks is left as it was
-    written but for the held-out templates.
+    In training, a sixth of the questions use the plainest templates, a third use grammars if there are any,
+    and the others use whole templates. Half of the last two get other words. Questions of the blind and plain
+    splits stay as their writers wrote them.
 
     Args:
-        rng: source of chance.
+        rng: random number generator.
         wordings: the ways to ask.
-        split: what is drawn from.
-        slots: what stands in braces.
+        split: source of the wordings.
+        slots: values for the slots in braces.
     """
     values = {**story_slots(rng), **wordings.slots, **(slots or {})}
-    picture = wordings.about in ("grid", "chart")
+    image = wordings.about in ("grid", "chart")
     made = split in _MADE
     template = template_of_training(rng, wordings) if made else rng.choice(evaluated(wordings, split))
     text = filled(rng, template, values)
@@ -226,11 +121,11 @@ def phrase(
         return text
     if split == "held-out" or rng.random() < 0.8:
         text = text[0].upper() + text[1:]
-    return _typed(rng, _framed(rng, text, split, values, picture=picture), split)
+    return _typed(rng, _framed(rng, text, split, values, image=image), split)
 
 
 def template_of_training(rng: random.Random, wordings: Wordings) -> str:
-    """Draw a template, or put one together, and change words in it."""
+    """Draw a template or compose one, and exchange words in it."""
     chance = rng.random()
     if chance < _PLAIN_SHARE:
         return rng.choice(plainest(wordings))
@@ -247,7 +142,7 @@ def template_of_training(rng: random.Random, wordings: Wordings) -> str:
 
 
 def filled(rng: random.Random, template: str, values: Mapping[str, object]) -> str:
-    """Put values into the slots of a template, and into the slots of values."""
+    """Fill the slots of a template, and the slots inside values."""
 
     def value(match: re.Match[str]) -> str:
         put = values.get(match.group(1), match.group())
@@ -259,16 +154,14 @@ def filled(rng: random.Random, template: str, values: Mapping[str, object]) -> s
     return re.sub(r"\b([Aa]) (?=orange)", r"\1n ", template)
 
 
-def _framed(
-    rng: random.Random, text: str, split: Split, values: Mapping[str, object], *, picture: bool
-) -> str:
-    """Put something before or after a question."""
+def _framed(rng: random.Random, text: str, split: Split, values: Mapping[str, object], *, image: bool) -> str:
+    """Add an opening or a closing to some questions."""
     training = split != "held-out"
     if rng.random() < 0.3:
         if training and rng.random() < 0.5:
-            opening = filled(rng, composed(rng, _BEFOREHAND_OF_PICTURES if picture else _BEFOREHAND), values)
+            opening = filled(rng, composed(rng, _BEFOREHAND_OF_IMAGES if image else _BEFOREHAND), values)
         else:
-            openings = _OPENINGS + _PICTURE_OPENINGS * 2 if picture else _OPENINGS
+            openings = _OPENINGS + _IMAGE_OPENINGS * 2 if image else _OPENINGS
             opening = rng.choice(templates_of(openings, split))
         if opening[-2] in ":," and rng.random() < 0.7:
             text = text[0].lower() + text[1:]
@@ -284,7 +177,7 @@ def _framed(
 
 
 def _typed(rng: random.Random, text: str, split: Split) -> str:
-    """Type as hasty people do."""
+    """Drop marks and capitals as hasty people do."""
     if split != "held-out" and rng.random() < 0.1:
         text = _without_a_word(rng, text)
     chance = rng.random()

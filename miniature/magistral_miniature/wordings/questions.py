@@ -1,34 +1,10 @@
-"""Every kind of question with its list of wordings, the grammars of further ones and what it is about."""
+"""The wordings of every kind of question, collected from the files in `data/`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from magistral_miniature.wordings.files import everyday, of_writers, templates, word_lists
+from magistral_miniature.wordings.files import grammars, of_writers, templates, word_lists
 from magistral_miniature.wordings.grammars import Grammars
-from magistral_miniature.wordings.lists import bars as bars
-from magistral_miniature.wordings.lists import general as general
-from magistral_miniature.wordings.lists import pictures as pictures
-from magistral_miniature.wordings.lists import talk as talk
-from magistral_miniature.wordings.lists.change import (
-    DISTANCE_PARTS,
-    GROW_PARTS,
-    GROW_STORIES,
-    SHRINK_PARTS,
-    SHRINK_STORIES,
-)
-from magistral_miniature.wordings.lists.charts import SHORTEST_PARTS, TALLEST_PARTS, VALUE_PARTS
-from magistral_miniature.wordings.lists.grids import COUNT_PARTS, DESCRIBE_PARTS
-from magistral_miniature.wordings.lists.identity import IDENTITY_PARTS
-from magistral_miniature.wordings.lists.more_than import MORE_THAN_PARTS
-from magistral_miniature.wordings.lists.numbers import ADDITION, DIFFERENCE, MORE_THAN, SUBTRACTION
-from magistral_miniature.wordings.lists.places import CELL_PARTS
-from magistral_miniature.wordings.lists.stories import LEFT_OVER_STORIES, TOGETHER_STORIES
-from magistral_miniature.wordings.lists.sums import (
-    ADDITION_PARTS,
-    DIFFERENCE_PARTS,
-    LEFT_OVER_PARTS,
-    SUBTRACTION_PARTS,
-)
 from magistral_miniature.wordings.variation import Subject
 
 __all__ = ["QUESTIONS", "Wordings"]
@@ -39,12 +15,12 @@ class Wordings:
     """The ways to ask one kind of question.
 
     Attributes:
-        listed: templates; every seventh is not drawn in training.
-        about: what the question is about, which decides the words that can stand for each other.
+        listed: templates; training leaves out every seventh.
+        about: subject of the question, which decides which words are interchangeable.
         parts: grammars that training draws from besides.
-        written: templates by writers who had not seen the list; every seventh is not drawn in training.
+        written: templates by writers who had not seen the list; training leaves out every seventh.
         blind: templates for the measured table alone, by writer.
-        slots: what stands in slots, where a wording brings its own.
+        slots: values for slots that only these wordings have.
     """
 
     listed: tuple[str, ...]
@@ -55,48 +31,75 @@ class Wordings:
     slots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-_DECLINED = word_lists("declined")
-_GENERAL_SLOTS = {
-    name: (*general.SLOTS.get(name, ()), *_DECLINED.get(name, ())) for name in {*general.SLOTS, *_DECLINED}
+_IDENTITY = ("parts/identity", "identity"), *2 * (("everyday/identity", "identity"),)
+_KINDS: Mapping[str, tuple[Subject, tuple[tuple[str, str], ...]]] = {
+    "add": (
+        "numbers",
+        (
+            ("parts/sums", "add"),
+            ("parts/stories", "come_together"),
+            *2 * (("parts/stories", "then_more"),),
+            ("parts/change", "grow"),
+            ("parts/change", "grow_stories"),
+            ("everyday/sums", "added"),
+            ("everyday/stories", "gained"),
+        ),
+    ),
+    "subtract": (
+        "numbers",
+        (("parts/sums", "subtract"), ("parts/change", "shrink"), ("everyday/sums", "taken")),
+    ),
+    "more than": (
+        "numbers",
+        (
+            ("parts/sums", "left_over"),
+            ("parts/stories", "left_over"),
+            ("parts/more_than", "more_than"),
+            ("parts/change", "shrink_stories"),
+            ("everyday/stories", "lost"),
+        ),
+    ),
+    "difference": (
+        "numbers",
+        (("parts/sums", "difference"), ("parts/change", "distance"), ("everyday/sums", "apart")),
+    ),
+    "describe": ("grid", (("parts/grids", "describe"), *2 * (("everyday/grids", "describe"),))),
+    "describe grid": ("grid", (("everyday/grids", "all_shapes"),)),
+    "describe chart": ("chart", (("everyday/charts", "all_bars"),)),
+    "count": ("grid", (("parts/grids", "count"), ("everyday/grids", "count"))),
+    "cell": ("grid", (("parts/places", "cell"), ("everyday/grids", "cell"))),
+    "size": ("grid", ()),
+    "bars": ("chart", ()),
+    "tallest": ("chart", (("parts/charts", "tallest"), *2 * (("everyday/charts", "tallest"),))),
+    "shortest": ("chart", (("parts/charts", "shortest"), *2 * (("everyday/charts", "shortest"),))),
+    "value": ("chart", (("parts/charts", "value"), ("everyday/charts", "value"))),
+    "other": ("grid", (("everyday/talk", "other"),)),
+    "identity": ("talk", _IDENTITY),
+    "abilities": ("talk", _IDENTITY),
+    "greetings": ("talk", (("everyday/talk", "greetings"),)),
+    "thanks": ("talk", (("everyday/talk", "thanks"),)),
+    "byes": ("talk", (("everyday/talk", "byes"),)),
+    "other numbers": ("talk", ()),
+    "general": ("talk", (("everyday/declined", "declined"),)),
 }
-_IDENTITY = IDENTITY_PARTS + 2 * everyday("identity", "identity")
-_TOGETHER = ADDITION_PARTS + TOGETHER_STORIES + GROW_PARTS + GROW_STORIES
-_LEFT_OVER = LEFT_OVER_PARTS + LEFT_OVER_STORIES + MORE_THAN_PARTS + SHRINK_STORIES
+"""Subject and grammars of each kind, as file and section. A grammar named twice is drawn twice as often."""
 
-_KINDS: Mapping[str, tuple[tuple[str, ...], Subject, Grammars]] = {
-    "add": (ADDITION, "numbers", _TOGETHER + everyday("sums", "added") + everyday("stories", "gained")),
-    "subtract": (SUBTRACTION, "numbers", SUBTRACTION_PARTS + SHRINK_PARTS + everyday("sums", "taken")),
-    "more than": (MORE_THAN, "numbers", _LEFT_OVER + everyday("stories", "lost")),
-    "difference": (DIFFERENCE, "numbers", DIFFERENCE_PARTS + DISTANCE_PARTS + everyday("sums", "apart")),
-    "describe": (pictures.DESCRIBE, "grid", DESCRIBE_PARTS + 2 * everyday("grids", "describe")),
-    "describe grid": (pictures.DESCRIBE_GRID, "grid", everyday("grids", "all_shapes")),
-    "describe chart": (bars.DESCRIBE_CHART, "chart", everyday("charts", "all_bars")),
-    "count": (pictures.COUNT, "grid", COUNT_PARTS + everyday("grids", "count")),
-    "cell": (pictures.CELL, "grid", CELL_PARTS + everyday("grids", "cell")),
-    "size": (pictures.SIZE, "grid", ()),
-    "bars": (bars.BARS, "chart", ()),
-    "tallest": (bars.TALLEST, "chart", TALLEST_PARTS + 2 * everyday("charts", "tallest")),
-    "shortest": (bars.SHORTEST, "chart", SHORTEST_PARTS + 2 * everyday("charts", "shortest")),
-    "value": (bars.VALUE, "chart", VALUE_PARTS + everyday("charts", "value")),
-    "other": (pictures.OTHER, "grid", everyday("talk", "other")),
-    "identity": (talk.IDENTITY, "talk", _IDENTITY),
-    "abilities": (talk.ABILITIES, "talk", _IDENTITY),
-    "greetings": (talk.GREETINGS, "talk", everyday("talk", "greetings")),
-    "thanks": (talk.THANKS, "talk", everyday("talk", "thanks")),
-    "byes": (talk.BYES, "talk", everyday("talk", "byes")),
-    "other numbers": (talk.OTHER_NUMBERS, "talk", ()),
-    "general": (general.GENERAL, "talk", everyday("declined", "declined")),
-}
+
+def _general_slots() -> Mapping[str, tuple[str, ...]]:
+    """Join the lists of both files for questions that the miniature declines."""
+    topics, declined = word_lists("words/topics"), word_lists("everyday/declined")
+    return {name: topics.get(name, ()) + declined.get(name, ()) for name in {**topics, **declined}}
+
 
 QUESTIONS: Mapping[str, Wordings] = {
     kind: Wordings(
-        listed,
+        templates(f"listed/{about}", kind),
         about,
-        parts,
+        sum((grammars(*place) for place in parts), ()),
         written=of_writers(kind),
         blind={writer: templates(f"blind/{writer}", kind) for writer in ("tester", "stranger")},
-        slots=_GENERAL_SLOTS if kind == "general" else {},
+        slots=_general_slots() if kind == "general" else {},
     )
-    for kind, (listed, about, parts) in _KINDS.items()
+    for kind, (about, parts) in _KINDS.items()
 }
 """Wordings by kind of question."""

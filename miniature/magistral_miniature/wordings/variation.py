@@ -1,7 +1,7 @@
-"""One wording becomes many: words change places with others that mean the same in it.
+"""Make many wordings of one: exchange words for others of the same meaning.
 
-Only words that can stand for each other wherever templates use them are grouped. `makes` tells whether
-training might have made a wording, so that nothing is measured with what was learned.
+A group in `data/words/exchange.txt` holds words that are interchangeable in every template. `makes` tells
+whether training can make a wording. The measured table leaves these out where it counts new wordings.
 """
 
 import random
@@ -10,62 +10,16 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal
 
+from magistral_miniature.wordings.files import templates
 from magistral_miniature.wordings.grammars import Grammars
-from magistral_miniature.wordings.story_words import GOODS, NAMES, PLACES, ROLES, THINGS
+from magistral_miniature.wordings.words import GOODS, NAMES, PLACES, ROLES, THINGS
 
 __all__ = ["Slots", "Subject", "makes", "plain", "with_other_words"]
 
 Subject = Literal["numbers", "chart", "grid", "talk"]
-"""What a question is about; it decides which words can stand for each other."""
+"""Subject of a question, which decides which words are interchangeable."""
 Slots = tuple[tuple[str, tuple[str, ...]], ...]
-"""What can stand in slots, by name."""
-
-_EVERYWHERE = (
-    "picture|image|photo|drawing|graphic|pic|illustration|snapshot|sketch|visual|attachment",
-    "tell me|let me know|say|inform me|please tell me|can you tell me|could you say",
-    "what is|what's|whats|what would be|what might be",
-    "please|kindly|pls|please kindly",
-    "can you|could you|would you|will you|are you able to|can u",
-    "i want to know|i'd like to know|i would like to know|i need to know|i wish to know|i must know",
-    "i need|i want|i require|i'd like|i would like|i'm after",
-    "in total|altogether|in all|all in all|overall|in sum|all together|taken together",
-    "find|identify|locate|determine|detect|pick out|make out|seek out",
-    "in one sentence|in a sentence|in a single sentence|in one short sentence|with one sentence",
-    "for me|to me",
-    "exactly|precisely",
-    "attached|enclosed|given|uploaded|present",
-)
-_NUMBERS = (
-    "calculate|compute|work out|figure out|evaluate|solve|reckon|determine",
-    "sum|total",
-    "what do i get|what do you get|what comes out|what is the result|what results|what is it",
-    "left|left over|remaining",
-    "give me|show me|write down|hand me|get me",
-    "difference|gap",
-    "the result of|the answer to|the outcome of|the solution of",
-)
-_CHARTS = (
-    "tallest|highest|biggest|largest|greatest|longest",
-    "shortest|lowest|smallest|least tall|tiniest|littlest",
-    "taller|higher|bigger|larger|greater",
-    "chart|graph|diagram|bar chart|plot|bar graph|bar diagram",
-    "letter|label",
-    "value|number|figure|reading|amount|score",
-    "bar|column",
-    "all the others|all others|the others|the rest|every other one|the other ones",
-)
-_GRIDS = (
-    "shape|symbol|object|item|thing|element",
-    "cell|field|box|spot|tile",
-    "holds|contains|has|shows",
-    "hold|contain|have|show",
-    "located|placed|found|drawn|positioned|situated",
-    "count|tally",
-    "number of|count of|amount of|quantity of|total of",
-    "describe|explain|outline|put into words|depict in words|characterise",
-    "alt text|alternative text|text alternative|alt attribute",
-    "description|caption|summary",
-)
+"""Possible values of slots, by name."""
 
 
 class _Groups:
@@ -80,7 +34,7 @@ class _Groups:
         )
 
     def change(self, rng: random.Random, text: str, share: float) -> str:
-        """Exchange that share of the phrases that are found."""
+        """Exchange this share of the known phrases in a text."""
 
         def other(match: re.Match[str]) -> str:
             said = match.group()
@@ -92,7 +46,7 @@ class _Groups:
         return self.found.sub(other, text)
 
     def expression(self, text: str) -> str:
-        """Return an expression for all that `change` may make of a text, without spaces."""
+        """Return an expression that matches every result of `change`, without spaces."""
         pieces, end = [], 0
         for match in self.found.finditer(text):
             others = {_joined(other) for other in self.others[match.group().lower()]}
@@ -104,11 +58,15 @@ class _Groups:
         return "".join([*pieces, re.escape(_joined(text[end:]))])
 
 
+def _groups(*sections: str) -> _Groups:
+    return _Groups(*(group for section in sections for group in templates("words/exchange", section)))
+
+
 _FOR: Mapping[Subject, _Groups] = {
-    "numbers": _Groups(*_NUMBERS, *_EVERYWHERE[1:]),
-    "chart": _Groups(*_CHARTS, *_EVERYWHERE),
-    "grid": _Groups(*_GRIDS, *_EVERYWHERE),
-    "talk": _Groups(*_EVERYWHERE[1:8]),
+    "numbers": _groups("numbers", "talk", "tasks"),
+    "chart": _groups("chart", "image", "talk", "tasks"),
+    "grid": _groups("grid", "image", "talk", "tasks"),
+    "talk": _groups("talk"),
 }
 _PEOPLE, _THINGS, _OTHERS = {name.lower() for name in NAMES}, set(THINGS), {*ROLES, *PLACES, *GOODS}
 _MARKS = re.compile(r"[,.;:!?\"]+(?= |$)")
@@ -118,13 +76,13 @@ _SLOTS = {"{v}": "{w}", "{m}": "{n}", "{k}": "{p}", "{s}": "{p}", "{u}": "{p}"}
 
 
 def with_other_words(rng: random.Random, parts: Sequence[str], subject: Subject) -> list[str]:
-    """Exchange half of the words in the parts of a template that others can stand for."""
+    """Exchange half of the interchangeable words in the parts of a template."""
     changed = [_FOR[subject].change(rng, part, 0.5) for part in parts]
     return [_renamed(rng, "".join(changed))] if subject == "numbers" else changed
 
 
 def _renamed(rng: random.Random, text: str) -> str:
-    """Give other names to the people and things of a story, each the same one throughout."""
+    """Rename the people and things of a story, each consistently."""
     for few in (NAMES, THINGS):
         known = [word for word in dict.fromkeys(_WORD.findall(text)) if word in few]
         if known:
@@ -134,7 +92,7 @@ def _renamed(rng: random.Random, text: str) -> str:
 
 
 def plain(text: str, subject: Subject) -> str:
-    """Return a wording without what is never asked about: capitals, marks, courtesy, names and things."""
+    """Return a wording without capitals, punctuation, courtesy, names and things."""
     text = text.lower().replace("’", "'")
     if subject == "numbers":
         text = _WORD.sub(lambda match: _kind(match.group()), text)
@@ -156,7 +114,7 @@ def _joined(text: str) -> str:
 
 @cache
 def _expression(grammar: tuple[tuple[str, ...], ...], subject: Subject, slots: Slots) -> re.Pattern[str]:
-    """Return an expression for what training makes of a grammar, without spaces."""
+    """Return an expression that matches every wording of a grammar, without spaces."""
     values = dict(slots)
 
     def part(text: str) -> str:
@@ -171,13 +129,13 @@ def _expression(grammar: tuple[tuple[str, ...], ...], subject: Subject, slots: S
 
 
 def makes(grammars: Grammars, wording: str, subject: Subject, slots: Slots = ()) -> bool:
-    """Tell whether grammars, and the exchange of words, make `wording`, whatever its marks and courtesies.
+    """Tell whether grammars and the exchange of words make `wording`, ignoring punctuation and courtesy.
 
     Args:
-        grammars: what training draws from.
+        grammars: the grammars that training draws from.
         wording: a template.
-        subject: which words can stand for each other.
-        slots: what training puts into slots that `wording` itself does not have.
+        subject: subject of the question, which decides which words are interchangeable.
+        slots: values of the slots that training fills and `wording` does not have.
     """
     wanted = _joined(plain(wording, subject))
     return any(_expression(grammar, subject, slots).fullmatch(wanted) for grammar in grammars)

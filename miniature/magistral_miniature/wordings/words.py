@@ -1,14 +1,43 @@
-"""Small words: numbers, ordinals, articles, plurals and lists."""
+"""Words of questions and answers: numbers, ordinals, articles, plurals, people and things.
 
-from collections.abc import Sequence
+People and things fill the slots of small stories: {w} and {v} are people, {k} is a role, {n} and {m} are
+things that people count, {s} and {u} are goods that people buy, {p} is a place that holds things.
+"""
 
-__all__ = ["NUMBERS", "ORDINALS", "article", "count_of", "listed", "plural"]
+import random
+from collections.abc import Mapping, Sequence
 
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-"""Whole numbers from 0 to 10 as words."""
+from magistral_miniature.wordings.files import word_lists
 
-ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
-"""Ordinals from 1st to 9th, the first at index 0."""
+__all__ = [
+    "GOODS",
+    "NAMES",
+    "NUMBERS",
+    "ORDINALS",
+    "PLACES",
+    "ROLES",
+    "THINGS",
+    "article",
+    "count_of",
+    "listed",
+    "plural",
+    "story_slots",
+]
+
+NUMBERS, ORDINALS = (word_lists("words/numbers")[name] for name in ("numbers", "ordinals"))
+"""Whole numbers from 0 to 10 as words, and ordinals from 1st (index 0) to 9th."""
+
+NAMES, ROLES, THINGS, GOODS, PLACES = (
+    word_lists("words/people_and_things")[name] for name in ("names", "roles", "things", "goods", "places")
+)
+"""Names of people, their roles, things to count, things to buy, places that hold things."""
+
+
+def story_slots(rng: random.Random) -> Mapping[str, object]:
+    """Draw the people and things of a story."""
+    (who, other), (thing, another), (good, second) = (rng.sample(few, 2) for few in (NAMES, THINGS, GOODS))
+    role, place = rng.choice(ROLES), rng.choice(PLACES)
+    return {"w": who, "v": other, "k": role, "n": thing, "m": another, "s": good, "u": second, "p": place}
 
 
 def article(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The same questions for asyncio: awaited, or as a stream; cancelling the task stops the answer."""
+"""Answers for asyncio, awaited or as a stream. Cancelling the task stops the answer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class AsyncAnswerStream(AsyncIterator[Event]):
     """The events of one reply for `async for`; the last one is `Finished`.
 
-    Made by `astream`. The event loop is never blocked: waiting is done on a thread of this stream. When the
-    task that reads is cancelled, the reply ends at the next token, and a conversation keeps what there is.
+    Made by `astream`. It never blocks the event loop: it waits on a thread of its own. When the task that
+    reads is cancelled, the reply ends at the next token, and a conversation keeps what there is.
     """
 
     def __init__(self, stream: AnswerStream) -> None:
@@ -43,14 +43,14 @@ class AsyncAnswerStream(AsyncIterator[Event]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leaves the reply where it is; the stream gives nothing more."""
+        """End the reply here; the stream gives nothing more."""
         self._stream.stop()
         if not self._left:
             await self._wait(self._stream.close)
         self._leave()
 
     async def reply(self) -> Reply:
-        """Runs to the end and gives the reply."""
+        """Run to the end and return the reply."""
         reply = await self._wait(self._stream.reply)
         self._leave()
         return reply
@@ -79,8 +79,8 @@ class AsyncAnswerStream(AsyncIterator[Event]):
             self._stream.stop()
             closing = loop.run_in_executor(self._waiter, self._stream.close)
             try:
-                # The reply ends at its next token; then the conversation is free for the next question. One
-                # that still waits behind others is not waited for.
+                # The reply ends at its next token; then the conversation is free for the next question. A
+                # question that has not begun needs no waiting.
                 if self._stream.begun:
                     await asyncio.shield(closing)
             finally:

@@ -1,4 +1,4 @@
-"""`ask_many`: its questions begun, answered side by side and given back, on the owner thread."""
+"""`ask_many` on the owner thread: begin the questions, answer them side by side, collect the replies."""
 
 import threading
 import time
@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from magistral_mlx.api.checks import check_callback
-from magistral_mlx.api.options import CheckedOptions
 from magistral_mlx.api.owner_thread import owner_thread
 from magistral_mlx.api.request import Question
 from magistral_mlx.errors import UsageError
 from magistral_mlx.events import Reply
+from magistral_mlx.generation.options import Options
 from magistral_mlx.generation.reply.steering import Steering
 from magistral_mlx.machine.faults import recognise
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from magistral_mlx.generation.loaded_model import LoadedModel
 
 
-def check_batch(options: CheckedOptions, batch_size: object, on_reply: object) -> None:
-    """Checks what batches take.
+def check_batch(options: Options, batch_size: object, on_reply: object) -> None:
+    """Check the arguments of a batch.
 
     Raises:
-        UsageError: a size that is none, no function, or an option that batches don't know.
+        UsageError: the size is impossible, `on_reply` is no function, or batches do not take an option.
     """
     check_callback("on_reply", on_reply)
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}", "Give a whole number, 1 or more.")
-    if options.logprobs is not False:
+    if options.logprobs is not None:
         raise UsageError("Batches give no log-probabilities", "Ask one by one, or leave out logprobs.")
     if options.kv_bits not in (None, 16):
         raise UsageError("The KV caches of batches have 16 bits", "Leave out kv_bits, or ask one by one.")
@@ -44,24 +44,24 @@ def answer_many(
     batch_size: int,
     on_reply: Callable[[int, Reply], None] | None,
 ) -> list[Reply]:
-    """The replies, in order; those that were not over when `stopping` was set end as stopped."""
-    from magistral_mlx.generation.decode.batching import answer_side_by_side
+    """The replies, in order. Those still running when `stopping` is set end as stopped."""
+    from magistral_mlx.generation.batching import answer_side_by_side
 
     asked_at = time.perf_counter()
     owner = owner_thread()
     open_caches: dict[int, PromptCache] = {}
     replies: dict[int, Reply] = {}
 
-    def begin(number: int) -> "tuple[Answering, PromptCache]":
+    def begin(number: int) -> "Answering":
         answering, cache = questions[number].begin(
             stopping=lambda: stopping.is_set() or owner.closing, steering=Steering(), asked_at=asked_at
         )
         open_caches[number] = cache
-        return answering, cache
+        return answering
 
     def finished(number: int, answering: "Answering", reply: Reply) -> None:
         questions[number].end(open_caches.pop(number), answering, reply)
-        loaded.caches.forget(questions[number].owner)
+        loaded.caches.forget(questions[number].history.owner)
         replies[number] = reply
         if on_reply is not None:
             on_reply(number, reply)
@@ -77,5 +77,5 @@ def answer_many(
     finally:
         for number, cache in open_caches.items():
             questions[number].end(cache, None, None)
-            loaded.caches.forget(questions[number].owner)
+            loaded.caches.forget(questions[number].history.owner)
     return [replies[number] for number in range(len(questions))]

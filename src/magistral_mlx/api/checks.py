@@ -6,19 +6,19 @@ from magistral_mlx.errors import UsageError
 
 
 def check_system(system: object) -> None:
-    """Raises UsageError unless it is a text or None."""
+    """Raise UsageError unless `system` is a string or None."""
     if system is not None and not isinstance(system, str):
         raise UsageError(f"system is of type {type(system).__name__}", "Give a string, or None.")
 
 
 def check_kv_bits(kv_bits: object) -> None:
-    """Raises UsageError unless it is a width that a KV cache can have, or None."""
+    """Raise UsageError unless `kv_bits` is a width of a KV cache, or None."""
     if kv_bits is not None and (isinstance(kv_bits, bool) or kv_bits not in (16, 8, 4)):
         raise UsageError(f"kv_bits is {kv_bits!r}", "Give 16, 8 or 4, or None.")
 
 
 def check_callback(name: str, callback: object) -> None:
-    """Raises UsageError unless it can be called, or is None."""
+    """Raise UsageError unless `callback` is callable or None."""
     if callback is not None and not callable(callback):
         raise UsageError(f"{name} is of type {type(callback).__name__}", "Give a function, or None.")
 
@@ -28,7 +28,7 @@ def is_number(value: object) -> bool:
 
 
 def check_whole(name: str, value: object, *, least: int | None) -> None:
-    """Refuses what is no whole number or below `least`; None is fine.
+    """Check for a whole number of at least `least`, or None.
 
     Raises:
         UsageError: names the option.

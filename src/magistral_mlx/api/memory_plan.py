@@ -1,8 +1,8 @@
-"""`magistral_mlx.plan`: what a model, a context and images would take here, before anything is loaded."""
+"""`magistral_mlx.plan`: memory for a model, a context and images on this machine, before loading."""
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,11 @@ from magistral_mlx.memory.sizes import (
     ModelSize,
     Plan,
     float_bytes_here,
+    magistral_small,
     size_of,
     this_machine,
 )
-from magistral_mlx.memory.sizes import plan as plan_memory
-from magistral_mlx.storage.units import GIB, gib
+from magistral_mlx.storage.units import GIB, format_installed, format_memory
 
 if TYPE_CHECKING:
     from magistral_mlx.api.model import Magistral
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 MAGISTRAL_SMALL = "Magistral Small, 4 bits"
-"""What is planned when no model is named and none is installed."""
+"""The model to plan for when none is named and none is installed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
-    """What is needed and what there is, in bytes; printed, it is a table."""
+    """Memory needed and available, in bytes; prints as a table."""
 
     model: str
     context: int
@@ -54,7 +54,8 @@ class MemoryPlan:
     overhead_bytes: int
     """An allowance for the process and the allocator."""
     contexts: dict[int, int]
-    """Tokens of context that fit at each width of the KV cache; 0: the weights alone do not."""
+    """Tokens of context that fit at each width of the KV cache, with room for the largest image; 0: not even
+    the weights fit."""
     machine: Machine
     fits: bool
     tight: bool
@@ -62,23 +63,23 @@ class MemoryPlan:
 
     @property
     def needed_bytes(self) -> int:
-        """All of it, at the worst moment."""
+        """Memory needed at the peak."""
         computing = max(self.prefill_bytes, self.vision_bytes)
         return self.weight_bytes + self.kv_bytes + computing + self.overhead_bytes
 
     @property
     def verdict(self) -> str:
-        """In one line."""
+        """The result in one line."""
         if not self.fits:
             return f"does not fit: {self._missing()}"
         if self.tight:
             free = self.machine.available_bytes or 0
-            return f"tight: {gib(free)} are free now, so other programs have to give memory back"
+            return f"tight: only {format_memory(free)} is free now; close other programs first"
         return "fits"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else is worth knowing."""
+        """Further advice, one line each."""
         others = [
             f"with kv_bits={bits} it would fit"
             for bits in KV_BITS
@@ -106,14 +107,14 @@ class MemoryPlan:
             rows.append(("free now", machine.available_bytes))
         contexts = ", ".join(f"{self.contexts[bits]:,} in {bits} bits" for bits in KV_BITS)
         width = max(len(name) for name, _ in rows)
-        lines = [self.model, *(f"  {name.ljust(width)}  {gib(size):>8}" for name, size in rows)]
+        lines = [self.model, *(f"  {name.ljust(width)}  {format_memory(size):>8}" for name, size in rows)]
         lines += [f"  tokens of context that fit: {contexts}", f"  {self.verdict}"]
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def _missing(self) -> str:
         more = self.machine.limit_bytes
         if more is not None and self.needed_bytes > more:
-            return f"{gib(self.needed_bytes - more)} are missing"
+            return f"{format_memory(self.needed_bytes - more)} too little memory"
         return "more than is free here, swap included"
 
 
@@ -125,7 +126,7 @@ def plan(
     kv_bits: int | None = None,
     machine: Machine | None = None,
 ) -> MemoryPlan:
-    """What it would take to ask this model such a question here; loads nothing.
+    """Plan the memory for a question to this model on this machine; load nothing.
 
     Args:
         model: as for `load`, or a loaded model. None: the best installed one, or Magistral Small in 4 bits.
@@ -160,11 +161,6 @@ def float_bytes_of(machine: Machine) -> int:
     return float_bytes_here() if machine.recommended_bytes is None else 2
 
 
-def magistral_small_on(machine: Machine) -> ModelSize:
-    """Magistral Small in 4 bits, in the machine's computing dtype."""
-    return replace(MAGISTRAL_SMALL_4BIT, float_bytes=float_bytes_of(machine))
-
-
 def plan_of(
     name: str,
     size: ModelSize,
@@ -192,7 +188,7 @@ def plan_of(
         prefill_bytes=size.prefill_bytes(wanted, bits),
         vision_bytes=size.vision_bytes(patches),
         overhead_bytes=OVERHEAD_BYTES,
-        contexts={each: made.context(each) for each in KV_BITS},
+        contexts={each: Plan(size, machine, each).context(each) for each in KV_BITS},
         machine=machine,
         fits=fits,
         tight=fits and made.swaps(needed),
@@ -203,7 +199,7 @@ def _named_size(
     model: "str | os.PathLike[str] | Magistral | None", float_bytes: int
 ) -> tuple[str, ModelSize]:
     if model is None and not installed.installed_models():
-        return MAGISTRAL_SMALL, replace(MAGISTRAL_SMALL_4BIT, float_bytes=float_bytes)
+        return MAGISTRAL_SMALL, magistral_small(float_bytes)
     if model is None or isinstance(model, str | os.PathLike):
         checkpoint = open_checkpoint(Path(installed.resolve(model)))
         return checkpoint.name, size_of(checkpoint, float_bytes=float_bytes)
@@ -250,15 +246,13 @@ def memory_table(size: ModelSize = MAGISTRAL_SMALL_4BIT, macs: Sequence[int] = M
         "|---|---|---|",
     ]
     for mac in macs:
-        cells = [
-            _cell(plan_memory(size, Machine(recommended_bytes=mac * GIB * share // 12))) for share in (8, 9)
-        ]
-        lines.append(f"| {mac} GB | {' | '.join(cells)} |")
+        cells = [_cell(Plan(size, Machine(recommended_bytes=mac * GIB * share // 12))) for share in (8, 9)]
+        lines.append(f"| {format_installed(mac * GIB)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _cell(made: Plan) -> str:
-    limit = f"{(made.machine.limit_bytes or 0) / GIB:.1f} GB"
+    limit = format_memory(made.machine.limit_bytes or 0)
     if not made.fits:
         return f"{limit}: does not fit"
     contexts = [made.context(bits) for bits in KV_BITS]

@@ -1,4 +1,4 @@
-"""The public objects: `load` gives a `Magistral`, which answers single questions and holds conversations.
+"""The public objects: `load` returns a `Magistral`, which answers questions and opens conversations.
 
 Importing this module loads no MLX: the owner thread does, with the first model.
 """
@@ -10,21 +10,23 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
+from weakref import WeakKeyDictionary
 
 from magistral_mlx.api.async_stream import AsyncAnswerStream
 from magistral_mlx.api.batch import answer_many, check_batch
 from magistral_mlx.api.checks import check_kv_bits, check_system, check_whole
 from magistral_mlx.api.conversation import MOST_STEPS, Conversation
-from magistral_mlx.api.options import AskOptions, CheckedOptions
+from magistral_mlx.api.history import History
+from magistral_mlx.api.options import AskOptions, checked
 from magistral_mlx.api.owner_thread import owner_thread
-from magistral_mlx.api.request import Answered, Question, checked_turns, read_images, user_turn
+from magistral_mlx.api.request import Question, checked_turns, continuation, read_images, user_turn
 from magistral_mlx.api.stream import AnswerStream
 from magistral_mlx.checkpoint import installed
 from magistral_mlx.checkpoint.config import Quantization
 from magistral_mlx.errors import UsageError
 from magistral_mlx.events import Event, Reply
 from magistral_mlx.prompt.chat import encode
-from magistral_mlx.prompt.turns import AssistantTurn, UserTurn
+from magistral_mlx.prompt.turns import UserTurn
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -45,21 +47,20 @@ def load(
     wire: bool = False,
     progress: installed.Progress | None = None,
 ) -> "Magistral":
-    """Loads a model.
+    """Load a model.
 
     Args:
         model: "miniature", a converted folder, or the name of an installed model. None: the best installed
             one, or the miniature if none is.
-        draft: a smaller model of the same tokenizer, named in the same way, that guesses what comes next;
-            replies stay the same and come faster, if it guesses well. Without one, guesses come from the
-            text so far.
+        draft: a smaller model with the same tokenizer, named in the same way, that drafts the next tokens.
+            Replies stay the same, and come faster if it drafts well. None: drafts come from the text so far.
         kv_bits: width of the KV caches unless a conversation or a question says otherwise: 16 (the model's
             own dtype), 8 or 4; see `AskOptions`.
-        cache_bytes: memory for the KV caches of conversations that are not answering right now, the least
-            recently used go first; None: half of what the weights leave on this machine.
+        cache_bytes: memory for the KV caches of idle conversations; the least recently used are dropped
+            first. None: half of the memory that the weights leave on this machine.
         wire: keep weights and caches from being swapped, for the whole process; leaves the system 35 % of
             the memory and at least 8 GB. Off by default: it is linked to panics of whole machines.
-        progress: told how far it is; called on another thread.
+        progress: called with the progress, on another thread.
 
     Raises:
         UsageError: kv_bits is impossible, this machine cannot wire memory, or `draft` has another tokenizer.
@@ -77,8 +78,8 @@ def load(
 class Magistral:
     """A loaded model. May be used from any thread, and as a context manager that frees its memory.
 
-    Made by `load`. Single questions (`ask`, `stream`) know nothing of each other, but share a cache: a second
-    question about the same image does not read the image again.
+    Made by `load`. Single questions (`ask`, `stream`) are independent of each other but share a cache: a
+    second question about the same image does not read the image again.
     """
 
     def __init__(self, loaded: "LoadedModel", *, kv_bits: int = 16) -> None:
@@ -86,8 +87,9 @@ class Magistral:
         self._kv_bits = kv_bits
         self._loaded: LoadedModel | None = loaded
         self._single_questions = object()  # the owner of their KV cache
+        self._replies = WeakKeyDictionary[Reply, History]()  # what `continue_` goes on with
         self.name = checkpoint.name
-        """What faces show."""
+        """Its name for display."""
         self.path = checkpoint.directory
         """The converted folder."""
         self.context_length = loaded.context_length
@@ -97,9 +99,9 @@ class Magistral:
         self.geometry = loaded.geometry
         """How images become tokens; None if it takes none."""
         self.is_miniature = checkpoint.name == installed.MINIATURE
-        """Whether it is the bundled miniature, which knows little; faces say so."""
+        """Whether it is the bundled miniature, which knows little."""
         self.size = loaded.size
-        """What it takes of memory; see `magistral_mlx.plan`."""
+        """Its memory needs; see `magistral_mlx.plan`."""
         self.weight_bytes = loaded.size.weight_bytes
         """Memory of the weights."""
         self.kv_bytes_per_token = loaded.size.kv_bytes_per_token(kv_bits)
@@ -122,7 +124,7 @@ class Magistral:
         max_steps: int = MOST_STEPS,
         **options: Unpack[AskOptions],
     ) -> Reply:
-        """Asks one question, waits and gives the reply.
+        """Ask one question, wait and return the reply.
 
         Args:
             text: the question; may be empty beside an image.
@@ -130,8 +132,8 @@ class Magistral:
             system: the user's own system text; the model's reasoning prompt is added to it.
             on_event: called with every event as it comes, on the thread that asks.
             run_tools: call the Python functions in `tools` when the model asks for them, on the thread that
-                asks, and give it their results; what goes wrong in one is told to the model as its result.
-            max_steps: most rounds of calls; then the last reply is given as it is, `Ending.TOOL_CALLS`.
+                asks, and give it their results. An error in a function becomes its result.
+            max_steps: most rounds of calls; after them the last reply is returned with `Ending.TOOL_CALLS`.
             options: see `AskOptions`: thinking, thinking_budget, max_tokens, temperature, top_p, seed, stop,
                 schema, tools, speculation, logprobs, kv_bits.
 
@@ -141,7 +143,8 @@ class Magistral:
             NetworkError: an image's URL does not answer.
         """
         if run_tools:
-            chat = self.conversation(system=system)
+            check_system(system)
+            chat = Conversation(self._history(system, replies=self._replies), sees=self.sees)
             return chat.ask(
                 text, images=images, on_event=on_event, run_tools=True, max_steps=max_steps, **options
             )
@@ -180,7 +183,37 @@ class Magistral:
         """As `ask`, but gives the events of the reply as they come; the last one is `Finished`."""
         check_system(system)
         turn = user_turn(text, images, sees=self.sees)
-        return self._answer(turn, CheckedOptions.of(options), system)
+        history = self._history(system, owner=self._single_questions, replies=self._replies)
+        return AnswerStream(Question(history, checked(options), turn))
+
+    def continue_(self, reply: Reply, max_tokens: int | None = None) -> Reply:
+        """Continue a reply of `ask` or `stream` that was cut off, stopped or a loop; read nothing again.
+
+        A conversation continues its last reply itself: `Conversation.continue_`.
+
+        Args:
+            reply: what `ask`, `stream` or this method gave.
+            max_tokens: most new tokens; None: as many as the context leaves. The other options stay.
+
+        Returns:
+            The whole reply, old and new joined.
+
+        Raises:
+            UsageError: the reply is complete or empty, or is not of a single question to this model.
+        """
+        return self.continue_stream(reply, max_tokens).reply()
+
+    def continue_stream(self, reply: Reply, max_tokens: int | None = None) -> AnswerStream:
+        """As `continue_`, but gives the new events as they come; `Finished` has the joined reply."""
+        history = self._replies.get(reply)
+        if history is None:
+            raise UsageError(
+                "This reply is not of a single question to this model",
+                "Take one that ask or stream gave; a conversation continues its own.",
+            )
+        again = history.branch(owner=history.owner)
+        again.unfinished()
+        return AnswerStream(continuation(again, max_tokens))
 
     def ask_many(
         self,
@@ -191,17 +224,17 @@ class Magistral:
         on_reply: Callable[[int, Reply], None] | None = None,
         **options: Unpack[AskOptions],
     ) -> list[Reply]:
-        """Asks questions that know nothing of each other and answers them side by side.
+        """Ask independent questions and answer them side by side.
 
-        Prompts are read one after the other, replies are written together; the next question takes the place
-        of the one that ends first. Each reply is that of a question asked alone, but for rounding.
+        Prompts are read one after the other; replies are written together. When one ends, the next question
+        takes its place. Each reply equals that of the question asked alone, except for rounding.
 
         Args:
             questions: texts, or `UserTurn(text, images)` with images.
             system: as for `ask`; the same for all.
             batch_size: most replies at a time; memory for the KV cache grows with it.
-            on_reply: called with the number of a question and its reply as soon as that is there, on the
-                model's thread: it should return soon and ask nothing itself.
+            on_reply: called with the number of a question and its reply as soon as it is complete, on the
+                model's thread. It should return soon and must not ask questions itself.
             options: as for `ask`, for all of them; without logprobs and kv_bits.
 
         Returns:
@@ -216,9 +249,10 @@ class Magistral:
         check_system(system)
         each = [questions] if isinstance(questions, str | UserTurn) else questions
         turns = [self._turn_of(question) for question in each]
-        checked = CheckedOptions.of(options)
-        check_batch(checked, batch_size, on_reply)
-        asked = [self._question(turn, replace(checked, kv_bits=16), system, owner=object()) for turn in turns]
+        answered_by = checked(options)
+        check_batch(answered_by, batch_size, on_reply)
+        answered_by = replace(answered_by, kv_bits=16)
+        asked = [Question(self._history(system), answered_by, turn) for turn in turns]
         stopping = threading.Event()
         return owner_thread().call(
             lambda: answer_many(self._require(), asked, stopping, batch_size=batch_size, on_reply=on_reply),
@@ -228,28 +262,24 @@ class Magistral:
     def conversation(
         self, *, system: str | None = None, turns: "Iterable[Turn]" = (), kv_bits: int | None = None
     ) -> Conversation:
-        """Opens a conversation, in which each question continues what was said.
+        """Open a conversation, in which each question continues what was said.
 
         Args:
             system: the user's own system text; the model's reasoning prompt is added to it.
-            turns: what was said before, as `Conversation.turns` gives it.
+            turns: the turns so far, as in `Conversation.turns`.
             kv_bits: width of its KV cache; None: as the model was loaded with.
 
         Raises:
-            UsageError: kv_bits is impossible, or a turn or the system text is none.
+            UsageError: kv_bits, a turn or the system text is impossible.
         """
         check_kv_bits(kv_bits)
         check_system(system)
         return Conversation(
-            self._require,
-            system=system,
-            sees=self.sees,
-            turns=checked_turns(turns),
-            kv_bits=kv_bits or self._kv_bits,
+            self._history(system, turns=checked_turns(turns), kv_bits=kv_bits), sees=self.sees
         )
 
     def load_conversation(self, path: "str | os.PathLike[str]") -> Conversation:
-        """Opens a conversation that `Conversation.save` wrote; nothing of it has to be read again.
+        """Open a conversation that `Conversation.save` wrote; nothing is read again.
 
         Raises:
             CacheFileError: the file is damaged, of another version or of another model.
@@ -260,9 +290,9 @@ class Magistral:
         return conversation
 
     def tokenize(self, messages: "Sequence[Message]") -> list[int]:
-        """The ids that are sent for chat messages, exactly as mistral-common gives them.
+        """The ids that are sent for chat messages, exactly as mistral-common encodes them.
 
-        Nothing is merged in: `ask` and conversations add the reasoning prompt to their messages before.
+        Nothing is added: `ask` and conversations add the reasoning prompt to their messages beforehand.
 
         Args:
             messages: mistral-common's messages, or dicts of the same keys.
@@ -292,9 +322,9 @@ class Magistral:
         return owner_thread().call(work)
 
     def close(self) -> None:
-        """Frees weights and caches; whatever is asked afterwards raises UsageError. May be called again.
+        """Free weights and caches. Questions asked afterwards raise UsageError. May be called again.
 
-        A reply that is still running ends where it is, as stopped.
+        A running reply ends here, as stopped.
         """
         owner_thread().call(self._free)
 
@@ -311,43 +341,22 @@ class Magistral:
             raise UsageError("This model was closed", "Load it again.")
         return self._loaded
 
-    def _answer(
+    def _history(
         self,
-        turn: UserTurn,
-        options: CheckedOptions,
         system: str | None,
-        unfinished: AssistantTurn | None = None,
-    ) -> AnswerStream:
-        def settle(answered: Answered | None) -> Reply | None:
-            if answered is None:
-                return None
-            reply = answered.as_unfinished()
-
-            def go_on(max_tokens: int | None) -> Reply:
-                return self._answer(turn, replace(options, max_tokens=max_tokens), system, reply).reply()
-
-            return answered.reply_that_goes_on(go_on)
-
-        return AnswerStream(
-            replace(
-                self._question(turn, options, system, owner=self._single_questions),
-                settle=settle,
-                unfinished=lambda: unfinished,
-            )
-        )
-
-    def _question(
-        self, turn: UserTurn, options: CheckedOptions, system: str | None, *, owner: object
-    ) -> Question:
-        return Question(
-            options=options,
+        *,
+        turns: "Iterable[Turn]" = (),
+        kv_bits: int | None = None,
+        owner: object | None = None,
+        replies: "WeakKeyDictionary[Reply, History] | None" = None,
+    ) -> History:
+        return History(
+            self._require,
             system=system,
-            model=self._require,
-            turns=lambda: (turn,),
+            turns=turns,
+            kv_bits=kv_bits or self._kv_bits,
             owner=owner,
-            kv_bits=lambda: self._kv_bits,
-            claim=lambda: None,
-            settle=lambda answered: None if answered is None else answered.reply,
+            replies=replies,
         )
 
     def _turn_of(self, question: str | UserTurn) -> UserTurn:

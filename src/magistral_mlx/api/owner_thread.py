@@ -1,9 +1,9 @@
 """The one thread that imports MLX's libraries, loads models and generates.
 
-MLX binds streams to threads: what one thread started cannot go on in another, and a thread that imported
-mlx_lm must not end before its streams are cleared, or the interpreter aborts at exit. So there is one thread
-per process, shared by all models (two streams at once are also what makes macOS panic), started with the
-first model and ended at exit.
+MLX binds streams to threads: another thread cannot go on with work that one started. A thread that imported
+mlx_lm must not end before its streams are cleared, or the interpreter aborts at exit. Two streams at once can
+also make macOS panic. So one thread per process serves all models. It starts with the first one and ends at
+exit.
 """
 
 import atexit
@@ -19,7 +19,7 @@ _EXIT_SECONDS = 10.0
 
 
 class _Job(Generic[T]):
-    """Work for the thread and, once `done`, what came of it."""
+    """Work for the thread and, once `done`, its result."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -41,7 +41,7 @@ class _Job(Generic[T]):
 
 
 class OwnerThread:
-    """Runs work one piece after the other, whoever asks for it."""
+    """Runs pieces of work one after the other, from any thread."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job[object] | None] = SimpleQueue()
@@ -51,11 +51,11 @@ class OwnerThread:
         """The interpreter is about to exit: long work should end soon."""
 
     def call(self, work: Callable[[], T], *, on_interrupt: Callable[[], None] | None = None) -> T:
-        """Runs `work` on the thread and waits; its result, or its exception.
+        """Run `work` on the thread, wait, and return its result or raise its exception.
 
         Args:
-            on_interrupt: makes `work` end early; called when the waiting is interrupted (Ctrl-C), after
-                which the work is waited for once more and the interruption goes on its way.
+            on_interrupt: makes `work` end early. Called when the wait is interrupted (Ctrl-C); this call then
+                waits for the work to end and raises the interruption.
         """
         if threading.current_thread() is self._thread:
             return work()
@@ -71,11 +71,11 @@ class OwnerThread:
         return job.result()
 
     def post(self, work: Callable[[], None]) -> None:
-        """Runs `work` some time later and waits for nothing; safe in finalizers."""
+        """Run `work` later, without waiting; safe in finalizers."""
         self._jobs.put(_Job[object](work))
 
     def close(self) -> None:
-        """Ends the thread after the work in hand; at exit only."""
+        """End the thread after its current work; at exit only."""
         self.closing = True
         self._jobs.put(None)
         self._thread.join(_EXIT_SECONDS)

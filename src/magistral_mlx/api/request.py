@@ -1,18 +1,20 @@
-"""One question on its way to the model: composed, encoded and begun on the owner thread."""
+"""Questions on their way to the model: checked, composed, encoded and begun on the owner thread."""
 
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from magistral_mlx.api.options import CheckedOptions
+from magistral_mlx.api.history import Answered, History
+from magistral_mlx.api.options import checked
 from magistral_mlx.errors import ImageError, PromptError, UsageError
 from magistral_mlx.events import Ending, Reply
+from magistral_mlx.generation.options import Options
 from magistral_mlx.prompt.chat import compose, encode
 from magistral_mlx.prompt.images import load_image
 from magistral_mlx.prompt.splicing import closed, opening, reply_marks, reply_spans, splice
-from magistral_mlx.prompt.turns import AssistantTurn, PreparedPrompt, ToolTurn, Turn, UserTurn, as_tool_name
+from magistral_mlx.prompt.turns import AssistantTurn, PreparedPrompt, ToolTurn, Turn, UserTurn
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,7 +30,7 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
     """A checked question.
 
     Raises:
-        UsageError: the text is no text.
+        UsageError: the text is no string.
         PromptError: neither text nor image.
         ImageError, NetworkError: as `read_images`.
     """
@@ -41,10 +43,10 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
 
 
 def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
-    """What was said before.
+    """The turns of a conversation, checked.
 
     Raises:
-        UsageError: one of it is no turn.
+        UsageError: one of them is no turn.
     """
     checked = tuple(turns)
     for turn in checked:
@@ -57,9 +59,9 @@ def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
 
 
 def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
-    """The images, read now: a file that changes later changes nothing.
+    """The images, read now, so later changes to a file change nothing.
 
-    A single image without a list around it is taken as what is meant.
+    A single image needs no list around it.
 
     Raises:
         ImageError: an image cannot be read, or the model cannot see.
@@ -77,70 +79,34 @@ def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.
     return tuple(load_image(source) for source in sources)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """What came of a question."""
-
-    reply: Reply
-    token_ids: tuple[int, ...]
-    """Everything of the reply as the model wrote it, what the prompt said of it already included; () if its
-    text is to be encoded again."""
-    own_ids: tuple[int, ...]
-    """The same without the closing that a schema gave an answer for want of room."""
-
-    @property
-    def said(self) -> bool:
-        """Whether anything came at all."""
-        return bool(self.reply.reasoning or self.reply.answer or self.reply.tool_calls)
-
-    def as_turn(self) -> AssistantTurn:
-        """The reply as history: names of tools that the format can't express would spoil every later turn."""
-        reply = self.reply
-        calls = tuple(replace(call, name=as_tool_name(call.name)) for call in reply.tool_calls)
-        ids = self.token_ids if calls == reply.tool_calls else ()
-        return AssistantTurn(reply.reasoning, reply.answer, calls, ids)
-
-    def as_unfinished(self) -> AssistantTurn:
-        """The reply as what `continue_` goes on with: a value that was closed goes on inside."""
-        return replace(self.as_turn(), token_ids=self.own_ids)
-
-    def reply_that_goes_on(self, go_on: Callable[[int | None], Reply]) -> Reply:
-        """The reply, with what its `continue_` does if it can go on."""
-        can = self.said and not self.reply.ending.is_whole
-        return replace(self.reply, going_on=go_on) if can else self.reply
-
-
-@dataclass(frozen=True, kw_only=True)
 class Question:
-    """What an `AnswerStream` runs; its methods are called on the owner thread.
+    """A question to a conversation; an `AnswerStream` runs it on the owner thread.
 
-    The functions are those of whoever asks: they are called when the question's time has come, which may be
-    after another one of the same conversation was answered.
+    A conversation may go on while the question waits for its turn, so it looks at the turns only then.
+
+    Args:
+        history: the conversation.
+        options: how to answer.
+        added: turns that come after those said before.
     """
 
-    options: CheckedOptions
-    system: str | None
-    model: "Callable[[], LoadedModel]"
-    """Raises UsageError if it was closed."""
-    turns: Callable[[], tuple[Turn, ...]]
-    """The conversation, up to what is to be answered."""
-    owner: object
-    """Whose KV cache it is."""
-    kv_bits: Callable[[], int]
-    """The width of the KV cache when the options name none."""
-    claim: Callable[[], None]
-    """Called before anything else; raises UsageError if the owner is still answering."""
-    settle: "Callable[[Answered | None], Reply | None]"
-    """Called at the end of all that was claimed, without anything after an error; what the asker gets."""
-    caching: "Callable[[PromptCache], None]" = lambda cache: None
-    """Told which cache is in use."""
-    unfinished: "Callable[[], AssistantTurn | None]" = lambda: None
-    """The reply to go on with; None: a new one."""
+    def __init__(self, history: History, options: Options, *added: Turn) -> None:
+        self.history = history
+        self._options = options
+        self._added = added
+
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns to answer."""
+        return (*self.history.turns, *self._added)
+
+    def unfinished(self) -> AssistantTurn | None:
+        """The reply to go on with; None: a new one."""
+        return None
 
     def begin(
         self, *, stopping: Callable[[], bool], steering: "Steering", asked_at: float
     ) -> "tuple[Answering, PromptCache]":
-        """Composes and encodes the prompt.
+        """Compose and encode the prompt, take a KV cache, check memory.
 
         Raises:
             PromptError: the question cannot be put, or is too long (ContextOverflow).
@@ -150,48 +116,52 @@ class Question:
         from magistral_mlx.generation.answering import Answering
         from magistral_mlx.generation.cache.prompt_cache import position_keys
 
-        loaded = self.model()
-        self.claim()
+        history = self.history
+        loaded = history.model()
+        history.claim()
         try:
             prompt, written = self._prompt(loaded)
             whole = replace(prompt, token_ids=(*prompt.token_ids, *written))
-            kv_bits = self.options.kv_bits or self.kv_bits()
+            kv_bits = self._options.kv_bits or history.kv_bits
             keys = position_keys(whole, image_id=loaded.tokenizer.special.image)
-            cache = loaded.caches.take(keys, owner=self.owner, kv_bits=kv_bits)
+            cache = loaded.caches.take(keys, owner=history.owner, kv_bits=kv_bits)
             loaded.caches.make_room(len(keys) * loaded.kv_bytes_per_token(kv_bits))
-            self.caching(cache)
+            history.use(cache)
             try:
                 answering = Answering(
                     loaded,
                     cache,
                     prompt,
-                    self.options.plan(),
+                    self._options,
+                    keys=keys,
                     written=written,
                     stopping=stopping,
                     steering=steering,
                     asked_at=asked_at,
                 )
             except BaseException:
-                loaded.caches.give_back(cache, owner=self.owner)  # a refusal costs nothing of it
+                loaded.caches.give_back(cache, owner=history.owner)  # a refusal costs nothing of it
                 raise
         except BaseException:
-            self.settle(None)
+            history.settle()
             raise
         return answering, cache
 
-    def end(self, cache: "PromptCache", answering: "Answering | None", reply: Reply | None) -> Reply | None:
-        """Gives everything back, with the reply unless there was an error; what the asker gets of it."""
+    def end(self, cache: "PromptCache", answering: "Answering | None", reply: Reply | None) -> None:
+        """Give the KV cache back and add the reply to the conversation, unless there was an error."""
+        history = self.history
         with suppress(UsageError):  # closed meanwhile: the cache goes with it
-            self.model().caches.give_back(cache, owner=self.owner)
+            history.model().caches.give_back(cache, owner=history.owner)
+        history.settle()
         if reply is None or answering is None:
-            return self.settle(None)
+            return
         ids = _kept_ids(answering, reply)
-        closing = answering.closing_tokens
+        closing = answering.writing.closing_tokens
         own = ids[: len(ids) - closing] if closing < len(ids) else ids
-        return self.settle(Answered(reply=reply, token_ids=ids, own_ids=own))
+        history.add(self.turns(), self._options, Answered(reply=reply, token_ids=ids, own_ids=own))
 
     def _prompt(self, loaded: "LoadedModel") -> tuple[PreparedPrompt, tuple[int, ...]]:
-        """What is read, and what of the reply stands after it already."""
+        """The prompt, and ids of the reply being continued."""
         special = loaded.tokenizer.special
         turns, begun = self.turns(), self.unfinished()
         prompt = splice(self._encoded(loaded, turns), turns, special)
@@ -200,10 +170,10 @@ class Question:
         if begun.token_ids:
             ids = begun.token_ids[len(opening(prompt.token_ids, special)) :]
             if begun.token_ids[-1] == special.eos:
-                # The model ended its turn inside the thought; the thought is closed, so that it answers.
+                # The model ended its turn inside the thought; close the thought to let it answer.
                 ids = closed(ids, special)[:-1]
             return prompt, ids
-        # Only a reply that is followed by something is encoded.
+        # The chat format encodes a reply only if a question follows it.
         whole = self._encoded(loaded, (*turns, begun, UserTurn("?"))).token_ids
         *_, (start, stop) = reply_spans(whole, special)
         ids = whole[start : stop - 1]
@@ -214,21 +184,63 @@ class Question:
     def _encoded(self, loaded: "LoadedModel", turns: tuple[Turn, ...]) -> PreparedPrompt:
         messages = compose(
             turns,
-            system=self.system,
+            system=self.history.system,
             system_prompt=loaded.reasoning_prompt,
-            thinking=self.options.thinking,
+            thinking=self._options.thinking,
             marks=loaded.tokenizer.thought_marks,
         )
-        return encode(loaded.tokenizer, messages, tools=cast("Any", self.options.tools))
+        return encode(loaded.tokenizer, messages, tools=cast("Any", self._options.tools))
+
+
+class Edit(Question):
+    """A question in place of an earlier turn and of all that came after it."""
+
+    def __init__(self, history: History, options: Options, place: int, turn: UserTurn) -> None:
+        super().__init__(history, options, turn)
+        self._place = place
+
+    def turns(self) -> tuple[Turn, ...]:
+        """See Question.turns."""
+        return (*self.history.turns[: self._place], *self._added)
+
+
+class Repetition(Question):
+    """The last question, asked again."""
+
+    def turns(self) -> tuple[Turn, ...]:
+        """See Question.turns."""
+        return self.history.turns[: self.history.last_question() + 1]
+
+
+class Continuation(Question):
+    """The last reply, continued where it was cut off, stopped or found in a loop."""
+
+    def turns(self) -> tuple[Turn, ...]:
+        """See Question.turns."""
+        return self.history.turns[:-1]
+
+    def unfinished(self) -> AssistantTurn:
+        """See Question.unfinished."""
+        return self.history.unfinished()
+
+
+def continuation(history: History, max_tokens: int | None) -> Continuation:
+    """The last reply, continued with its own options by at most so many tokens.
+
+    Raises:
+        UsageError: `max_tokens` is impossible.
+    """
+    return Continuation(history, checked({"max_tokens": max_tokens}, history.options))
 
 
 def _kept_ids(answering: "Answering", reply: Reply) -> tuple[int, ...]:
-    """The ids of a reply, if they say exactly what its text says and nothing that no reply should hold."""
-    special, written = answering.special, answering.token_ids
+    """The ids of a reply; () if they differ from its text or hold control tokens that no reply should."""
+    tokenizer = answering.tokenizer
+    special, written = tokenizer.special, answering.writing.token_ids
     if special.think is None:  # thoughts are marked in text, which is encoded as such
         return ()
     usual = reply_marks(special)
     stopped = reply.ending is Ending.COMPLETE and written[-1:] != [special.eos]  # a stop string was cut off
-    if stopped or any(answering.is_control(token_id) and token_id not in usual for token_id in written):
+    if stopped or any(tokenizer.is_control(token_id) and token_id not in usual for token_id in written):
         return ()
     return (*opening(answering.prompt.token_ids, special), *written)

@@ -1,4 +1,4 @@
-"""A conversation as texts and arrays beside its KV cache: what `Conversation.save` writes and gets back."""
+"""Text and arrays of a saved conversation, stored beside its KV cache by `Conversation.save`."""
 
 import io
 import json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SavedConversation:
-    """What of a conversation is saved beside its KV cache."""
+    """System text and turns."""
 
     system: str | None
     turns: tuple[Turn, ...]
@@ -36,8 +36,8 @@ class SavedConversation:
 def from_parts(text: str, images: Mapping[str, mx.array], tokenizer: "Tokenizer") -> SavedConversation:
     """The conversation again.
 
-    Kept ids are taken only as ordinary tokens and the marks that a reply may hold: the file may come from
-    anywhere.
+    The file may come from anywhere: token ids are accepted only if they are ordinary tokens or marks that a
+    reply may hold.
 
     Raises:
         CacheFileError: the text is not such a conversation.
@@ -55,7 +55,7 @@ def from_parts(text: str, images: Mapping[str, mx.array], tokenizer: "Tokenizer"
 
 
 def common_turns(turns: Sequence[Turn], others: Sequence[Turn]) -> int:
-    """How many turns both begin with; images are the same if their pixels are."""
+    """Number of turns that both begin with; images are equal if their pixels are."""
     pairs = zip(turns, others, strict=False)
     return sum(1 for _ in takewhile(lambda pair: _same(*pair), pairs))
 

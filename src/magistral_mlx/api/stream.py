@@ -1,4 +1,4 @@
-"""A reply as it comes: an iterator of events over the owner thread, which can be stopped from anywhere."""
+"""A reply as it comes: an iterator of events that any thread can stop. The owner thread does the work."""
 
 import time
 from collections import deque
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from magistral_mlx.generation.cache.prompt_cache import PromptCache
 
 _PULL_SECONDS = 0.01
-"""A pull collects text for so long, so that a fast model does not change threads for every token."""
+"""Seconds that one pull collects text, to avoid a change of threads for every token."""
 
 
 class AnswerStream(Iterator[Event]):
     """The events of one reply; the last one is `Finished`.
 
-    Work is done on demand: nothing is computed beyond what is read, and a stream that is dropped or closed
-    half-way ends its reply there. A conversation keeps what was produced until then.
+    Work is done on demand: nothing is computed beyond the events that are read. A stream that is dropped or
+    closed half-way ends its reply there, and a conversation keeps what there is.
 
         with model.stream("...") as stream:
             for event in stream:
@@ -46,7 +46,7 @@ class AnswerStream(Iterator[Event]):
         self._reply: Reply | None = None
         self._rests = False
         self.segments: ContextSegments | None = None
-        """What the prompt is made of; None until the first event."""
+        """The parts of the prompt in tokens; None until the first event."""
         self._over = False
 
     def __iter__(self) -> "AnswerStream":
@@ -56,7 +56,7 @@ class AnswerStream(Iterator[Event]):
         """The next event, as soon as there is one.
 
         Raises:
-            PromptError: on the first call: the question cannot be put, or is too long (ContextOverflow).
+            PromptError: on the first call: the question is impossible or too long (ContextOverflow).
             UsageError: on the first call: the conversation is still answering another one.
         """
         while True:
@@ -85,51 +85,50 @@ class AnswerStream(Iterator[Event]):
 
     @property
     def begun(self) -> bool:
-        """Whether the question's time has come: until then it waits behind others."""
+        """Whether reading has begun. Until then the question waits behind others."""
         return self._answering is not None
 
     def stop(self) -> None:
-        """Ends the reply at the next token or prefill chunk, from any thread; returns at once.
+        """End the reply at the next token or prefill chunk, from any thread; return at once.
 
-        The stream then gives what is left and `Finished` with `Ending.STOPPED`.
+        The stream then gives the remaining events and `Finished` with `Ending.STOPPED`.
         """
         self._steering.stop()
 
     def answer_now(self) -> None:
-        """Closes the running thought, from any thread; the answer follows. Returns at once.
+        """Close the running thought, from any thread; the answer follows. Return at once.
 
-        While the prompt is still read, the thought is closed as soon as it opens. In the answer it does
-        nothing. A paused stream goes on.
+        During prefill, the thought is closed as soon as it opens. During the answer, nothing happens. A
+        paused stream goes on.
         """
         self._steering.answer_now()
 
     def pause(self) -> None:
-        """Lets the reply rest at the next token or prefill chunk, from any thread; returns at once.
+        """Pause at the next token or prefill chunk, from any thread; return at once.
 
-        The stream then gives `Paused`; what it gives next comes after `resume`, `answer_now` or `stop`.
-        Other streams and conversations are not held up.
+        The stream then gives `Paused`. More events come after `resume`, `answer_now` or `stop`. Other streams
+        and conversations go on.
         """
         self._steering.pause()
 
     def resume(self, hint: str | None = None) -> None:
-        """Goes on after `pause`, from any thread; returns at once.
+        """Go on after `pause`, from any thread; return at once.
 
         Args:
-            hint: is written into the open thought, as a paragraph of its own, and steers it from there: text
-                that spells a control token stays text. It counts as thought. Once the answer has begun, it
-                is left out.
+            hint: a paragraph that is written into the open thought and steers it from there. Text that spells
+                a control token stays text. It counts as thought. Once the answer has begun, it is left out.
         """
         self._steering.resume(hint)
 
     def close(self) -> None:
-        """Leaves the reply where it is; the stream gives nothing more. May be called more than once."""
+        """End the reply here; the stream gives nothing more. May be called more than once."""
         self._steering.stop()
         if not self._over:
             self._owner.call(self.end_here)
         self._ready.clear()
 
     def end_here(self) -> None:
-        """On the owner thread: ends a reply that nobody reads any more, or whose model is closed."""
+        """On the owner thread: end a reply that nobody reads any more, or whose model is closed."""
         if self._over:
             return
         if self._answering is None or self._events is None:
@@ -139,12 +138,10 @@ class AnswerStream(Iterator[Event]):
         self._end(self._answering.leave())
 
     def reply(self, on_event: Callable[[Event], None] | None = None) -> Reply:
-        """Runs to the end, without a pause for whoever reads along, and gives the reply.
+        """Run to the end and return the reply.
 
-        With `on_event`, that is called with each event on the calling thread; if it raises, the reply ends
-        there and the exception goes on its way.
-
-        Of a stream that was closed half-way: what there was, as stopped.
+        `on_event` is called with each event on the calling thread. If it raises, the reply ends there and the
+        exception is raised. A stream that was closed half-way returns what there was, as stopped.
 
         Raises:
             PromptError, UsageError: as on the first call of `next`.
@@ -162,15 +159,14 @@ class AnswerStream(Iterator[Event]):
             raise RuntimeError("the stream ended without a reply")
         return self._reply
 
-    def _stopping(self) -> bool:
-        return self._steering.stopped or self._owner.closing
-
     def _pull(self) -> None:
-        """On the owner thread: goes on until there is something to read."""
+        """On the owner thread: go on until there is something to read, or to the end once stopped."""
         deadline = time.perf_counter() + _PULL_SECONDS
         while not self._over:
             event = self._advance()
             self._ready.append(event)
+            if self._steering.stopped:  # an interrupted reader does not come back
+                continue
             # After progress comes a chunk, which takes long.
             if isinstance(event, PrefillProgress | Paused) or time.perf_counter() > deadline:
                 return
@@ -182,10 +178,13 @@ class AnswerStream(Iterator[Event]):
     def _advance(self) -> Event:
         try:
             if self._events is None:
+                steering, owner = self._steering, self._owner  # not self: no cycle, so a dropped stream ends
                 self._answering, self._cache = self._question.begin(
-                    stopping=self._stopping, steering=self._steering, asked_at=self._asked_at
+                    stopping=lambda: steering.stopped or owner.closing,
+                    steering=steering,
+                    asked_at=self._asked_at,
                 )
-                self._question.model().running.add(self)
+                self._question.history.model().running.add(self)
                 self.segments = self._answering.segments
                 self._events = self._answering.events()
             event = next(self._events)
@@ -193,13 +192,14 @@ class AnswerStream(Iterator[Event]):
             self._end(None)
             raise
         if isinstance(event, Finished):
-            return Finished(self._end(event.reply) or event.reply)
+            self._end(event.reply)
         return event
 
-    def _end(self, reply: Reply | None) -> Reply | None:
+    def _end(self, reply: Reply | None) -> None:
         self._over = True
         answering, self._answering = self._answering, None
         self._events = None
         cache, self._cache = self._cache, None
-        self._reply = reply if cache is None else self._question.end(cache, answering, reply)
-        return self._reply
+        self._reply = reply
+        if cache is not None:
+            self._question.end(cache, answering, reply)

@@ -1,8 +1,7 @@
-"""Python functions as tools: described to the model, called with what it wrote, their results fed back.
+"""Python functions as tools: describe them to the model, call them with its arguments, return the results.
 
-The description comes from the signature, the type hints and the docstring. Whatever goes wrong inside a
-call (unknown name, arguments that don't fit, an exception) becomes the call's result, so that the model can
-correct itself.
+The description comes from the signature, the type hints and the docstring. An error in a call (unknown name,
+wrong arguments, an exception) becomes the call's result, and the model can correct itself.
 """
 
 import inspect
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     Described = Tool | Mapping[str, Any]
 
 _LONGEST_RESULT = 100_000
-"""Characters of a result that the model is given."""
+"""Most characters of a result."""
 _TAKEN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -44,7 +43,7 @@ class PythonTool:
         return {"type": "function", "function": function}
 
     def result(self, arguments: str) -> str:
-        """Calls the function with a JSON object as text; its result as text, or what went wrong."""
+        """Call the function with a JSON object as text; return its result or the error as text."""
         from pydantic import ValidationError
 
         try:
@@ -55,12 +54,12 @@ class PythonTool:
         values = {name: getattr(checked, name) for name in type(checked).model_fields}
         try:
             return _as_text(self.function(**values))
-        except Exception as error:  # noqa: BLE001 - the function is the caller's: whatever it raises is told to the model
+        except Exception as error:  # noqa: BLE001 - the function is the caller's: any exception becomes its result
             return _failure(f"{type(error).__name__}: {error}")
 
 
 def tool_of(function: Callable[..., object]) -> PythonTool:
-    """The tool that a function is.
+    """Describe a function as a tool.
 
     Its name is the tool's; the docstring's first paragraph describes it, and a section "Args:" its
     parameters. Parameters without type hints take anything.
@@ -113,7 +112,7 @@ def described(tools: "Iterable[Described | Callable[..., object]]") -> "tuple[De
 
 
 def each_tool(tools: object) -> "tuple[Described | Callable[..., object], ...]":
-    """The tools one by one; a single one without a list around it is taken as what is meant.
+    """The tools one by one; a single one needs no list around it.
 
     Raises:
         UsageError: `tools` is neither a tool nor several.
@@ -151,7 +150,7 @@ def python_tools(tools: "Iterable[Described | Callable[..., object]]") -> dict[s
 
 
 def run(tools: Mapping[str, PythonTool], calls: Iterable[CalledTool]) -> tuple[ToolTurn, ...]:
-    """The results of calls, in their order; on the thread of whoever asks."""
+    """The results of calls, in their order; on the calling thread."""
     return tuple(
         ToolTurn(call.name, tools[call.name].result(call.arguments))
         if call.name in tools

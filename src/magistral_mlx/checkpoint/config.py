@@ -78,7 +78,7 @@ class Quantization:
     overrides: Mapping[str, "Quantization | None"] = field(default_factory=dict[str, "Quantization | None"])
 
     def of_module(self, path: str, *, has_scales: bool) -> "Quantization | None":
-        """The packing of the module at `path`; None when it is not quantized."""
+        """Return the packing of the module at `path`; None when it is not quantized."""
         if path in self.overrides:
             return self.overrides[path]
         return self if has_scales else None
@@ -97,7 +97,7 @@ class ModelConfig:
 
 
 def parse_config(raw: Mapping[str, object], *, file: str = "config.json") -> ModelConfig:
-    """Reads a parsed `config.json`.
+    """Read a parsed `config.json`.
 
     Raises:
         CheckpointError: a key is missing, of the wrong type, absurd, contradictory, or asks for something
@@ -185,7 +185,7 @@ def _vision(vision: "_Section") -> VisionConfig:
 
 
 def _rope_theta(section: "_Section", *, kinds_of_rope: tuple[str, ...]) -> float:
-    """The rotary base from `rope_theta` (Transformers 4) or `rope_parameters` (5); both must agree."""
+    """Return the rotary base from `rope_theta` (Transformers 4) or `rope_parameters` (5); both must agree."""
     if section.get("rope_parameters") is None:
         return section.number("rope_theta", above=1.0)
     rope = section.section("rope_parameters")
@@ -272,7 +272,7 @@ class _Section:
         return _Section(cast(Mapping[str, object], value), file=self.file, prefix=f"{self.prefix}{key}.")
 
     def integer(self, key: str, *, default: int | None = None, most: int = _LARGEST) -> int:
-        """A whole number from 1 to `most`; `default` when the key is absent."""
+        """Return a whole number from 1 to `most`; `default` when the key is absent."""
         if default is not None and self.get(key) is None:
             return default
         value = self._present(key)
@@ -282,7 +282,7 @@ class _Section:
         return value
 
     def same_integer(self, *keys: str, required: bool) -> int | None:
-        """A token id that may stand under any of `keys`; where several do, they must agree."""
+        """Return the token id under any of `keys`; several must agree."""
         values = [self._token_id(key) for key in keys if self.get(key) is not None]
         if len(set(values)) > 1:
             raise self.error(keys[0], f"contradicts {keys[1]}")

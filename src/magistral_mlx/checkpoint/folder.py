@@ -16,6 +16,7 @@ from magistral_mlx.checkpoint.config import ModelConfig, Quantization, TextConfi
 from magistral_mlx.checkpoint.parameters import VISION_PREFIXES, Shape, packed_shapes, parameter_shapes
 from magistral_mlx.checkpoint.safetensors_header import SafetensorsHeader, TensorInfo, read_header
 from magistral_mlx.errors import CheckpointError
+from magistral_mlx.storage.atomic import open_regular
 
 __all__ = [
     "Checkpoint",
@@ -104,7 +105,11 @@ def open_checkpoint(directory: Path) -> Checkpoint:
 
 
 def read_json(path: Path) -> Mapping[str, object]:
-    """The JSON object in `path`; CheckpointError names the file when it is none."""
+    """Return the JSON object in `path`.
+
+    Raises:
+        CheckpointError: it is not a JSON object; names the file.
+    """
     try:
         value: object = json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
@@ -116,7 +121,7 @@ def read_json(path: Path) -> Mapping[str, object]:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_TEXT_BYTES + 1)
         if len(content) > MAX_TEXT_BYTES:
             raise CheckpointError(f"{path} is larger than {MAX_TEXT_BYTES} bytes", _AGAIN)
@@ -142,7 +147,7 @@ class _Stored(NamedTuple):
 
 
 def _stored_tensors(directory: Path) -> tuple[_Stored, ...]:
-    """Every tensor of the weight files, after the index and the headers were found to say the same."""
+    """Return every tensor of the weight files, after index and headers were found to agree."""
     if not (directory / INDEX_FILE).is_file():
         return _single_file(directory)
     weight_map = read_json(directory / INDEX_FILE).get("weight_map")
@@ -236,7 +241,7 @@ def _check_names(directory: Path, shapes: Mapping[str, Shape], stored: Mapping[s
 
 
 def _check_overrides(directory: Path, quantization: Quantization | None, shapes: Mapping[str, Shape]) -> None:
-    """A packing for a module that does not exist is a slip that would silently change nothing."""
+    """Refuse a packing for a module that does not exist: it would change nothing."""
     if quantization is None:
         return
     for path, packing in quantization.overrides.items():
@@ -250,7 +255,7 @@ def _check_overrides(directory: Path, quantization: Quantization | None, shapes:
 def _expected(
     directory: Path, config: ModelConfig, parameter: tuple[str, Shape], stored: Mapping[str, _Stored]
 ) -> Iterator[tuple[str, tuple[Shape, str]]]:
-    """The stored tensors that make up one parameter, quantized or not."""
+    """Return the stored tensors of one parameter, quantized or not."""
     name, shape = parameter
     path = name.removesuffix(".weight")
     packing = config.quantization and config.quantization.of_module(

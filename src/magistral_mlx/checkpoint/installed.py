@@ -16,16 +16,17 @@ import psutil
 from magistral_mlx.checkpoint.folder import open_checkpoint
 from magistral_mlx.errors import CheckpointError, ConversionError, UsageError
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.storage.atomic import hash_file
 from magistral_mlx.storage.paths import data_directory, models_directory, typed_path
 
 MINIATURE = "miniature"
-"""The name under which the bundled model is asked for."""
+"""Name of the bundled model."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, in words, how much of it is done and how much there is (0: unknown)."""
 
 _USABLE_SHARE = 0.7
-"""Of the machine's memory, for weights; the rest is for context, images and other programs."""
+"""Share of the machine's memory for weights; the rest is for context, images and other programs."""
 
 _CHECKPOINT_SUFFIXES = (".json", ".safetensors", ".txt")
 
@@ -35,15 +36,15 @@ class InstalledModel:
     """A converted folder in the models directory."""
 
     name: str
-    """The folder's name, by which it is asked for."""
+    """The folder's name."""
     path: Path
     size_bytes: int
-    """Of its weight files."""
+    """Bytes of its weight files."""
     converted_at: datetime
 
 
 class _Moment(Protocol):
-    """What is needed of the converter's progress."""
+    """The part of the converter's progress in use here."""
 
     @property
     def bytes_done(self) -> int: ...
@@ -52,7 +53,7 @@ class _Moment(Protocol):
 
 
 def installed_models() -> list[InstalledModel]:
-    """The converted folders in the models directory, by name; not checked, and without the miniature."""
+    """List the converted folders in the models directory by name, unchecked and without the miniature."""
     directory = models_directory()
     if not directory.is_dir():
         return []
@@ -61,7 +62,7 @@ def installed_models() -> list[InstalledModel]:
 
 
 def best_installed(models: list[InstalledModel], *, total_bytes: int | None = None) -> InstalledModel | None:
-    """The model to use when none was named.
+    """Choose the model to use when none was named.
 
     The largest whose weights leave the machine 30 % of its memory, as fewer bits cost quality; the smallest
     if none does. Of equally large ones the newest. None without models.
@@ -87,7 +88,7 @@ def found_elsewhere() -> list[tuple[str, str]]:
 
 
 def resolve(model: "str | os.PathLike[str] | None", *, progress: Progress | None = None) -> Path:
-    """The converted folder that `model` means.
+    """Return the converted folder that `model` names.
 
     A name wins over a folder of that name in the working directory; write "./name" for the folder.
 
@@ -121,10 +122,10 @@ def resolve(model: "str | os.PathLike[str] | None", *, progress: Progress | None
 
 
 def miniature_folder(*, progress: Progress | None = None) -> Path:
-    """The bundled miniature, converted: on its first use, and again when a new version brings another one.
+    """Return the converted miniature; convert it on first use and after an update.
 
-    Safe when several processes do it at once: each converts into a folder of its own, and the first to be
-    ready gives its own the final name.
+    Several processes may do this at once: each converts into its own folder, and the first to finish
+    gives its folder the final name.
 
     Raises:
         ConversionError: it cannot be converted or stored.
@@ -152,7 +153,7 @@ def miniature_folder(*, progress: Progress | None = None) -> Path:
 
 
 def _publish(draft: Path, target: Path) -> None:
-    """Gives `draft` its final name, unless another process was first; a damaged folder makes way."""
+    """Give `draft` its final name, unless another process was first; replace a damaged folder."""
     try:
         draft.rename(target)
     except OSError:
@@ -165,11 +166,11 @@ def _publish(draft: Path, target: Path) -> None:
 
 
 def _convert(source: Path, target: Path, progress: Progress | None) -> None:
-    """By the converter that registered itself; the core does not know it."""
+    """Call the converter from the entry points; the core does not import it."""
     found = entry_points(group="magistral_mlx.converter", name="default")
     if not found:
         raise ConversionError(
-            "The converter is not installed, which makes the miniature usable",
+            "The converter of the miniature is not installed",
             "Install magistral-mlx again.",
         )
 
@@ -182,10 +183,10 @@ def _convert(source: Path, target: Path, progress: Progress | None) -> None:
 
 
 def _digest(folder: Path) -> str:
-    """SHA-256 over names and contents of a checkpoint's files, not of the code beside them."""
+    """Hash the names and contents of a checkpoint's files with SHA-256, without the code beside them."""
     total = hashlib.sha256()
     for file in sorted(path for path in folder.iterdir() if path.suffix in _CHECKPOINT_SUFFIXES):
-        total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        total.update(file.name.encode() + b"\0" + bytes.fromhex(hash_file(file)))
     return total.hexdigest()
 
 

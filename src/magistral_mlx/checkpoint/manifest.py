@@ -13,18 +13,19 @@ from typing import cast
 
 from magistral_mlx.checkpoint.folder import MANIFEST_FILE, read_json
 from magistral_mlx.errors import CheckpointError
+from magistral_mlx.storage.atomic import open_regular
 
 SEAL = "manifest_sha256"
 """The key of the manifest's own digest: over its other fields as JSON with sorted keys and no spaces."""
 
 _BLOCK_BYTES = 1 << 22
 _READ_BY_THE_RUNTIME = (".safetensors", ".json", ".txt")
-"""A file of such a kind that the manifest does not know could change what the model does."""
+"""Kinds of files that could change the model's behaviour if the manifest does not list them."""
 
 
 @dataclass(frozen=True)
 class BadFile:
-    """One file that is not as the manifest says."""
+    """One file that differs from the manifest."""
 
     name: str
     problem: str
@@ -32,24 +33,24 @@ class BadFile:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found: `files` and `bytes` were checked, `bad` is empty when all is well."""
+    """Result of a check: counts of checked files and bytes, and the bad files."""
 
     files: int
     bytes: int
     bad: tuple[BadFile, ...]
     names: tuple[str, ...]
-    """The files that were checked, the manifest among them."""
+    """Number of checked files, manifest included."""
 
 
 def sealed(manifest: Mapping[str, object]) -> dict[str, object]:
-    """The manifest with its own digest; call it last, after every other change."""
+    """Return the manifest with its own digest; call it last, after every other change."""
     return {**manifest, SEAL: _seal(manifest)}
 
 
 def verify_folder(
     directory: Path, *, progress: Callable[[str, int, int], None] | None = None
 ) -> Verification:
-    """Reads every file of a converted folder and compares it with the manifest.
+    """Read every file of a converted folder and compare it with the manifest.
 
     Args:
         progress: called with the file's name, the bytes read so far and the bytes in all.
@@ -119,13 +120,13 @@ def _problem(path: Path, nbytes: int, digest: str, tell: Callable[[int], None]) 
         found = _digest(path, tell)
     except OSError as error:
         return f"can't be read: {error.strerror}"
-    return None if found == digest else "has changed: its SHA-256 is another one"
+    return None if found == digest else "has changed (its SHA-256 differs)"
 
 
 def _digest(path: Path, tell: Callable[[int], None]) -> str:
     total = hashlib.sha256()
     count = 0
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         while block := file.read(_BLOCK_BYTES):
             total.update(block)
             count += len(block)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization, TextConfig, VisionConfig
 
 VISION_PREFIXES = ("vision_tower.", "multi_modal_projector.")
-"""What a folder without eyes lacks."""
+"""Prefixes of the parameters that a text-only folder lacks."""
 
 Shape = tuple[int, ...]
 
@@ -27,7 +27,7 @@ def parameter_shapes(config: ModelConfig) -> dict[str, Shape]:
 
 
 def packed_shapes(name: str, shape: Shape, packing: Quantization) -> Mapping[str, tuple[Shape, str]]:
-    """Stored tensors of one quantized parameter: name -> (shape, dtype in safetensors' spelling).
+    """Return the stored tensors of one quantized parameter: name -> (shape, dtype in safetensors' spelling).
 
     "float" as dtype stands for any of F32, F16, BF16. Layout of `mlx.core.quantize`: codes packed along the
     last axis into 32-bit words; one scale per group; affine packings one bias per group beside it.

@@ -34,8 +34,9 @@ ITEM_BYTES: Mapping[str, int] = {
 """Bytes per element of each dtype, under its name in the format."""
 
 LENGTH_BYTES = 8
-MAX_HEADER_BYTES = 100_000_000
-"""The format's own limit; a longer header is a foreign or damaged file."""
+MAX_HEADER_BYTES = 16 << 20
+MAX_TENSORS = 100_000
+"""Far above any Magistral (585 tensors, a header of 70 kB); checking a million tensors takes a minute."""
 
 _DAMAGED = "The file is damaged or not a safetensors file; download or convert it again."
 
@@ -64,7 +65,7 @@ class SafetensorsHeader:
 
 
 def read_header(path: Path) -> SafetensorsHeader:
-    """Reads and checks the header of `path`.
+    """Read and check the header of `path`.
 
     Raises:
         CheckpointError: the file can't be read, its header is not valid, its tensors overlap or leave gaps,
@@ -85,7 +86,7 @@ def read_header(path: Path) -> SafetensorsHeader:
 
 
 def header_length(first: bytes, *, size: int, path: Path) -> int:
-    """The length of the JSON, from the first eight bytes of a file of `size` bytes.
+    """Return the length of the JSON from the first eight bytes of a file of `size` bytes.
 
     Raises:
         CheckpointError: the file is too short for it.
@@ -103,6 +104,8 @@ def parse_header(text: bytes, *, size: int, path: Path) -> SafetensorsHeader:
         CheckpointError: as `read_header`.
     """
     entries = _parse(text, path)
+    if len(entries) > MAX_TENSORS:
+        raise CheckpointError(f"{path} claims {len(entries)} tensors", _DAMAGED)
     metadata = _metadata(entries.pop("__metadata__", {}), path)
     tensors = {name: _tensor(name, entry, path) for name, entry in entries.items()}
     data_offset = LENGTH_BYTES + len(text)

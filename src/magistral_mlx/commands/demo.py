@@ -19,7 +19,7 @@ from magistral_mlx.commands.console import Console
 from magistral_mlx.commands.streaming import follow_with, load_model
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.events import Ending, Reply
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 
 if TYPE_CHECKING:
     from magistral_mlx.api.model import Magistral
@@ -34,14 +34,14 @@ HUB_ID = "mistralai/Magistral-Small-2509"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question of the demo and what came of it."""
+    """One question of the demo and its reply."""
 
     question: "DemoQuestion"
     reply: Reply
 
     @property
     def right(self) -> bool:
-        """Whether the answer says what is true."""
+        """Tell whether the answer is right."""
         return self.reply.ending is Ending.COMPLETE and self.question.is_right(self.reply.answer)
 
 
@@ -72,7 +72,7 @@ def _ask_all(model: "Magistral", seed: int, console: Console) -> list[Outcome]:
 
     rng = random.Random(seed)
     questions = draw_questions(rng)
-    images = _draw_images(questions, rng, places.data_directory() / "demo" / f"seed-{seed}")
+    images = _draw_images(questions, rng, paths.data_directory() / "demo" / f"seed-{seed}")
     view = _view(console)
     outcomes: list[Outcome] = []
     for number, question in enumerate(questions, start=1):
@@ -105,18 +105,18 @@ def _draw_images(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        paths: dict[Grid | BarChart | None, Path] = {}
+        drawn: dict[Grid | BarChart | None, Path] = {}
         for question in questions:
-            if question.image and question.image not in paths:
+            if question.image and question.image not in drawn:
                 path = folder / f"{type(question.image).__name__.lower()}.png"
                 draw(question.image, rng).save(path)
-                paths[question.image] = path
+                drawn[question.image] = path
     except OSError as error:
         raise MagistralError(
             f"The images cannot be written to {folder}: {error.strerror}",
             "Free space there, or set MAGISTRAL_MLX_HOME to another folder.",
         ) from error
-    return paths
+    return drawn
 
 
 def _view(console: Console) -> "DemoView":
@@ -147,7 +147,7 @@ def _greeting(model: "Magistral", seed: int) -> str:
 def _summary(outcomes: Sequence[Outcome]) -> str:
     import statistics
 
-    from magistral_mlx.storage.units import gib
+    from magistral_mlx.storage.units import format_memory
 
     stats = [outcome.reply.stats for outcome in outcomes]
     right = sum(outcome.right for outcome in outcomes)
@@ -160,18 +160,29 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     ]
     if waits:
         lines[-1] += f", the first one after {statistics.median(waits):.2f} s (medians)"
-    lines.append(f"Peak memory {gib(max(each.peak_memory_bytes for each in stats))}.")
+    lines.append(f"Peak memory {format_memory(max(each.peak_memory_bytes for each in stats))}.")
     return "\n" + "\n".join(lines) + "\n"
 
 
 def _what_next() -> str:
-    target = places.models_directory() / "magistral-small-4bit"
+    from magistral_mlx.memory.sizes import (
+        MAGISTRAL_SMALL_4BIT,
+        MAGISTRAL_SMALL_DISK,
+        MAGISTRAL_SMALL_DOWNLOAD,
+    )
+    from magistral_mlx.storage.units import GIB, format_about, format_disk, format_installed
+
+    target = paths.models_directory() / "magistral-small-4bit"
+    least, comfortable = (format_installed(size * GIB) for size in (24, 32))
+    fetched, disk = format_about(MAGISTRAL_SMALL_DOWNLOAD), format_about(MAGISTRAL_SMALL_DISK)
+    written = format_disk(MAGISTRAL_SMALL_4BIT.weight_bytes)
     return f"""
 Open the app:
     magistral
 
-Get the real model (24 billion parameters; a Mac with 24 GB of memory or more, 32 GB is comfortable):
+Get the real model (24 billion parameters). It needs a Mac with {least} of memory, better {comfortable}:
     magistral convert {HUB_ID} --to {shlex.quote(str(target))}
-It downloads 48 GB from the Hugging Face hub and writes 14 GB, so 63 GB of disk must be free. The download
-takes about an hour at 100 Mbit/s, the conversion a few minutes more and less than 1 GB of memory.
+It downloads {fetched} from the Hugging Face hub and writes {written}. {disk} of disk must be free:
+each downloaded file is deleted after its conversion. The download takes about an hour at 100 Mbit/s,
+the conversion a few minutes.
 """

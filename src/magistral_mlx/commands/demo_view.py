@@ -1,4 +1,4 @@
-"""How the demo looks: reasoning beside answer on a wide terminal, one after the other everywhere else."""
+"""Show the demo: reasoning beside answer on a wide terminal, one after the other everywhere else."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol

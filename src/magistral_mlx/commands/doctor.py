@@ -1,4 +1,4 @@
-"""What `magistral doctor` finds out, as values; nothing is loaded but MLX itself, nothing is changed."""
+"""`magistral doctor`: look at this machine. It loads MLX but no model and changes nothing."""
 
 import argparse
 import json
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 
 PACKAGES = ("magistral-mlx", "mlx", "mlx-lm", "mlx-vlm", "mistral-common", "textual")
-DISK_FOR_A_CONVERSION = 63 * 10**9
-"""Bytes that downloading and converting Magistral Small takes."""
 _IMAGE_TERMINALS = ("kitty", "ghostty", "iterm", "wezterm", "sixel")
 
 
@@ -41,7 +39,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkup:
-    """Everything that was found."""
+    """Results of the checkup."""
 
     machine: str
     memory: str
@@ -63,12 +61,13 @@ class Checkup:
 def check_up(environment: Mapping[str, str]) -> Checkup:
     """Look at this machine."""
     from magistral_mlx.memory.sizes import Machine
-    from magistral_mlx.storage import paths as places
+    from magistral_mlx.storage import paths
+    from magistral_mlx.storage.units import format_disk
 
     backend, problem = _backend()
     machine = Machine() if problem else _this_machine()
     models = () if problem else _models(machine)
-    folder, free = _disk(places.models_directory())
+    folder, free = _disk(paths.models_directory())
     return Checkup(
         machine=_machine_words(),
         memory=_memory_words(machine),
@@ -77,7 +76,7 @@ def check_up(environment: Mapping[str, str]) -> Checkup:
         available_bytes=machine.available_bytes,
         backend=backend,
         versions={name: _version(name) for name in PACKAGES} | {"Python": platform.python_version()},
-        disk=f"{free / 1e9:.0f} GB free in {folder}",
+        disk=f"{format_disk(free)} free in {folder}",
         disk_free_bytes=free,
         terminal=_terminal_words(environment),
         models=models,
@@ -87,7 +86,7 @@ def check_up(environment: Mapping[str, str]) -> Checkup:
 
 
 def _backend() -> tuple[str, str | None]:
-    """MLX's backend in words, and what is wrong with it."""
+    """Return MLX's backend in words, and its problem or None."""
     try:
         import mlx.core as mx
 
@@ -110,10 +109,10 @@ def _this_machine() -> "Machine":
 
 
 def _models(machine: "Machine") -> tuple[Model, ...]:
-    from magistral_mlx.api.memory_plan import MAGISTRAL_SMALL, float_bytes_of, magistral_small_on
+    from magistral_mlx.api.memory_plan import MAGISTRAL_SMALL, float_bytes_of
     from magistral_mlx.checkpoint import installed
     from magistral_mlx.checkpoint.folder import open_checkpoint
-    from magistral_mlx.memory.sizes import size_of
+    from magistral_mlx.memory.sizes import magistral_small, size_of
 
     models: list[Model] = []
     for each in installed.installed_models():
@@ -132,9 +131,8 @@ def _models(machine: "Machine") -> tuple[Model, ...]:
         else:
             models.append(_planned(each.name, str(each.path), size, machine))
     if not models:
-        models.append(
-            _planned(f"{MAGISTRAL_SMALL} (not installed)", None, magistral_small_on(machine), machine)
-        )
+        size = magistral_small(float_bytes_of(machine))
+        models.append(_planned(f"{MAGISTRAL_SMALL} (not installed)", None, size, machine))
     return tuple(models)
 
 
@@ -169,18 +167,34 @@ def _advice(
         lines.append("This Python runs under Rosetta or on an Intel Mac; install an arm64 one.")
     broken = [model.name for model in models if model.weight_bytes is None]
     if broken:
-        lines.append(f"Convert again or delete what is not usable: {', '.join(broken)}.")
+        lines.append(f"Convert again or delete these unusable models: {', '.join(broken)}.")
     if all(model.path is None for model in models):
         lines += _how_to_get_one(models, free)
-    tight = [model for model in models if model.verdict.startswith(("tight", "does not fit"))]
-    if tight and any(model.path for model in tight):
-        lines.append("Close other programs before loading, or ask with --kv-bits 8; see the table above.")
+    installed = [model for model in models if model.path and model.weight_bytes is not None]
+    lines += [_how_to_fit(model) for model in installed if model.verdict != "fits"]
     if environment.get("TERM") == "dumb":
         lines.append("This terminal cannot move its cursor: use `magistral ask`, not the app.")
     return lines
 
 
+def _how_to_fit(model: Model) -> str:
+    """Advise only a setting that the table shows as fitting."""
+    from magistral_mlx.memory.sizes import USEFUL_CONTEXT
+
+    if model.verdict.startswith("tight"):
+        return f"Close other programs before you load {model.name}."
+    for bits in ("8", "4"):
+        if model.contexts[bits] >= USEFUL_CONTEXT:
+            return f"Ask {model.name} with --kv-bits {bits}: {model.contexts[bits]:,} tokens of context fit."
+    return (
+        f"{model.name} is too large for this machine: convert with fewer bits (`magistral convert --bits 3`)."
+    )
+
+
 def _how_to_get_one(models: tuple[Model, ...], free: int) -> list[str]:
+    from magistral_mlx.memory.sizes import MAGISTRAL_SMALL_DISK
+    from magistral_mlx.storage.units import format_about
+
     lines: list[str] = []
     if any(model.verdict.startswith("does not fit") for model in models):
         lines.append(
@@ -191,9 +205,9 @@ def _how_to_get_one(models: tuple[Model, ...], free: int) -> list[str]:
         lines.append(
             "Get the real model: magistral convert mistralai/Magistral-Small-2509 --to ~/magistral-small-4bit"
         )
-    if free < DISK_FOR_A_CONVERSION:
-        needed = DISK_FOR_A_CONVERSION / 1e9
-        lines.append(f"Free some disk first: download and conversion take {needed:.0f} GB.")
+    if free < MAGISTRAL_SMALL_DISK:
+        needed = format_about(MAGISTRAL_SMALL_DISK)
+        lines.append(f"Free some disk first: download and conversion need {needed}.")
     return lines
 
 
@@ -203,10 +217,10 @@ def _machine_words() -> str:
 
 
 def _memory_words(machine: "Machine") -> str:
-    from magistral_mlx.storage.units import gib
+    from magistral_mlx.storage.units import format_memory
 
     parts = [
-        f"{gib(size)} {words}"
+        f"{format_memory(size)} {words}"
         for size, words in (
             (machine.total_bytes, "in all"),
             (machine.recommended_bytes, "recommended by Metal for the GPU"),
@@ -219,7 +233,7 @@ def _memory_words(machine: "Machine") -> str:
 
 
 def _disk(folder: Path) -> tuple[Path, int]:
-    """The folder for models, or what is there of its path, and the bytes that are free."""
+    """Return the folder for models or its nearest existing parent, and the free bytes."""
     while not folder.exists():
         folder = folder.parent
     return folder, shutil.disk_usage(folder).free
@@ -296,10 +310,10 @@ def _table(models: Sequence[Model]) -> str:
 
 
 def _row(model: Model) -> tuple[str, str, str, str, str, str]:
-    from magistral_mlx.storage.units import gib
+    from magistral_mlx.storage.units import format_memory
 
     if model.weight_bytes is None:
         return model.name, "-", "-", "-", "-", model.verdict
     contexts = (f"{model.contexts[bits]:,}" for bits in ("16", "8", "4"))
     sixteen, eight, four = contexts
-    return model.name, gib(model.weight_bytes), sixteen, eight, four, model.verdict
+    return model.name, format_memory(model.weight_bytes), sixteen, eight, four, model.verdict

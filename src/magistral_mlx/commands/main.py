@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, cast
 from magistral_mlx.commands.console import writing_output
 from magistral_mlx.errors import MagistralError, UsageError
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -44,7 +44,7 @@ EXIT_BROKEN_PIPE = 141
 
 
 class Command(Protocol):
-    """What a subcommand's module holds."""
+    """Interface of a subcommand's module."""
 
     SUMMARY: str
     """One line for `magistral --help`."""
@@ -164,7 +164,7 @@ def _suggestion(typed: str, commands: Mapping[str, str]) -> str:
 
 
 def _tolerate_foreign_encodings() -> None:
-    """A terminal that cannot show a character shows a replacement; the answer is not lost over it."""
+    """Show a replacement for a character that the terminal cannot show; keep the answer."""
     stdout: object = sys.stdout
     if isinstance(stdout, io.TextIOWrapper):
         cast("io.TextIOWrapper", stdout).reconfigure(errors="replace")
@@ -209,7 +209,7 @@ def write_defect(error: BaseException) -> Path:
     Raises:
         OSError: the log cannot be written.
     """
-    folder = places.log_directory()
+    folder = paths.log_directory()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "magistral.log"
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _actions() -> dict[str, Command]:
-    """What stands after `magistral models`: this package's and what the converter adds."""
+    """Return the subcommands of `magistral models`: this package's and the converter's."""
     others = {name: importlib.import_module(module) for name, module in installed_commands(GROUP).items()}
     return {"verify": cast(Command, models_verify)} | cast(dict[str, Command], others)
 
@@ -60,16 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     from magistral_mlx.checkpoint import installed
-    from magistral_mlx.storage import paths as places
+    from magistral_mlx.storage import paths
 
     models = [_bundled(), *(_describe(each.name, each.path) for each in installed.installed_models())]
     console = Console.standard()
     if arguments.json:
-        listing = {"directory": str(places.models_directory()), "models": [asdict(each) for each in models]}
+        listing = {"directory": str(paths.models_directory()), "models": [asdict(each) for each in models]}
         console.result(json.dumps(listing, ensure_ascii=False, indent=2) + "\n")
     else:
         console.result(_table(models))
-        console.note(f"Installed models are the folders in {places.models_directory()}.")
+        console.note(f"Installed models are the folders in {paths.models_directory()}.")
     return 0
 
 
@@ -118,9 +118,15 @@ def _table(models: Sequence[ListedModel]) -> str:
 
 
 def _row(model: ListedModel) -> tuple[str, str, str, str, str]:
-    from magistral_mlx.storage.units import gib
+    from magistral_mlx.storage.units import format_disk
 
     if model.problem:
         return model.name, "-", f"not usable: {model.problem}", "-", model.path
     images = "yes" if model.vision else "no"
-    return model.name, gib(model.size_bytes), model.quantization or "not quantized", images, model.path
+    return (
+        model.name,
+        format_disk(model.size_bytes),
+        model.quantization or "not quantized",
+        images,
+        model.path,
+    )

@@ -32,13 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
         CheckpointError: at least one is bad (exit code 1).
     """
     from magistral_mlx.checkpoint.manifest import verify_folder
-    from magistral_mlx.storage.units import gib
+    from magistral_mlx.storage.units import format_disk
 
     console = Console.standard()
     folder = _folder(arguments.model)
 
     def tell(name: str, done: int, total: int) -> None:
-        console.progress(f"{name}  {100 * done // max(total, 1)} % of {gib(total)}")
+        console.progress(f"{name}  {100 * done // max(total, 1)} % of {format_disk(total)}")
 
     try:
         found = verify_folder(folder, progress=tell)
@@ -52,18 +52,16 @@ def run(arguments: argparse.Namespace) -> int:
     if found.bad:
         names = ", ".join(each.name for each in found.bad)
         raise CheckpointError(
-            f"Not as written: {len(found.bad)} of {found.files} files in {folder} ({names})",
-            "Convert the model again, or copy it again from where it is whole.",
+            f"{len(found.bad)} of {found.files} files in {folder} have changed ({names})",
+            "Convert the model again, or copy it again from an intact copy.",
         )
     if not arguments.json:
-        console.result(
-            f"All {found.files} files in {folder} are as they were written ({gib(found.bytes)}).\n"
-        )
+        console.result(f"All {found.files} files in {folder} are unchanged ({format_disk(found.bytes)}).\n")
     return 0
 
 
 def _folder(model: str) -> "Path":
-    """As `resolve`, but an installed folder is found by its name however damaged it is."""
+    """Resolve a name like `resolve`, but find a damaged installed folder too."""
     from magistral_mlx.checkpoint.installed import resolve
     from magistral_mlx.storage.paths import models_directory
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """What is needed of `AnswerStream`: its events, and a way to stop it early."""
+    """The part of `AnswerStream` in use here: its events, and a way to stop it."""
 
     def __iter__(self) -> Iterator[Event]:
         """The events; the last one is `Finished`."""

@@ -1,1 +1,1 @@
-"""The runtime behind one Protocol, in this process or in a child process, for the faces."""
+"""The model behind one Protocol, in this process or in a child process, for user interfaces."""

@@ -1,119 +1,21 @@
-"""Our runtime as the engine's port; the only module of the engine that knows it."""
+"""The Python API behind the engine's commands: one model, one conversation."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from magistral_mlx.api.request import user_turn
-from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading, SavedTurn
+from magistral_mlx.engine.protocol import AskRequest, EngineModel, Loading
 from magistral_mlx.errors import EngineError, UsageError
-from magistral_mlx.events import ContextSegments, Event
 from magistral_mlx.prompt.turns import AssistantTurn, Turn
+from magistral_mlx.storage.messages import SavedTurn
 
 if TYPE_CHECKING:
     from magistral_mlx.api.model import Conversation, Magistral
-
-
-Report = Callable[[Loading], None]
-
-
-class EventStream(Protocol):
-    """A running answer; the last event is Finished."""
-
-    def __iter__(self) -> "EventStream": ...
-
-    def __next__(self) -> Event: ...
-
-    def stop(self) -> None:
-        """From any thread: end at the next token or prefill chunk with Finished, keeping what there is."""
-        ...
-
-    def answer_now(self) -> None:
-        """From any thread: close the running thought, and answer."""
-        ...
-
-    def pause(self) -> None:
-        """From any thread: give Paused and then nothing until `resume` or `stop`."""
-        ...
-
-    def resume(self, hint: str | None = None) -> None:
-        """From any thread: go on, with the hint written into the thought if one is open."""
-        ...
-
-    @property
-    def segments(self) -> ContextSegments | None:
-        """What the prompt is made of; None until it is known."""
-        ...
-
-
-class EngineRuntime(Protocol):
-    """One model and one conversation. All calls come from one thread."""
-
-    @property
-    def kv_bytes(self) -> int | None:
-        """Memory of the conversation's KV cache, spare room included; None without a model. Never asked while
-        an event is waited for."""
-        ...
-
-    def load(self, model: str | None, report: Report) -> EngineModel:
-        """Load a model and open an empty conversation; tells `report` how far it is.
-
-        Raises:
-            MagistralError: there is no such model, or it cannot be used here.
-        """
-        ...
-
-    def stream(self, request: AskRequest) -> EventStream:
-        """Answer in the conversation.
-
-        Raises:
-            MagistralError: here or while iterating: the question cannot be answered; the conversation stays
-                as it was.
-        """
-        ...
-
-    def continue_(self, max_tokens: int | None) -> EventStream:
-        """Go on with the last reply of the conversation; Finished has the joined one.
-
-        Raises:
-            MagistralError: as `stream`, or there is no reply to go on with.
-        """
-        ...
-
-    def new_conversation(self) -> None:
-        """Forget all turns."""
-        ...
-
-    def open_conversation(self, turns: Sequence[SavedTurn], system: str | None) -> None:
-        """The conversation becomes these turns.
-
-        Raises:
-            MagistralError: an image cannot be read; the conversation stays as it was.
-        """
-        ...
-
-    def save_cache(self, path: str) -> int:
-        """Write the conversation with its KV cache; its bytes.
-
-        Raises:
-            MagistralError: there is nothing to save, or it cannot be written.
-        """
-        ...
-
-    def load_cache(self, path: str) -> int:
-        """Take a KV cache that `save_cache` wrote; its bytes.
-
-        Raises:
-            MagistralError: the file is damaged, of another version or of another model.
-        """
-        ...
-
-    def close(self) -> None:
-        """Free the model, if one is loaded."""
-        ...
+    from magistral_mlx.api.stream import AnswerStream
 
 
 class MagistralRuntime:
-    """Keeps the EngineRuntime port: one model, one conversation.
+    """One model and one conversation. All calls come from one thread.
 
     Args:
         kv_bits: width of the KV caches, unless a request says otherwise.
@@ -128,13 +30,20 @@ class MagistralRuntime:
 
     @property
     def kv_bytes(self) -> int | None:
-        """See EngineRuntime.kv_bytes."""
+        """Memory of the conversation's KV cache, spare room included; None without a model.
+
+        Read it only between two events of a stream.
+        """
         if self._model is None:
             return None
         return 0 if self._conversation is None else self._conversation.kv_bytes
 
-    def load(self, model: str | None, report: Report) -> EngineModel:
-        """See EngineRuntime.load."""
+    def load(self, model: str | None, report: Callable[[Loading], None]) -> EngineModel:
+        """Load a model and open an empty conversation; `report` hears the progress.
+
+        Raises:
+            MagistralError: there is no such model, or it cannot be used here.
+        """
         from magistral_mlx.api import model as runtime
 
         def progress(stage: str, done: int, total: int) -> None:
@@ -154,32 +63,36 @@ class MagistralRuntime:
             geometry=loaded.geometry,
         )
 
-    def stream(self, request: AskRequest) -> EventStream:
-        """See EngineRuntime.stream."""
-        return self._conversation_for(request.system).stream(
-            request.text,
-            images=request.images,
-            thinking=request.thinking,
-            thinking_budget=request.thinking_budget,
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            seed=request.seed,
-            kv_bits=request.kv_bits,
-        )
+    def stream(self, request: AskRequest) -> "AnswerStream":
+        """Answer in the conversation.
 
-    def continue_(self, max_tokens: int | None) -> EventStream:
-        """See EngineRuntime.continue_."""
+        Raises:
+            MagistralError: here or while iterating: the question cannot be answered; the conversation stays
+                as it was.
+        """
+        conversation = self._conversation_for(request.system)
+        return conversation.stream(request.text, images=request.images, **request.options.chosen())
+
+    def continue_(self, max_tokens: int | None) -> "AnswerStream":
+        """Continue the last reply of the conversation; Finished has the joined one.
+
+        Raises:
+            MagistralError: as `stream`, or there is no reply to continue.
+        """
         if self._conversation is None:
             raise UsageError("There is no reply to go on with", "Ask a question first.")
         return self._conversation.continue_stream(max_tokens)
 
     def new_conversation(self) -> None:
-        """See EngineRuntime.new_conversation."""
+        """Forget all turns."""
         self._conversation = None
 
     def open_conversation(self, turns: Sequence[SavedTurn], system: str | None) -> None:
-        """See EngineRuntime.open_conversation."""
+        """Make the conversation exactly these turns.
+
+        Raises:
+            MagistralError: an image cannot be read; the conversation stays as it was.
+        """
         model = self._require_model()
         said: list[Turn] = []
         for turn in turns:
@@ -189,19 +102,27 @@ class MagistralRuntime:
         self._conversation = model.conversation(system=system, turns=said)
 
     def save_cache(self, path: str) -> int:
-        """See EngineRuntime.save_cache."""
+        """Write the conversation with its KV cache; return the size of the file in bytes.
+
+        Raises:
+            MagistralError: there is nothing to save, or it cannot be written.
+        """
         if self._conversation is None or not self._conversation.turns:
             raise UsageError("There is no conversation to save", "Ask a question first.")
         return self._conversation.save(path)
 
     def load_cache(self, path: str) -> int:
-        """See EngineRuntime.load_cache."""
+        """Read a KV cache that `save_cache` wrote; return the size of the file in bytes.
+
+        Raises:
+            MagistralError: the file is damaged, of another version or of another model.
+        """
         if self._conversation is None:
             self._conversation = self._require_model().conversation()
         return self._conversation.load_cache(path)
 
     def close(self) -> None:
-        """See EngineRuntime.close."""
+        """Free the model, if one is loaded."""
         self._conversation = None
         if self._model is not None:
             self._model.close()
@@ -218,7 +139,7 @@ class MagistralRuntime:
             self._conversation = model.conversation(system=system)
         elif self._conversation.system != system:
             raise UsageError(
-                "A conversation keeps the system text that it began with",
-                "Start a new conversation to change it.",
+                "The system text of a conversation cannot change",
+                "Start a new conversation with the new text.",
             )
         return self._conversation

@@ -1,8 +1,8 @@
-"""The engine in a child process: what crashes, hangs or hoards there leaves the face alive.
+"""The engine in a child process: the user interface survives its crashes, hangs and memory.
 
 The child is `python -m magistral_mlx.engine.worker` with JSON lines over its stdin and stdout and its stderr
-in a log file. It has a session of its own, so that Ctrl-C in the terminal reaches only the face, and it ends
-by itself when its stdin closes, so that it never outlives the face.
+in a log file. It has its own session: Ctrl-C in the terminal reaches only the user interface. It ends when
+its stdin closes: it never outlives the user interface.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from magistral_mlx.engine import wire
 from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
 from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.errors import EngineError
-from magistral_mlx.storage import paths as places
+from magistral_mlx.storage import paths
 
-# -P: a file in the user's folder must not pass for a module; faulthandler: native crashes leave their stack.
+# -P: a file in the user's folder is never imported; faulthandler: native crashes leave their stack.
 PYTHON = (sys.executable, "-P", "-X", "faulthandler")
 WORKER = (*PYTHON, "-m", "magistral_mlx.engine.worker")
 PATIENCE = 2.0
 """Seconds between asking the child to leave, terminating it and killing it."""
 PULSE_TICK = 1.0
-"""Seconds between two looks at whether the child gave a sign of life: it sends figures twice a second."""
+"""Seconds between two checks for a sign of life; the child sends figures twice a second."""
 SILENT_TICKS = 30
-"""Looks without a sign of life after which the child counts as hung. Counted, not timed: a face that stood
-still itself (a sleeping machine, Ctrl-Z) has not looked."""
+"""Checks without a sign of life after which the child counts as hung. Counted, not timed: while this process
+stands still itself (a sleeping machine, Ctrl-Z), it does not check."""
 
 _READ_SIZE = 1 << 16
 _log = logging.getLogger(__name__)
 
 
 def worker_command(*, kv_bits: int = 16, wire: bool = False) -> tuple[str, ...]:
-    """The program of a child with these settings; see `magistral_mlx.load`."""
+    """Return the command of a child with these settings; see `magistral_mlx.load`."""
     return (*WORKER, "--kv-bits", str(kv_bits), *(("--wire",) if wire else ()))
 
 
@@ -48,8 +48,8 @@ class ChildEngine(LinkedEngine):
     """An Engine in a child process.
 
     Args:
-        command: the program and its arguments; speaks the worker's language.
-        environment: of the child; None: this process's.
+        command: the program and its arguments; it speaks the worker's protocol.
+        environment: the child's; None: that of this process.
     """
 
     def __init__(
@@ -117,13 +117,13 @@ class _ChildLink:
             done, _ = await asyncio.wait({supervisor}, timeout=PATIENCE)
             if done:
                 break
-            _log.warning("The engine does not leave; %s", end.__name__)
+            _log.warning("The engine does not end; %s", end.__name__)
             with contextlib.suppress(ProcessLookupError):
                 end()
         await supervisor
 
     async def _supervise(self, process: Process) -> None:
-        """Reads until the child is gone, then says so, unless that was wanted."""
+        """Read until the child is gone; report that, unless it was wanted."""
         reading = asyncio.create_task(self._read(process), name="engine-reader")
         leaving = asyncio.create_task(process.wait(), name="engine-exit")
         hanging = asyncio.create_task(self._until_silent(), name="engine-pulse")
@@ -134,7 +134,7 @@ class _ChildLink:
             if hung:
                 _log.error("The engine gives no sign of life; killing it")
                 _kill(process)
-            # What was written before the end is still read; but something else may hold the pipe open.
+            # Read the child's last messages, but not forever: another process may hold the pipe open.
             await asyncio.wait({reading}, timeout=PATIENCE)
             garbage = _outcome(reading)
             if not leaving.done() and not self._closing:
@@ -150,13 +150,13 @@ class _ChildLink:
             self._lost(self._obituary(status, garbage, hung=hung))
 
     async def _until_silent(self) -> None:
-        """Returns when the child was silent for too long."""
+        """Return when the child was silent for too long."""
         while self._silent < SILENT_TICKS:
             await asyncio.sleep(PULSE_TICK)
             self._silent += 1
 
     async def _read(self, process: Process) -> EngineError | None:
-        """Delivers all messages; returns what was wrong with them, or None at their end."""
+        """Deliver all messages; return the error in them, or None at their end."""
         assert process.stdout is not None
         splitter = wire.LineSplitter()
         try:
@@ -165,7 +165,7 @@ class _ChildLink:
                 for line in splitter.push(data):
                     self._deliver(*wire.decode(line))
         except EngineError as error:
-            _log.error("The engine talks garbage: %s", error)
+            _log.error("The engine sends garbage: %s", error)
             return error
         return None
 
@@ -175,7 +175,7 @@ class _ChildLink:
             seconds = SILENT_TICKS * PULSE_TICK
             problem = f"The engine hung: it gave no sign of life for {seconds:.0f} seconds, and was ended"
         elif garbage is not None:
-            problem = f"The engine sent something that is no message, and was ended ({garbage.problem})"
+            problem = f"The engine sent an unreadable message, and was ended ({garbage.problem})"
         elif status == -signal.SIGKILL:
             problem = "The engine was killed, by the system if memory ran out"
             remedy += " If it happens again, use a smaller model, a shorter conversation or smaller images."
@@ -187,7 +187,7 @@ class _ChildLink:
 
 
 def _outcome(reading: "asyncio.Task[EngineError | None]") -> EngineError | None:
-    """What was wrong with the messages, a defect of the reading itself included."""
+    """Return the error in the messages, or of the reading itself."""
     if not reading.done():
         return None
     defect = reading.exception()
@@ -216,16 +216,16 @@ def _kill(process: Process) -> None:
 
 
 KEPT = 5
-"""Log files kept, the newest."""
+"""The newest log files are kept, this many."""
 
 
 def open_log() -> tuple[BinaryIO, Path] | None:
-    """A new log file, open for appending bytes, and its path; None where the folder cannot be written.
+    """Open a new log file for appending bytes; return it and its path, or None where that fails.
 
-    An engine without a log is better than no engine: a full disk must not keep people from asking.
+    An engine without a log is better than none: people can ask although the disk is full.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    folder = places.log_directory()
+    folder = paths.log_directory()
     path = folder / f"engine-{stamp}-{os.getpid()}.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)

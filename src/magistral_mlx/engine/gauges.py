@@ -1,4 +1,4 @@
-"""The moving figures of one answer: tokens per second, time to first token, context used and by what."""
+"""The live figures of one answer: tokens per second, time to first token, context used and its parts."""
 
 import threading
 from collections import deque
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from magistral_mlx.events import ContextSegments, Stats
 
 WINDOW_SECONDS = 1.0
-"""What "now" means for the speed."""
+"""The span over which the current speed is measured."""
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """A reading; None where there is nothing to tell."""
+    """One reading; None where there is no figure yet."""
 
     tokens_per_second: float | None
     average: float | None
@@ -32,7 +32,7 @@ class _Run:
     tokens: int = 0
     """All generated ones."""
     first_tokens: int = 0
-    """Those of the first piece: their time belongs to the prefill."""
+    """Those of the first piece; their time belongs to the prefill."""
     recent: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
     """Time and tokens of the pieces after the first one, within the window."""
     stats: Stats | None = None
@@ -40,10 +40,10 @@ class _Run:
 
 
 class Gauges:
-    """Fed by the thread that answers, read by any thread.
+    """Figures that the answering thread feeds and any thread reads.
 
     Args:
-        clock: seconds that only grow.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -54,19 +54,19 @@ class Gauges:
         self._run = _Run()
 
     def begin(self) -> None:
-        """A question was asked."""
+        """Begin a question."""
         with self._lock:
             self._context += self._run.tokens
             self._run = _Run(asked=self._clock())
 
     def prompt(self, tokens: int, segments: ContextSegments | None = None) -> None:
-        """The prompt of this question has so many tokens, all turns before it included."""
+        """Note the tokens of the prompt, all earlier turns included."""
         with self._lock:
             self._context = tokens
             self._segments = segments
 
     def generated(self, tokens: int, *, reasoning: bool = False) -> None:
-        """So many tokens were just generated."""
+        """Note tokens that were just generated."""
         with self._lock:
             run, now = self._run, self._clock()
             if (made_of := self._segments) is not None:
@@ -83,21 +83,21 @@ class Gauges:
                 run.recent.append((now, tokens))
 
     def end(self, stats: Stats) -> None:
-        """The answer ended; `stats` has the exact counts."""
+        """End the answer; `stats` has the exact counts."""
         with self._lock:
             self._context = stats.prompt_tokens
             self._run.tokens = stats.reasoning_tokens + stats.answer_tokens
             self._run.stats = stats
 
     def forget(self) -> None:
-        """A new conversation: nothing of the context is used."""
+        """Begin a new conversation with an empty context."""
         with self._lock:
             self._context = 0
             self._segments = None
             self._run = _Run()
 
     def read(self) -> Speeds:
-        """The figures of this moment."""
+        """Return the current figures."""
         with self._lock:
             run = self._run
             context = (self._context + run.tokens, self._segments)

@@ -1,7 +1,7 @@
-"""The engine's own side: takes a face's commands, drives a runtime, and emits what happens.
+"""The engine's own side: carries out the commands of a user interface on a runtime, and emits messages.
 
-Three parties, so that none waits for another: whoever calls `handle` only leaves a note, one thread works
-the commands off in order, one thread reads the gauges. Child process and `LocalEngine` run the same host.
+No thread waits for another: callers of `handle` only queue a command, one thread carries the commands out in
+order, one reads the gauges. Child process and `LocalEngine` run the same host.
 """
 
 import logging
@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from magistral_mlx import events
-from magistral_mlx.engine.adapter import EngineRuntime, EventStream
+from magistral_mlx.engine.adapter import MagistralRuntime
 from magistral_mlx.engine.gauges import Gauges
 from magistral_mlx.engine.protocol import (
     Answer,
@@ -45,12 +46,15 @@ from magistral_mlx.errors import DeviceLostError, MagistralError
 from magistral_mlx.events import AnswerText, Event, Finished, PrefillProgress, ReasoningText
 from magistral_mlx.machine.telemetry import Telemetry
 
+if TYPE_CHECKING:
+    from magistral_mlx.api.stream import AnswerStream
+
 BUSY_INTERVAL = 0.5
-"""Seconds between two Progress while an answer runs; they also show that the process is alive."""
+"""Seconds between two Progress while an answer runs; they also prove that the process is alive."""
 IDLE_INTERVAL = 1.0
 STALL_SECONDS = 600.0
-"""Seconds without an event after which a running answer counts as hung. The longest honest silence is one
-large image or one prefill chunk on a slow machine; a GPU that hangs stays silent for ever."""
+"""Seconds without an event after which a running answer counts as hung. The longest regular silence is one
+large image or one prefill chunk on a slow machine; a GPU that hangs is silent forever."""
 
 Emit = Callable[[int, Message], None]
 Abandon = Callable[[Failed], None]
@@ -59,21 +63,21 @@ _log = logging.getLogger(__name__)
 
 
 class Host:
-    """Runs one runtime for one face.
+    """Run one runtime for one user interface.
 
     Args:
         runtime: called by the host's own thread only.
         emit: takes (turn, message) from any of the host's threads; must not block.
-        telemetry: reads one sample.
-        clock: seconds that only grow.
-        abandon: told, from any of the host's threads, that this process is of no more use and why, after the
-            face was: a child process ends then.
-        awake: held while an answer is made, so that the machine does not fall asleep.
+        telemetry: takes one sample.
+        clock: monotonic seconds.
+        abandon: called once the process is unusable, from any of the host's threads, after the user interface
+            was told; a child process ends then.
+        awake: held while an answer runs; keeps the machine awake.
     """
 
     def __init__(
         self,
-        runtime: EngineRuntime,
+        runtime: MagistralRuntime,
         emit: Emit,
         *,
         telemetry: Callable[[], Telemetry],
@@ -90,14 +94,14 @@ class Host:
         self._kv_bytes: int | None = None
         self._kv_read_at = 0.0
         self._last_event = 0.0
-        self._waits = False  # paused: nothing is expected
+        self._waits = False  # paused: no event is expected
         self._gauges = Gauges(clock)
         self._model: EngineModel | None = None
         self._commands: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._answering = 0
-        self._stream: EventStream | None = None
-        self._early: list[tuple[int, Message]] = []  # what steers an answer that has not begun
+        self._stream: AnswerStream | None = None
+        self._early: list[tuple[int, Message]] = []  # steering commands of an answer that has not begun
         self._closing = threading.Event()
         self._beat_now = threading.Event()
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -109,7 +113,7 @@ class Host:
         self._beat.start()
 
     def handle(self, turn: int, command: Message) -> None:
-        """Take a command; returns at once. What steers an answer overtakes what waits, the rest queues."""
+        """Take a command; return at once. Steering commands take effect immediately, the others queue."""
         if isinstance(command, Stop | AnswerNow | Pause | Resume):
             self._steer(turn, command)
             return
@@ -120,7 +124,7 @@ class Host:
         self._commands.put((turn, command))
 
     def join(self, seconds: float | None = None) -> bool:
-        """After Close: wait until the runtime is freed; False if that takes longer than `seconds`."""
+        """Wait, after Close, until the runtime is freed; False if that takes longer than `seconds`."""
         self._worker.join(seconds)
         return not self._worker.is_alive()
 
@@ -143,14 +147,14 @@ class Host:
                 self._give_up(turn, Failed(error.problem, error.remedy, engine_lost=True))
             except MagistralError as error:
                 self._emit(turn, Failed(error.problem, error.remedy))
-            except Exception as error:  # noqa: BLE001 - the outermost edge: a defect must reach the face as words
+            except Exception as error:  # noqa: BLE001 - the outermost edge: a defect must reach people as words
                 _log.exception("A defect while working on %s", type(command).__name__)
                 problem = f"The engine met an unexpected error ({type(error).__name__}: {error})"
                 self._emit(turn, Failed(problem, "Ask again; if it happens again, report it with the log."))
         self._runtime.close()
 
     def _give_up(self, turn: int, failed: Failed) -> None:
-        """This process is of no more use."""
+        """Tell that this process is unusable, and abandon it."""
         _log.error("%s", failed.problem)
         self._emit(turn, failed)
         self._abandon(failed)
@@ -178,16 +182,16 @@ class Host:
         def report(loading: Loading) -> None:
             self._emit(turn, loading)
 
-        report(Loading("Starting the engine"))  # what comes next, importing MLX, may take seconds
+        report(Loading("Starting the engine"))  # importing MLX, the next step, may take seconds
         self._gauges.forget()
         self._model = self._runtime.load(model, report)
         self._emit(turn, Ready(self._model))
 
-    def _answer(self, turn: int, begin: Callable[[], EventStream]) -> None:
+    def _answer(self, turn: int, begin: "Callable[[], AnswerStream]") -> None:
         with self._awake():
             self._follow(turn, begin)
 
-    def _follow(self, turn: int, begin: Callable[[], EventStream]) -> None:
+    def _follow(self, turn: int, begin: "Callable[[], AnswerStream]") -> None:
         self._gauges.begin()
         stream = begin()
         self._note_event()
@@ -220,11 +224,11 @@ class Host:
         self._last_event, self._waits = self._clock(), waits
 
     def _read_kv_bytes(self) -> None:
-        """Where the runtime rests, between two events; the thread of the gauges shows what was read."""
+        """Read it between two events, while the runtime rests; the gauges' thread shows it later."""
         self._kv_bytes, self._kv_read_at = self._runtime.kv_bytes, self._clock()
 
-    def _message(self, event: Event, stream: EventStream) -> Message | None:
-        """What the face gets for `event`, with the gauges fed; tool calls come with the reply."""
+    def _message(self, event: Event, stream: "AnswerStream") -> Message | None:
+        """Feed the gauges; return the message for `event`. Tool calls come with the reply."""
         match event:
             case PrefillProgress(done, total):
                 self._gauges.prompt(total, stream.segments)
@@ -269,7 +273,7 @@ class Host:
         )
 
 
-def _apply(command: Message, stream: EventStream) -> None:
+def _apply(command: Message, stream: "AnswerStream") -> None:
     if isinstance(command, Stop):
         stream.stop()
     elif isinstance(command, AnswerNow):

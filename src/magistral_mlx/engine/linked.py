@@ -1,14 +1,15 @@
-"""An engine at the end of a link: the face's side, the same for a child process and for a thread.
+"""An engine at the end of a link: the user interface's side, for a child process and for threads alike.
 
-Requests are numbered (turns); every event comes back with the number of its request, so that a late event of
-a stopped answer never shows up in the next one. A link only carries messages and says when it is broken.
+Requests are numbered (turns), and every event carries the number of its request: a late event of a stopped
+answer never shows up in the next one. A link only carries messages and tells when it is broken.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from magistral_mlx.engine.protocol import (
     AnswerNow,
@@ -30,22 +31,22 @@ from magistral_mlx.engine.protocol import (
     Ready,
     Resume,
     SaveCache,
-    SavedTurn,
     Start,
     Stop,
 )
 from magistral_mlx.engine.wire import Mailbox
 from magistral_mlx.errors import EngineError
+from magistral_mlx.storage.messages import SavedTurn
 
 CLOSED = Failed("The engine was closed", "Start it again.", engine_lost=True)
 _NOT_RUNNING = Failed("The engine is not running", "Start it, then ask again.", engine_lost=True)
 
 
 class Link(Protocol):
-    """What carries commands to a host and its messages back."""
+    """A carrier of commands to a host and of its messages back."""
 
     async def open(self) -> None:
-        """Bring the host up.
+        """Start the host.
 
         Raises:
             EngineError: it could not be started.
@@ -53,23 +54,23 @@ class Link(Protocol):
         ...
 
     def post(self, turn: int, command: Message) -> None:
-        """Send a command; never blocks, and a broken link swallows it."""
+        """Send a command; never blocks. A broken link drops it."""
         ...
 
     async def close(self) -> None:
-        """Bring the host down, whatever it is doing; may be called at any time."""
+        """End the host, even in the middle of work; may be called at any time."""
         ...
 
 
 Deliver = Callable[[int, Message], None]
-"""Takes each message that comes back, in the event loop."""
+"""Called with each message that comes back, in the event loop."""
 Lost = Callable[[Failed], None]
-"""Told once, in the event loop, when the host is gone without `close`."""
+"""Called once, in the event loop, when the host is gone without `close`."""
 MakeLink = Callable[[Deliver, Lost], Link]
 
 
 class _Inbox:
-    """Messages of one request, or of the time between requests; written and read in the event loop."""
+    """Messages of one request, or between requests; written and read in the event loop."""
 
     def __init__(self, *last: type[Message]) -> None:
         self._last = last
@@ -87,7 +88,7 @@ class _Inbox:
         self._mailbox.take()
 
     async def read(self) -> AsyncIterator[Message]:
-        """The messages as they come, until the inbox is ended and empty."""
+        """Yield the messages as they come, until the inbox is ended and empty."""
         while True:
             taken = self._mailbox.take()
             for _, message in taken:
@@ -100,7 +101,7 @@ class _Inbox:
 
 
 class LinkedEngine:
-    """Keeps the Engine Protocol over a link; each start makes a new link.
+    """The Engine Protocol over a link; each start makes a new link.
 
     Args:
         make_link: builds a link that is not open yet.
@@ -112,7 +113,7 @@ class LinkedEngine:
         self._turns = count(1)
         self._requests: dict[int, _Inbox] = {}
         self._between = _Inbox()
-        self._told: Failed | None = None  # of the engine's end, by itself
+        self._told: Failed | None = None  # the engine's own words about its end
 
     async def start(self, model: str | None) -> AsyncIterator[Loading | Ready | Failed]:
         """See Engine.start."""
@@ -219,11 +220,11 @@ class LinkedEngine:
         await self._end_link()
 
     async def _outcome(self, command: Message) -> Message:
-        """The one message that answers `command`, which waits for a running answer but stops none."""
+        """Return the one message that answers `command`, which waits for a running answer but stops none."""
         if self._link is None:
             return _NOT_RUNNING
         turn, inbox = self._new_request()
-        inbox.stopped = True  # no answer: the next question need not wait for it
+        inbox.stopped = True  # not an answer: the next question need not wait for it
         self._link.post(turn, command)
         try:
             return [message async for message in inbox.read()][-1]
@@ -231,7 +232,7 @@ class LinkedEngine:
             self._requests.pop(turn, None)
 
     def _post_to_running(self, command: Message) -> list[_Inbox]:
-        """Sends `command` to what is running; the inboxes of it."""
+        """Send `command` to the running requests; return their inboxes."""
         link = self._link
         if link is None:
             return []
@@ -258,7 +259,7 @@ class LinkedEngine:
         self._link = None
         told, self._told = self._told, None
         running = [inbox for inbox in self._requests.values() if not inbox.ended]
-        # An engine that said itself why it ends is not reported a second time.
+        # An engine that told itself why it ends is not reported a second time.
         for inbox in running or ([] if told else [self._between]):
             inbox.put(told or failed)
 

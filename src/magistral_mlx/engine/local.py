@@ -1,14 +1,14 @@
-"""The engine in this process, on threads of its own: for scripts and tests.
+"""The engine on threads of this process, for scripts and tests.
 
-The same host as in the child process, without the pipes. What crashes the runtime natively takes the process
-with it, and an answer that does not listen cannot be killed: faces use `ChildEngine`.
+The same host as in the child process, without the pipes. A native crash of the runtime ends this process, and
+an answer that ignores `stop` cannot be killed: user interfaces use `ChildEngine`.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 
-from magistral_mlx.engine.adapter import EngineRuntime
+from magistral_mlx.engine.adapter import MagistralRuntime
 from magistral_mlx.engine.host import Host
 from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
 from magistral_mlx.engine.protocol import Close, Failed, Message
@@ -17,26 +17,19 @@ from magistral_mlx.machine.probes import probes_of_this_machine
 from magistral_mlx.machine.telemetry import sample
 
 
-def magistral_runtime() -> EngineRuntime:
-    """The real runtime; imports it late, so that this module stays cheap."""
-    from magistral_mlx.engine.adapter import MagistralRuntime
-
-    return MagistralRuntime()
-
-
 class LocalEngine(LinkedEngine):
     """An Engine on threads of this process.
 
     Args:
-        make_runtime: builds a runtime with nothing loaded yet, one for each start.
+        make_runtime: makes a runtime with nothing loaded yet; called at each start.
     """
 
-    def __init__(self, *, make_runtime: Callable[[], EngineRuntime] = magistral_runtime) -> None:
+    def __init__(self, *, make_runtime: Callable[[], MagistralRuntime] = MagistralRuntime) -> None:
         super().__init__(lambda deliver, lost: _LocalLink(deliver, lost, make_runtime))
 
 
 class _LocalLink:
-    def __init__(self, deliver: Deliver, lost: Lost, make_runtime: Callable[[], EngineRuntime]) -> None:
+    def __init__(self, deliver: Deliver, lost: Lost, make_runtime: Callable[[], MagistralRuntime]) -> None:
         self._lost = lost
         self._deliver = deliver
         self._make_runtime = make_runtime
@@ -46,7 +39,7 @@ class _LocalLink:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is no reader
                 loop.call_soon_threadsafe(self._hand_over)
 
         self._mailbox = Mailbox(wake)

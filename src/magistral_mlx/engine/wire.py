@@ -1,50 +1,69 @@
-"""Messages as lines of JSON: what runs through the pipes between a face and its child process.
+"""Messages as lines of JSON between a user interface and its child process.
 
-One line is one object: the message's own fields, its `type`, and `turn`, the number of the request that it
-belongs to (0: none). Every byte is ASCII, so that a line break can only be the end of a line.
+A line is the list [turn, message]: the number of the request that the message belongs to (0: none), and the
+type and fields of the message. Lines are ASCII; the only line break is the end.
 """
 
-import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from typing import cast
 
-from magistral_mlx.engine.protocol import Answer, Loading, Message, Prefill, Progress, Reasoning, from_json
+import msgspec
+
+from magistral_mlx.engine.protocol import (
+    Answer,
+    AnyMessage,
+    Loading,
+    Message,
+    Prefill,
+    Progress,
+    Reasoning,
+)
 from magistral_mlx.errors import EngineError
+from magistral_mlx.storage.messages import Reader, builtins_of, to_json
 
 LONGEST_LINE = 64 * 1024 * 1024
-"""Bytes. The longest honest line is a Done with a full context of text, some megabytes."""
+"""Bytes. The longest regular line is a Done with a full context of text, some megabytes."""
+
+_READER: Reader[tuple[int, Message]] = Reader(tuple[int, AnyMessage])
 
 
 def encode(turn: int, message: Message) -> bytes:
-    """One line, its line break included."""
-    return json.dumps({"turn": turn, **message.to_json()}, allow_nan=False).encode("ascii") + b"\n"
+    """Return one line, its line break included.
+
+    Raises:
+        EngineError: a number of the message is not finite.
+    """
+    return to_json((turn, message), ascii_only=True).encode("ascii") + b"\n"
 
 
 def decode(line: bytes) -> tuple[int, Message]:
-    """The turn and the message of one line.
+    """Return the turn and the message of one line.
 
     Raises:
-        EngineError: the line is no such message; its text is shortened and shown as Python writes it.
+        EngineError: the line is no such message, or has fields that the message does not have.
     """
-    try:
-        raw: object = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise EngineError(f"A line is not JSON: {line[:80]!r}", "Start the engine again.") from error
-    fields = dict(cast("dict[str, object]", raw)) if isinstance(raw, dict) else {}
-    turn = fields.pop("turn", None)
-    if not isinstance(turn, int) or isinstance(turn, bool):
-        raise EngineError(f"A line has no turn: {line[:80]!r}", "Start the engine again.")
-    return turn, from_json(fields)
+    decoded = _READER.read(line)
+    for key in _unknown(builtins_of(line), msgspec.to_builtins(decoded)):
+        raise EngineError(f"A message has an unknown field {key[:80]!r}", "Start the engine again.")
+    return decoded
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def _unknown(sent: object, understood: object) -> Iterator[str]:
+    """Yield the keys of `sent` that `understood` lacks: msgspec passes over those of dataclasses."""
+    if isinstance(sent, dict) and isinstance(understood, dict):
+        sent, understood = cast("dict[str, object]", sent), cast("dict[str, object]", understood)
+        yield from sorted(sent.keys() - understood.keys())
+        for key in sent.keys() & understood.keys():
+            yield from _unknown(sent[key], understood[key])
+    elif isinstance(sent, list):
+        for pair in zip(cast("list[object]", sent), cast("Iterable[object]", understood), strict=True):
+            yield from _unknown(*pair)
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines, whatever pieces it comes in; a line takes up to `longest` bytes."""
+    """Cut a stream of bytes, in pieces of any size, into lines of at most `longest` bytes."""
 
     def __init__(self, *, longest: int = LONGEST_LINE) -> None:
         self._longest = longest
@@ -52,7 +71,7 @@ class LineSplitter:
         self._length = 0
 
     def push(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes, without their line breaks; empty lines are left out.
+        """Return the lines that `data` completes, without their line breaks and without empty ones.
 
         Raises:
             EngineError: a line is longer than allowed.
@@ -78,7 +97,7 @@ class LineSplitter:
 
 @dataclass
 class _Waiting:
-    """One message to be; the texts of `pieces` are joined when it is taken, so that merging stays linear."""
+    """A waiting message. `pieces` are joined only when it is taken, which keeps merging linear."""
 
     turn: int
     message: Message
@@ -87,10 +106,10 @@ class _Waiting:
 
 
 class Mailbox:
-    """A queue from any threads to one reader.
+    """A queue from any thread to one reader.
 
     Args:
-        wake: called after a message was put into an empty mailbox; must be quick and thread-safe.
+        wake: called after a message came into the empty mailbox; must be quick and thread-safe.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -99,7 +118,7 @@ class Mailbox:
         self._waiting: list[_Waiting] = []
 
     def put(self, turn: int, message: Message) -> None:
-        """Add a message; merges it with the one before it where nothing is lost by that."""
+        """Add a message; merge it with the previous one where that loses nothing."""
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
             if last is None or last.turn != turn or type(last.message) is not type(message):
@@ -116,7 +135,7 @@ class Mailbox:
             self._wake()
 
     def take(self) -> list[tuple[int, Message]]:
-        """All that waits, in order, with the turns; leaves the mailbox empty."""
+        """Empty the mailbox; return its messages in order, with their turns."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
         return [(each.turn, _merged(each)) for each in waiting]

@@ -2,8 +2,8 @@
 
     python -m magistral_mlx.engine.worker [--kv-bits 8] [--wire]
 
-Ends when told to, when stdin closes (the face is gone) or when stdout does. Nothing but messages can reach
-stdout: the pipe is moved away first, and what libraries print goes to stderr.
+Ends on Close, when stdin closes (the user interface is gone) and when stdout does. Only messages reach
+stdout: the worker moves the pipe away first, and prints of libraries go to stderr.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from magistral_mlx.engine import wire
-from magistral_mlx.engine.adapter import EngineRuntime
+from magistral_mlx.engine.adapter import MagistralRuntime
 from magistral_mlx.engine.host import Host
 from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.engine.wire import Mailbox
@@ -28,15 +28,15 @@ from magistral_mlx.machine.probes import probes_of_this_machine
 from magistral_mlx.machine.telemetry import sample
 
 MERGE_SECONDS = 0.03
-"""Pieces that come within this time go out as one."""
+"""Pieces within this time go out as one."""
 PARTING_SECONDS = 1.0
-"""How long a leaving worker waits for its runtime, in seconds."""
+"""Longest wait of a leaving worker for its runtime."""
 
 _log = logging.getLogger(__name__)
 
 
-def main(make_runtime: Callable[[], EngineRuntime]) -> NoReturn:
-    """Serve one face and exit."""
+def main(make_runtime: Callable[[], MagistralRuntime]) -> NoReturn:
+    """Serve one user interface and exit."""
     commands, messages = _take_pipes()
     _begin_log()
     outbox = _Outbox(messages)
@@ -63,7 +63,7 @@ def main(make_runtime: Callable[[], EngineRuntime]) -> NoReturn:
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """stdin and stdout for the protocol alone: others read nothing, and print into the log."""
+    """Take stdin and stdout for the protocol alone: libraries read nothing, and print into the log."""
     commands = os.fdopen(os.dup(0), "rb")
     messages = os.fdopen(os.dup(1), "wb", buffering=0)
     with Path(os.devnull).open("rb") as nothing:
@@ -73,7 +73,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _begin_log() -> None:
-    """Warnings of everybody, on stderr; what libraries tell below that may be people's words."""
+    """Log warnings to stderr; lower levels of libraries may quote users, and are left out."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     _log.setLevel(logging.INFO)
     version = metadata.version("magistral-mlx")
@@ -81,7 +81,7 @@ def _begin_log() -> None:
 
 
 def _serve(commands: BinaryIO, host: Host, outbox: "_Outbox") -> None:
-    """Hand every command to the host, until Close or the end of stdin."""
+    """Pass every command to the host, until Close or the end of stdin."""
     for line in commands:
         try:
             turn, command = wire.decode(line)
@@ -95,7 +95,7 @@ def _serve(commands: BinaryIO, host: Host, outbox: "_Outbox") -> None:
 
 
 class _Outbox:
-    """Writes messages from a thread of its own: a face that does not read never holds up the answer."""
+    """Write messages on a separate thread: a reader that is slow never delays the answer."""
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
@@ -109,14 +109,14 @@ class _Outbox:
         self._thread.start()
 
     def end(self) -> None:
-        """Write what is left, if somebody still reads."""
+        """Write the remaining messages, if somebody still reads."""
         self._ending.set()
         self._wake.set()
         self._thread.join(PARTING_SECONDS)
 
     def _write(self) -> None:
         while True:
-            ending = self._ending.is_set()  # before taking: what was put until then still goes out
+            ending = self._ending.is_set()  # read before taking: messages put until then still go out
             if not ending:
                 self._wake.wait()
                 self._wake.clear()
@@ -124,7 +124,7 @@ class _Outbox:
             try:
                 _write_all(self._pipe, b"".join(lines))
             except OSError:
-                _log.info("Nobody reads any more")
+                _log.info("The reader is gone")
                 _leave()
             if ending:
                 return
@@ -134,8 +134,8 @@ class _Outbox:
 def _encode(turn: int, message: Message) -> bytes:
     try:
         return wire.encode(turn, message)
-    except EngineError as error:  # a defect; the face must still hear the end of its request
-        _log.error("%s cannot be sent: %s", message.TYPE, error)
+    except EngineError as error:  # a defect; the request must still end
+        _log.error("%s cannot be sent: %s", type(message).__name__, error)
         return wire.encode(turn, Failed(error.problem, error.remedy))
 
 
@@ -146,14 +146,12 @@ def _write_all(pipe: BinaryIO, data: bytes) -> None:
 
 
 def _leave() -> NoReturn:
-    """Exit at once, whatever the other threads are doing: a prefill on the GPU does not listen."""
+    """Exit at once: other threads may be deaf, such as one that prefills on the GPU."""
     logging.shutdown()
     os._exit(0)
 
 
 if __name__ == "__main__":
-    from magistral_mlx.engine.adapter import MagistralRuntime
-
     parser = argparse.ArgumentParser()
     parser.add_argument("--kv-bits", type=int, choices=(16, 8, 4), default=16)
     parser.add_argument("--wire", action="store_true")

@@ -1,1 +1,1 @@
-"""Logits to events: decoding, sampling, control of thinking, the prompt cache."""
+"""From a prompt to events: prefill, decoding, sampling, control of thinking, the prompt cache."""

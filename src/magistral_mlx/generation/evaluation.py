@@ -1,4 +1,4 @@
-"""The calls of MLX and of mlx-lm's KV cache that have no types, gathered so that the rest has them."""
+"""Typed wrappers for untyped calls of MLX and of mlx-lm's KV cache."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # Reason: mlx leaves the arguments of eval and async_eval, mlx-lm everything of its caches without types.
@@ -11,22 +11,22 @@ from magistral_mlx.model.kv_cache import LayerCache
 
 
 def evaluate(*arrays: mx.array) -> None:
-    """Computes the arrays and waits for them."""
+    """Compute the arrays and waits for them."""
     mx.eval(*arrays)
 
 
-def start_evaluating(array: mx.array) -> None:
-    """Computes the array while the caller goes on."""
-    mx.async_eval(array)
+def start_evaluating(*arrays: mx.array) -> None:
+    """Compute the arrays while the caller goes on."""
+    mx.async_eval(*arrays)
 
 
 def evaluate_layers(layers: Sequence[LayerCache]) -> None:
-    """Computes everything that was written to a KV cache."""
+    """Compute all pending writes to a KV cache."""
     mx.eval([layer.state for layer in layers])
 
 
 def trim_layers(layers: Sequence[LayerCache], length: int) -> None:
-    """Forgets everything after the first `length` positions; shorter layers stay as they are."""
+    """Forget everything after the first `length` positions; shorter layers stay as they are."""
     for layer in layers:
         layer.trim(max(layer.offset - length, 0))
 

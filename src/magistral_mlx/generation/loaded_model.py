@@ -1,4 +1,4 @@
-"""A checkpoint opened and loaded: everything that answering needs, in one value."""
+"""An opened and loaded checkpoint: everything needed to answer, in one value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,13 +30,13 @@ class Running(Protocol):
     """A reply in the making."""
 
     def end_here(self) -> None:
-        """On the owner thread: ends it with what there is, and lets go of the model."""
+        """On the owner thread: end it with what there is and release the model."""
         ...
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """For the owner thread only, but for `checkpoint` and `tokenizer`, which never change."""
+    """For the owner thread only, except `checkpoint` and `tokenizer`, which never change."""
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
@@ -47,7 +47,7 @@ class LoadedModel:
     draft: "DraftModel | None" = None
     """A smaller model that drafts for this one."""
     running: "WeakSet[Running]" = field(default_factory=lambda: WeakSet[Running]())
-    """Whatever would keep the weights if the model were closed now."""
+    """Replies in the making. They hold the weights until they end."""
 
     def kv_bytes_per_token(self, kv_bits: int) -> int:
         """Memory of one token in a KV cache of that width."""
@@ -55,19 +55,18 @@ class LoadedModel:
 
     @property
     def prefill_step(self) -> PrefillStep:
-        """How a prompt is cut for reading on this machine."""
+        """Sizes of prefill chunks on this machine."""
         gpu = mx.default_device() == mx.Device(mx.gpu)
         return prefill_step(self.checkpoint.config.text, mx.device_info(), gpu=gpu)
 
     @cached_property
     def size(self) -> ModelSize:
-        """What it takes of memory."""
+        """Its memory needs."""
         return size_of(self.checkpoint, float_bytes=float_bytes_here())
 
     @cached_property
     def identity(self) -> str:
-        """What tells this model from every other, for what is saved of it: on a GPU it computes in another
-        dtype than on the CPU."""
+        """Identity of the model for saved KV caches. It includes the computing dtype."""
         return f"{model_identity(self.checkpoint)}-float{8 * float_bytes_here()}"
 
     @property
@@ -77,7 +76,7 @@ class LoadedModel:
 
     @property
     def geometry(self) -> ImageGeometry | None:
-        """How images become tokens; None for a model without eyes."""
+        """How images become tokens; None for a model without vision."""
         return _geometry(self.checkpoint)
 
 
@@ -88,11 +87,11 @@ def open_model(
     cache_bytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoadedModel:
-    """Opens and loads a converted folder.
+    """Open and loads a converted folder.
 
     Args:
-        kv_bits: width of the KV cache that a useful context must fit with.
-        cache_bytes: memory for KV caches that nobody uses right now; None: what suits this machine.
+        kv_bits: width of the KV cache; a useful context must fit with it.
+        cache_bytes: memory for idle KV caches; None: by this machine.
         progress: called with bytes read and bytes in all.
 
     Raises:
@@ -149,7 +148,7 @@ def _geometry(checkpoint: Checkpoint) -> ImageGeometry | None:
 
 @dataclass(frozen=True)
 class DraftModel:
-    """The smaller model and its KV cache, which keeps what the last reply followed."""
+    """The smaller model and its KV cache, which holds the prompt of the last reply."""
 
     loaded: LoadedModel
     cache: PromptCache
@@ -162,7 +161,7 @@ def with_draft(
 
     Raises:
         CheckpointError, MemoryLimitError: as `open_model`.
-        UsageError: the two have different tokenizers, so that one can't speak for the other.
+        UsageError: the two have different tokenizers.
     """
     draft = open_model(directory, progress=progress)
     if (difference := _difference(loaded.tokenizer, draft.tokenizer)) is not None:

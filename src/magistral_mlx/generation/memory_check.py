@@ -1,4 +1,4 @@
-"""Whether a prompt and its reply will fit into memory, asked before anything is computed."""
+"""Check that a prompt and its reply fit into memory, before anything is computed."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def context_that_fits(
     *,
     max_tokens: int | None,
 ) -> int:
-    """Tokens of prompt and reply together that the machine has memory for now, at most the model's own.
+    """Most tokens of prompt and reply together that fit into memory now, up to the model's context length.
 
     Raises:
         MemoryLimitError: the prompt and a short reply do not fit; says what would.
@@ -38,7 +38,7 @@ def context_that_fits(
     try:
         return context_before_sending(demand, this_machine())
     except MemoryLimitError:
-        # Caches that nobody uses right now are only there to save time.
+        # Idle caches only save time.
         loaded.caches.clear()
         mx.clear_cache()
         return context_before_sending(demand, this_machine())

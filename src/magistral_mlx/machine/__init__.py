@@ -1,1 +1,1 @@
-"""What this machine has, uses and senses."""
+"""Sensors, GPU faults and sleep of this machine."""

@@ -1,4 +1,4 @@
-"""What GPUs and their drivers say when they give work up, recognised by its words and explained.
+"""Recognise GPU and driver faults by their messages, and explain them.
 
 MLX raises plain RuntimeErrors with the text of Metal (`kIOGPUCommandBufferCallbackError...`) or of the C++
 library; nothing but the words tells them apart. Sources: ml-explore/mlx issues 3186, 3224 and 3267, and
@@ -36,12 +36,12 @@ class Fault:
     problem: str
     remedy: str
     smaller_step_helps: bool = False
-    """Whether the same work in smaller pieces may succeed."""
+    """The same work in smaller pieces may succeed."""
     process_lost: bool = False
-    """Whether only a new process can use the GPU again."""
+    """Only a new process can use the GPU again."""
 
     def error(self) -> DeviceError:
-        """As an exception for people."""
+        """Return the exception that people see."""
         return (DeviceLostError if self.process_lost else DeviceError)(self.problem, self.remedy)
 
 
@@ -114,7 +114,7 @@ _WORDS: tuple[tuple[str, Fault], ...] = (
 
 
 def recognise(error: BaseException) -> Fault | None:
-    """The fault that an error of MLX tells of; None if it is about something else."""
+    """Return the fault that an MLX error describes, or None."""
     if isinstance(error, MemoryError):
         return _MEMORY
     if not isinstance(error, RuntimeError):
@@ -124,6 +124,6 @@ def recognise(error: BaseException) -> Fault | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of MLX says that memory ran out."""
+    """Tell whether an MLX error says that memory ran out."""
     fault = recognise(error)
     return fault is not None and fault.kind is FaultKind.OUT_OF_MEMORY

@@ -1,7 +1,8 @@
-"""Keeps a Mac from falling asleep while there is work, and only then.
+"""Keep a Mac from falling asleep while it works, and only then.
 
-`caffeinate -i` holds off idle sleep alone. Never `-d`: a display that is kept on is what makes macOS end long
-work on the GPU ("Impacting Interactivity").
+`caffeinate -i` prevents idle sleep alone. Never use `-d`: with the display kept on, macOS ends long work on
+the GPU ("Impacting Interactivity"). With `-w` the program ends with this process, even after
+SIGKILL.
 """
 
 import logging
@@ -10,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 PROGRAM = "/usr/bin/caffeinate"
@@ -19,10 +19,10 @@ _log = logging.getLogger(__name__)
 
 
 class Running(Protocol):
-    """What is needed of `subprocess.Popen`."""
+    """The part of `subprocess.Popen` in use here."""
 
     def terminate(self) -> None:
-        """End it."""
+        """End the program."""
 
     def wait(self) -> int:
         """Wait for its end."""
@@ -30,7 +30,7 @@ class Running(Protocol):
 
 
 def caffeinate() -> Running | None:
-    """Starts the program for as long as this process lives; None where there is none."""
+    """Start the program for the lifetime of this process; return None where it does not exist."""
     if sys.platform != "darwin":
         return None
     try:
@@ -47,7 +47,7 @@ def caffeinate() -> Running | None:
 
 @contextmanager
 def keep_awake(start: Callable[[], Running | None] = caffeinate) -> Generator[None]:
-    """The machine does not fall asleep by itself within; elsewhere than on a Mac nothing happens."""
+    """Prevent idle sleep within the block. Does nothing outside macOS."""
     running = start()
     try:
         yield
@@ -55,24 +55,3 @@ def keep_awake(start: Callable[[], Running | None] = caffeinate) -> Generator[No
         if running is not None:
             running.terminate()
             running.wait()
-
-
-_CAFFEINATE = Path("/usr/bin/caffeinate")
-
-
-@contextmanager
-def awake() -> Generator[None]:
-    """Keeps a Mac from falling asleep for want of a user, for as long as the block runs.
-
-    `caffeinate` watches this process, so that it ends with it even after SIGKILL. The display may sleep.
-    """
-    if sys.platform != "darwin" or not _CAFFEINATE.exists():
-        yield
-        return
-    command = [str(_CAFFEINATE), "-i", "-w", str(os.getpid())]
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing) as watcher:
-        try:
-            yield
-        finally:
-            watcher.terminate()

@@ -6,7 +6,7 @@ from magistral_mlx.machine.telemetry import Probe, Telemetry
 
 
 def probes_of_this_machine() -> tuple[Probe, ...]:
-    """The probes for the process that calls this."""
+    """Return the probes of the calling process."""
     if sys.platform == "darwin":
         from magistral_mlx.machine.mac_sensors import mac_probes
 
@@ -15,7 +15,7 @@ def probes_of_this_machine() -> tuple[Probe, ...]:
 
 
 def memory_probes() -> tuple[Probe, ...]:
-    """The probes of memory alone: quick, and nothing goes on in the background afterwards."""
+    """Return the memory probes alone: quick, without background work."""
     if sys.platform == "darwin":
         from magistral_mlx.machine.mac_sensors import MacFootprint
 
@@ -56,7 +56,7 @@ class MlxMemory:
 
 
 def recommended_working_set(device_info: "dict[str, str | int]") -> int | None:
-    """The working set in bytes that Metal recommends, from `mx.device_info()`; other backends name none."""
+    """Return the working set in bytes that Metal recommends, from `mx.device_info()`, or None."""
     value = device_info.get("max_recommended_working_set_size")
     return value if isinstance(value, int) and value > 0 else None
 

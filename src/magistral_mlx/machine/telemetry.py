@@ -1,4 +1,4 @@
-"""What is in use right now: one sample of the machine's figures, taken by probes that may each be absent.
+"""Read what is in use now: one sample of the machine's figures, taken by probes that may each be absent.
 
 A sensor that does not exist or fails gives None, never zero. Importing this loads neither MLX nor psutil. The
 sensors that only a Mac has are in `mac_sensors.py`.
@@ -41,13 +41,13 @@ class Telemetry:
     peak_bytes: int | None = None
     """The highest `active_bytes` of this answer, or since the start."""
     recommended_bytes: int | None = None
-    """What Metal recommends as the working set of the GPU; None without Metal."""
+    """Bytes that Metal recommends as the GPU's working set; None without Metal."""
     footprint_bytes: int | None = None
-    """What the system charges to the engine's process: physical footprint on macOS, else the resident set."""
+    """Bytes charged to the engine's process: physical footprint on macOS, else the resident set."""
     available_bytes: int | None = None
-    """What other programs and caches would give up without swapping."""
+    """Bytes that other programs and caches can free without swapping."""
     total_bytes: int | None = None
-    """The machine's memory."""
+    """Bytes of the machine's memory."""
     swap_bytes: int | None = None
     """Swap in use on the whole machine."""
     swap_grown_bytes: int | None = None
@@ -58,19 +58,19 @@ class Telemetry:
     thermal: ThermalState | None = None
     gpu_watts: float | None = None
     system_watts: float | None = None
-    """Of the whole machine, screen included."""
+    """Watts of the whole machine, screen included."""
 
 
 class Probe(Protocol):
     """One sensor, or a few that are read together."""
 
     def read(self) -> Telemetry:
-        """The figures that this probe knows, None for all others."""
+        """Return the figures that this probe knows, None for all others."""
         ...
 
 
 def sample(probes: Sequence[Probe]) -> Telemetry:
-    """One sample of all probes; where two know the same figure, the first one counts.
+    """Take one sample of all probes; where two know the same figure, the first one counts.
 
     A probe that fails is absent this time: a gauge must never end what it watches.
     """

@@ -1,4 +1,4 @@
-"""What reading one chunk of a prompt takes of memory beside the weights and the KV cache itself.
+"""Memory for prefilling one chunk, beside the weights and the KV cache.
 
     peak(tokens, context) = tokens * (token_bytes + pair_bytes * context) + layer_bytes * context
 
@@ -41,7 +41,7 @@ class ChunkMemory:
         return tokens * per_token + self._of_a_layer(kv_bits) * context
 
     def tokens_within(self, most: int, held: int, *, kv_bits: int) -> int:
-        """The largest chunk after `held` tokens whose peak is at most `most` bytes; 0 if none is.
+        """Return the largest chunk after `held` tokens whose peak is at most `most` bytes; 0 if none is.
 
         The larger root t of `peak(t, held + t) = most`:
         `pair t^2 + (token + pair held + layer) t + layer held - most = 0`.

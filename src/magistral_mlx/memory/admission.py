@@ -1,7 +1,7 @@
-"""What is refused before any work is done, for lack of memory, and what would fit instead.
+"""Refuse work that does not fit into memory before it starts, and name what would fit.
 
-Refused is what the machine cannot give at all: more than Metal recommends, or, where swap is limited, more
-than is free with it. What fits but has to wait for other programs to give memory back is not refused.
+A refusal means that the machine cannot give the memory at all: more than Metal recommends, or, where swap is
+limited, more than memory and swap have free. Work that fits after other programs free memory is not refused.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from magistral_mlx.memory.sizes import (
     size_of,
     this_machine,
 )
-from magistral_mlx.storage.units import gib
+from magistral_mlx.storage.units import format_memory
 
 if TYPE_CHECKING:
     from magistral_mlx.checkpoint.folder import Checkpoint
@@ -34,10 +34,10 @@ SMALL_IMAGE = 770
 def check_before_loading(
     checkpoint: "Checkpoint", *, kv_bits: int = 16, machine: Machine | None = None
 ) -> Plan:
-    """The plan for a folder that is about to be loaded; `machine` defaults to this one.
+    """Plan the loading of a folder; `machine` defaults to this one.
 
     Raises:
-        MemoryLimitError: not even a useful context fits; says how much is missing and what else would fit.
+        MemoryLimitError: a useful context does not fit; names the missing memory and what would fit.
     """
     machine = machine or this_machine()
     made = plan(size_of(checkpoint, float_bytes=float_bytes_here()), machine, kv_bits=kv_bits)
@@ -50,9 +50,11 @@ def _cannot_load(name: str, made: Plan) -> MemoryLimitError:
     machine, size = made.machine, made.size
     limit = machine.limit_bytes
     if limit is None or made.needed_bytes <= limit:
-        whose, limit = "free here are only", machine.more_bytes or 0
+        limit = machine.more_bytes or 0
+        at_most = f"only {format_memory(limit)} is free"
     else:
         whose = "Metal recommends at most" if machine.recommended_bytes else "this machine has only"
+        at_most = f"{whose} {format_memory(limit)}"
     others = [
         f"with kv_bits={bits} (--kv-bits {bits}) {made.context(bits):,} tokens of context would fit"
         for bits in KV_BITS
@@ -66,16 +68,16 @@ def _cannot_load(name: str, made: Plan) -> MemoryLimitError:
         'or take "miniature".'
     )
     return MemoryLimitError(
-        f"{name} needs about {gib(made.needed_bytes)} of memory (weights {gib(size.weight_bytes)}, the rest "
-        f"for {min(USEFUL_CONTEXT, size.context_length):,} tokens of context and for computing), but "
-        f"{whose} {gib(limit)}",
+        f"{name} needs about {format_memory(made.needed_bytes)} of memory "
+        f"(weights {format_memory(size.weight_bytes)}, the rest for "
+        f"{min(USEFUL_CONTEXT, size.context_length):,} tokens of context and for computing), but {at_most}",
         f"{others[0][0].upper()}{others[0][1:]}. {remedy}" if others else remedy,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What a question is about to take."""
+    """Memory demand of one question."""
 
     size: ModelSize
     kv_bits: int
@@ -84,9 +86,9 @@ class Demand:
     prompt_tokens: int
     """All of the prompt, held ones included."""
     patches: tuple[int, ...] = ()
-    """Of each image that has to be encoded."""
+    """Patches of each image to encode."""
     max_tokens: int | None = None
-    """Of the reply; None: as many as fit."""
+    """Tokens of the reply; None: as many as fit."""
 
     @property
     def reply_tokens(self) -> int:
@@ -123,14 +125,15 @@ def _cannot_send(demand: Demand, left: int, fitting: int) -> MemoryLimitError:
     images = f", {len(demand.patches)} new images" if len(demand.patches) > 1 else ""
     image = ", a new image" if len(demand.patches) == 1 else images
     return MemoryLimitError(
-        f"This question needs about {gib(growth + computing)} more memory ({gib(growth)} for the KV cache of "
-        f"{demand.tokens:,} tokens{image}, {gib(computing)} for computing), but only {gib(left)} is left",
+        f"This question needs about {format_memory(growth + computing)} more memory "
+        f"({format_memory(growth)} for the KV cache of {demand.tokens:,} tokens{image}, "
+        f"{format_memory(computing)} for computing), but only {format_memory(left)} is left",
         f"{_alternatives(demand, left, fitting)}.",
     )
 
 
 def _alternatives(demand: Demand, left: int, fitting: int) -> str:
-    """What would fit, with numbers, the least painful first."""
+    """Name what would fit, with numbers, the smallest change first."""
     size = demand.size
     largest = max(demand.patches, default=0)
     ways: list[str] = []
@@ -155,7 +158,7 @@ def _alternatives(demand: Demand, left: int, fitting: int) -> str:
 
 
 def _smaller_images(demand: Demand) -> Demand:
-    """The same question with no image over `SMALL_IMAGE` pixels."""
+    """Return the same question with no image over `SMALL_IMAGE` pixels."""
     vision = demand.size.vision
     assert vision is not None
     most = (SMALL_IMAGE // vision.patch) ** 2

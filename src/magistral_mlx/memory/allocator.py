@@ -15,8 +15,8 @@ import psutil
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.machine.probes import recommended_working_set
+from magistral_mlx.storage.units import GIB, format_memory
 
-GIB = 2**30
 _CACHE_SHARE = 16
 _SMALLEST_CACHE = GIB // 4
 _FREE_SHARE = 0.35
@@ -24,19 +24,21 @@ _FREE_BYTES = 8 * GIB
 
 
 def allocator_cache_limit(total_bytes: int) -> int:
-    """Bytes of freed buffers that MLX may keep on a machine of `total_bytes`: 1/16, at least 256 MB."""
+    """Return the bytes of freed buffers that MLX may keep: 1/16 of `total_bytes`, at least 256 MiB."""
     return max(total_bytes // _CACHE_SHARE, _SMALLEST_CACHE)
 
 
 def wired_limit(total_bytes: int, recommended_bytes: int) -> int:
-    """Bytes to keep resident when asked to: all but the greater of 35 % and 8 GB, and no more than Metal
-    recommends, which is also the system's own limit. 0 where nothing is left."""
+    """Return the bytes to keep resident on request: all but the greater of 35 % and 8 GiB.
+
+    It is at most what Metal recommends, which is also the system's own limit, and 0 on a small machine.
+    """
     left = total_bytes - max(int(total_bytes * _FREE_SHARE), _FREE_BYTES)
     return max(0, min(left, recommended_bytes))
 
 
 def set_limits(*, wire: bool = False) -> None:
-    """Sets MLX's limits for this machine and the whole process.
+    """Set MLX's limits for this machine and the whole process.
 
     Args:
         wire: also keep weights and caches from being swapped, within `wired_limit`.
@@ -59,7 +61,8 @@ def _wire(total: int, recommended: int | None) -> None:
     limit = wired_limit(total, recommended)
     if limit == 0:
         raise UsageError(
-            f"Wiring leaves the system 8 GB at least, and this machine has {total / GIB:.0f} GB",
+            f"Wiring leaves the system at least {format_memory(_FREE_BYTES)}; "
+            f"this machine has {format_memory(total)}",
             "Leave out --wire (wire=True).",
         )
     mx.set_wired_limit(limit)

@@ -1,4 +1,4 @@
-"""What will fit: weights, KV cache and activations against the memory that a machine gives to a model.
+"""Compute what fits: weights, KV cache and activations against the memory of a machine.
 
 Arithmetic on sizes; only `this_machine` looks at the machine. All figures are bytes or tokens; GiB is 2**30.
 Weights and KV cache are exact; the activations of a prefill chunk (`chunk_memory.py`) and of an image are
@@ -8,7 +8,7 @@ What is in use is the physical footprint, where there is one: a resident set mis
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from magistral_mlx.checkpoint.safetensors_header import read_header
 from magistral_mlx.machine.probes import memory_probes, swap_free
 from magistral_mlx.machine.telemetry import sample
 from magistral_mlx.memory.activations import FLAT_FROM, SMALLEST_STEP, ChunkMemory, chunk_memory
-from magistral_mlx.storage.units import GIB
+from magistral_mlx.storage.units import GB, GIB
 
 if TYPE_CHECKING:
     from magistral_mlx.checkpoint.config import ModelConfig
@@ -35,7 +35,7 @@ PREFILL_TOKENS = 512
 """Tokens of a prefill chunk; a Max or Ultra reads more at once and has the memory for it."""
 
 DEFAULT_IDLE_BYTES = 2 * GIB
-"""For idle KV caches on a machine that tells nothing of itself."""
+"""Bytes for idle KV caches on an unknown machine."""
 
 _GROUP_FLOATS = 2  # a scale and a bias
 _FLOATS = ("BF16", "F16", "F32")
@@ -43,7 +43,7 @@ _FLOATS = ("BF16", "F16", "F32")
 
 @dataclass(frozen=True, kw_only=True)
 class VisionSize:
-    """What of the eye takes memory."""
+    """Dimensions of the vision tower that determine its memory."""
 
     hidden: int
     intermediate: int
@@ -75,7 +75,7 @@ class VisionSize:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSize:
-    """What of a model takes memory."""
+    """Dimensions of a model that determine its memory."""
 
     weight_bytes: int
     layers: int
@@ -89,7 +89,7 @@ class ModelSize:
     """Tokens that the model takes at most."""
     vision: VisionSize | None = None
     float_bytes: int = 2
-    """Of one number that is not packed: 2 on a GPU (bfloat16), 4 on the CPU (float32)."""
+    """Bytes of one unpacked number: 2 on a GPU (bfloat16), 4 on the CPU (float32)."""
 
     def kv_bytes_per_token(self, bits: int) -> int:
         """Bytes that one token takes in the KV cache: a key and a value for each layer and KV head."""
@@ -101,7 +101,7 @@ class ModelSize:
 
     @property
     def chunk(self) -> ChunkMemory:
-        """What reading a chunk of a prompt takes."""
+        """Memory for prefilling one chunk."""
         return chunk_memory(
             hidden=self.hidden,
             intermediate=self.intermediate,
@@ -130,8 +130,11 @@ class ModelSize:
         return self.vision.activation_bytes(patches, self.float_bytes) if self.vision and patches else 0
 
 
+_SMALL_CODES = 11_785_994_240
+_SMALL_FLOATS = 1_175_997_440
+
 MAGISTRAL_SMALL_4BIT = ModelSize(
-    weight_bytes=14_138_000_000,
+    weight_bytes=_SMALL_CODES + 2 * _SMALL_FLOATS,
     layers=40,
     heads=32,
     kv_heads=8,
@@ -142,32 +145,46 @@ MAGISTRAL_SMALL_4BIT = ModelSize(
     context_length=131_072,
     vision=VisionSize(hidden=1024, intermediate=4096, heads=16, patch=14, merge=2, longest_edge=1540),
 )
-"""Magistral Small in 4 bits (affine, group 64), vision tower and projector in bfloat16."""
+"""Magistral Small in 4 bits (affine, group 64), vision tower and projector in bfloat16.
+
+`_SMALL_CODES` are the bytes of its 4-bit codes. `_SMALL_FLOATS` counts its other numbers: scales, biases,
+norms, vision tower and projector.
+"""
+
+MAGISTRAL_SMALL_DOWNLOAD = 48 * GB
+MAGISTRAL_SMALL_DISK = 20 * GB
+"""Bytes of free disk for its conversion from the hub: the result, and one file of the source at a time."""
+
+
+def magistral_small(float_bytes: int) -> ModelSize:
+    """Return the size of `MAGISTRAL_SMALL_4BIT` where one unpacked number takes so many bytes."""
+    weights = _SMALL_CODES + float_bytes * _SMALL_FLOATS
+    return replace(MAGISTRAL_SMALL_4BIT, weight_bytes=weights, float_bytes=float_bytes)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine has; None where it cannot be known."""
+    """Memory of a machine; None where it is unknown."""
 
     total_bytes: int | None = None
     recommended_bytes: int | None = None
     """The working set that Metal recommends; None without Metal."""
     available_bytes: int | None = None
-    """What is free right now, or would be freed without swapping."""
+    """Bytes that are free now or can be freed without swapping."""
     swap_free_bytes: int | None = None
     """Swap that is left; None where it grows as needed (macOS)."""
     used_bytes: int = 0
-    """What this process uses already: the larger of MLX's arrays and the physical footprint, without what
+    """Bytes this process uses already: the larger of MLX's arrays and the physical footprint, without what
     the allocator would give back."""
 
     @property
     def limit_bytes(self) -> int | None:
-        """What a model may use: what Metal recommends, else all there is."""
+        """Bytes a model may use: Metal's recommendation, else the whole memory."""
         return self.total_bytes if self.recommended_bytes is None else self.recommended_bytes
 
     @property
     def reachable_bytes(self) -> int | None:
-        """What this process can have in all right now, swapping if need be; None: not known."""
+        """Bytes this process can have in total now, with swap; None: unknown."""
         limits = [] if self.limit_bytes is None else [self.limit_bytes]
         if self.available_bytes is not None and self.swap_free_bytes is not None:
             limits.append(self.used_bytes + self.available_bytes + self.swap_free_bytes)
@@ -175,7 +192,7 @@ class Machine:
 
     @property
     def more_bytes(self) -> int | None:
-        """The same, beyond what it uses already."""
+        """Bytes this process can still obtain; None: unknown."""
         return None if self.reachable_bytes is None else max(0, self.reachable_bytes - self.used_bytes)
 
 
@@ -191,7 +208,7 @@ class Plan:
     machine: Machine
     kv_bits: int = 16
     patches: int | None = None
-    """Of the largest image that is to be read; None: the largest that the model takes."""
+    """Patches of the largest image; None: the largest the model takes."""
 
     def context(self, bits: int) -> int:
         """Tokens of context that fit at a KV width, at most the model's own; 0 where the weights do not."""
@@ -202,33 +219,33 @@ class Plan:
         return longest_context(self.size, limit - fixed, bits=bits, patches=self._patches)
 
     def bytes_for(self, tokens: int, bits: int) -> int:
-        """All memory at a context of so many tokens."""
+        """Return all memory at a context of `tokens` tokens."""
         size = self.size
         peak = max(size.prefill_bytes(tokens, bits), size.vision_bytes(self._patches))
         return size.weight_bytes + OVERHEAD_BYTES + peak + tokens * size.kv_bytes_per_token(bits)
 
     @property
     def needed_bytes(self) -> int:
-        """All memory at a useful context."""
+        """Bytes of all memory at a useful context."""
         return self.bytes_for(min(USEFUL_CONTEXT, self.size.context_length), self.kv_bits)
 
     @property
     def fits(self) -> bool:
-        """Whether a useful context fits beside the weights."""
+        """Tell whether a useful context fits beside the weights."""
         return self.fits_bytes(self.needed_bytes)
 
     def fits_bytes(self, needed: int) -> bool:
-        """Whether the machine can give so much at all."""
+        """Tell whether the machine can give `needed` bytes at all."""
         limit = self.machine.reachable_bytes
         return limit is None or needed <= limit
 
     @property
     def tight(self) -> bool:
-        """It fits, but only once other programs give memory back: expect swapping until then."""
+        """Tell whether it fits only after other programs free memory; it swaps until then."""
         return self.fits and self.swaps(self.needed_bytes)
 
     def swaps(self, needed: int) -> bool:
-        """Whether so much is more than what is free now."""
+        """Tell whether `needed` bytes are more than is free now."""
         available = self.machine.available_bytes
         return available is not None and needed - self.machine.used_bytes > available
 
@@ -258,12 +275,12 @@ def longest_context(size: ModelSize, left: int, *, bits: int, patches: int, held
 
 
 def plan(size: ModelSize, machine: Machine, *, kv_bits: int = 16, patches: int | None = None) -> Plan:
-    """How a model of this size fits this machine."""
+    """Plan how a model of this size fits a machine."""
     return Plan(size, machine, kv_bits, patches)
 
 
 def size_of(checkpoint: "Checkpoint", *, float_bytes: int = 2) -> ModelSize:
-    """What a converted folder takes once loaded: packed weights as stored, others in the computing dtype.
+    """Return the size of a loaded folder: packed weights as stored, others in the computing dtype.
 
     Args:
         float_bytes: of the computing dtype: 2 on a GPU, 4 on the CPU (see `float_bytes_here`).
@@ -279,18 +296,18 @@ def size_of(checkpoint: "Checkpoint", *, float_bytes: int = 2) -> ModelSize:
 
 
 def size_of_config(config: "ModelConfig", *, weight_bytes: int, float_bytes: int) -> ModelSize:
-    """The same for weights whose bytes are known."""
-    text, eye = config.text, config.vision
+    """Return the size of a model from its config and the bytes of its weights."""
+    text, tower = config.text, config.vision
     vision = (
         None
-        if eye is None
+        if tower is None
         else VisionSize(
-            hidden=eye.hidden_size,
-            intermediate=eye.intermediate_size,
-            heads=eye.num_attention_heads,
-            patch=eye.patch_size,
+            hidden=tower.hidden_size,
+            intermediate=tower.intermediate_size,
+            heads=tower.num_attention_heads,
+            patch=tower.patch_size,
             merge=config.spatial_merge_size,
-            longest_edge=eye.image_size,
+            longest_edge=tower.image_size,
         )
     )
     return ModelSize(

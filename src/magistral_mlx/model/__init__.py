@@ -1,1 +1,1 @@
-"""Token ids and pixels to logits; pure MLX: no paths beyond loading, no text, no network."""
+"""From token ids and pixels to logits: pure MLX, no text, no network, no paths except in `loading`."""

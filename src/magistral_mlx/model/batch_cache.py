@@ -1,7 +1,7 @@
 """KV caches of several prompts side by side, for passes over one token of each.
 
 mlx-lm's `BatchKVCache` aligns the prompts at their ends and masks what stands before the shorter ones; the
-images in them are keys and values like all else. What is relied on
+images in them are keys and values too. What is relied on
 (tests/model/test_upstream_contract.py): `merge` of `KVCache`s, `extend`, `filter`.
 """
 
@@ -24,7 +24,7 @@ class BatchCache:
         self._rows = 0
 
     def add(self, layers: Sequence[LayerCache]) -> None:
-        """One more row: a copy of what `layers` (not packed, not empty) hold."""
+        """Add a row: a copy of `layers` (not packed, not empty)."""
         new = [BatchKVCache.merge([cast("KVCache", layer)]) for layer in layers]
         if self._rows:
             for layer, other in zip(self.layers, new, strict=True):
@@ -34,7 +34,7 @@ class BatchCache:
         self._rows += 1
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Forgets all rows but these; they are numbered anew."""
+        """Keep only these rows; they are renumbered."""
         if len(rows) == self._rows:
             return
         self._rows = len(rows)

@@ -28,14 +28,14 @@ __all__ = ["KV_BITS", "KVCache", "LayerCache", "QuantizedKVCache", "for_reading"
 
 
 class LayerCache(Protocol):
-    """What this project uses of either kind."""
+    """The methods that this project uses of either kind."""
 
     offset: int
     """Positions held."""
 
     @property
     def nbytes(self) -> int:
-        """Memory, spare room included; not to be asked of an empty one."""
+        """Memory in bytes, spare room included; undefined for an empty one."""
         ...
 
     @property
@@ -44,22 +44,22 @@ class LayerCache(Protocol):
         ...
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> Any:
-        """Takes new positions [1, KV heads, n, head_dim] and shows all of them."""
+        """Take new positions [1, KV heads, n, head_dim] and return all positions."""
         ...
 
     def empty(self) -> bool:
-        """Whether nothing was ever held."""
+        """Whether it has never held anything."""
         ...
 
     def trim(self, n: int) -> int:
-        """Forgets the last n positions, at most all; returns how many."""
+        """Forget the last n positions, at most all; returns how many."""
         ...
 
 
 KV_BITS = (16, 8, 4)
 """Widths: 16 stands for the model's own dtype."""
 UNPACK_FROM = 32
-"""Tokens in one pass from which unpacking a layer costs less than scores in full."""
+"""Fewest tokens in a pass for which unpacking a layer is cheaper than full scores."""
 
 _GROUPS = (64, 32)
 
@@ -91,7 +91,7 @@ def new_layers(count: int, *, head_dim: int, bits: int = 16) -> list[LayerCache]
 
 
 def pack_layers(layers: list[LayerCache], *, head_dim: int, bits: int) -> None:
-    """Packs caches in place, one after the other, so that memory only falls; packed ones stay.
+    """Pack caches in place, one after the other, to keep memory falling; packed ones stay.
 
     Raises:
         UsageError: heads of this size cannot be packed.
@@ -155,7 +155,7 @@ def layers_from(empty: Sequence[LayerCache], arrays: Mapping[str, mx.array], len
 
 
 def room_of(layers: Sequence[LayerCache]) -> int:
-    """Positions that the buffers have room for."""
+    """Capacity of the buffers in positions."""
     first: Any = layers[0]
     if first.empty():
         return 0
@@ -164,14 +164,14 @@ def room_of(layers: Sequence[LayerCache]) -> int:
 
 
 def for_reading(layers: Sequence[LayerCache], tokens: int) -> list[object]:
-    """What the decoder gets for a pass over so many tokens."""
+    """The caches to hand to the decoder for a pass over so many tokens."""
     if tokens < UNPACK_FROM:
         return list(layers)
     return [_Unpacking(layer) if isinstance(layer, QuantizedKVCache) else layer for layer in layers]
 
 
 class _Unpacking:
-    """A packed cache that takes new keys and values packed, and shows all of them unpacked.
+    """A packed cache that packs new keys and values and returns all of them unpacked.
 
     It has no `bits`, so attention takes it for an ordinary cache.
     """

@@ -1,4 +1,4 @@
-"""Weights of an opened checkpoint -> a model ready to compute.
+"""Load the weights of an opened checkpoint into a model.
 
 Strict: every parameter is filled exactly once, and nothing is left over.
 """
@@ -23,7 +23,7 @@ _FLOATS = (mx.float32, mx.float16, mx.bfloat16)
 
 
 def default_dtype() -> mx.Dtype:
-    """What computing is fastest in: bfloat16 on a GPU; float32 on the CPU, which has no bfloat16 units."""
+    """The fastest dtype: bfloat16 on a GPU; float32 on the CPU, which has no bfloat16 units."""
     return mx.bfloat16 if mx.default_device() == mx.Device(mx.gpu) else mx.float32
 
 
@@ -33,7 +33,7 @@ def load_model(
     dtype: mx.Dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MagistralModel:
-    """Builds the model and reads every weight once.
+    """Build the model and read every weight once.
 
     Args:
         checkpoint: a folder that `open_checkpoint` found to be whole.
@@ -102,7 +102,7 @@ def _load_file(file: Path, dtype: mx.Dtype) -> dict[str, mx.array]:
 def _quantize(
     model: MagistralModel, quantization: Quantization | None, stored: Mapping[str, mx.array]
 ) -> None:
-    """Makes the modules quantized that are stored so; their arrays are filled afterwards."""
+    """Quantize the modules that are stored quantized; their arrays are filled afterwards."""
     if quantization is None:
         return
 

@@ -1,7 +1,7 @@
-"""The eyes: one image's pixels -> the features that stand at its [IMG] positions.
+"""The vision tower: pixels of one image -> features for its [IMG] positions.
 
 The tower's modules, and so its parameter names, are mlx-vlm's Pixtral; this is the only file that imports
-mlx-vlm. The forward pass is ours. It takes one image at a time, so that attention needs no mask: mlx-vlm
+mlx-vlm. The forward pass is ours. It takes one image at a time, and attention needs no mask: mlx-vlm
 packs images into one sequence and builds an additive mask that grows with the square of all patches.
 
 What is relied on (tests/model/test_upstream_contract.py): `VisionModel(VisionConfig)` holds
@@ -135,7 +135,7 @@ def _attention(
 
 
 def _rotate(x: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
-    """Rotates element i with element i + head_dim / 2 (the rotate-half order of Transformers)."""
+    """Rotate element i with element i + head_dim / 2 (the rotate-half order of Transformers)."""
     first, second = mx.split(x, 2, axis=-1)
     return mx.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)
 

@@ -29,7 +29,7 @@ def compose(
     keep_reasoning: bool = True,
     marks: ThoughtMarks = ThoughtMarks.TOKENS,
 ) -> "list[ChatMessage]":
-    """The messages for a conversation whose last turn is the user's or a tool's.
+    """Return the messages for a conversation whose last turn is the user's or a tool's.
 
     Thinking: one system message of chunks text / thought / text, the user's own system text first, then a
     blank line, then the reasoning prompt. Not thinking: only the user's system text, and the answer is
@@ -73,7 +73,7 @@ def encode(
     *,
     tools: "Iterable[Tool | Mapping[str, Any]]" = (),
 ) -> PreparedPrompt:
-    """The ids of `messages` exactly as mistral-common gives them; nothing is merged in.
+    """Return the ids of `messages` exactly as mistral-common gives them; nothing is merged in.
 
     Args:
         tokenizer: the checkpoint's.

@@ -61,7 +61,7 @@ class CachedImageEncoder:
 
 
 class ImageRecorder(ImageEncoder):
-    """What mistral-common's pipeline calls for each image of one prompt; `prepared` has them in order."""
+    """Encode each image of one prompt for mistral-common's pipeline; `prepared` has them in order."""
 
     def __init__(self, encoder: CachedImageEncoder) -> None:
         # Not initialised as the base class is: geometry and ids are those of `encoder`.

@@ -19,6 +19,7 @@ from magistral_mlx.errors import ImageError
 from magistral_mlx.prompt.urls import decode_data_url, fetch_image, file_url_path, scheme_of, shown_url
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.storage.paths import typed_path
+from magistral_mlx.storage.units import format_disk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +34,10 @@ MAX_PIXELS = 89_478_485
 is 1.6 GB beside the model; an image of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not."""
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
-"""The largest image file that is read."""
+"""Bytes of the largest accepted image file."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "ICNS", "AVIF", "JPEG2000", "QOI")
-"""What Pillow may decode here: pixel formats that announce themselves. EPS would start Ghostscript."""
+"""Formats that Pillow may decode: pixel formats with a signature. EPS would start Ghostscript."""
 
 # What Pillow's decoders raise on damaged files, found by flipping and cutting bytes of every format above.
 _DAMAGE = (
@@ -62,7 +63,7 @@ _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*"
 
 
 def load_image(source: ImageSource) -> "Image.Image":
-    """Reads one image: the first frame, upright, 8 bits per channel, transparency kept.
+    """Read one image: the first frame, upright, 8 bits per channel, transparency kept.
 
     16-bit greyscale is scaled by its full range (65535 is white). 32-bit integers and floats have no agreed
     white: floats in 0..1 count as fractions, values up to 255 stay, values up to 65535 scale as 16 bits, and
@@ -107,7 +108,7 @@ def load_image(source: ImageSource) -> "Image.Image":
 
 
 def shown_path(path: str) -> str:
-    """A path fit for a message: harmless and, by its end, short."""
+    """Return a path for a message: sanitised, and shortened to its end."""
     line = sanitize_line(path)
     return f'"{line}"' if len(line) <= 120 else f'"…{line[-119:]}"'
 
@@ -127,7 +128,7 @@ def _read_file(path: str) -> bytes:
             )
         if kind.st_size > MAX_FILE_BYTES:
             raise ImageError(
-                f"{name} has {kind.st_size // 2**20} MB; images may have {MAX_FILE_BYTES // 2**20} MB",
+                f"{name} has {format_disk(kind.st_size)}; the limit is {format_disk(MAX_FILE_BYTES)}",
                 "Save it smaller, for example as JPEG.",
             )
         return file.read_bytes()
@@ -152,7 +153,7 @@ def _opened(content: bytes, name: str) -> "Image.Image":
         raise ImageError(f"{name} is empty (0 bytes)", "Save or download it again.")
     if len(content) > MAX_FILE_BYTES:
         raise ImageError(
-            f"{name} has more than {MAX_FILE_BYTES // 2**20} MB", "Save it smaller, for example as JPEG."
+            f"{name} is larger than {format_disk(MAX_FILE_BYTES)}", "Save it smaller, for example as JPEG."
         )
     with _reading(name):
         try:

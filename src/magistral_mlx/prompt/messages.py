@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def system_messages(system: str | None, reasoning: ReasoningPrompt | None) -> "list[ChatMessage]":
-    """One system message of the user's text and, after a blank line, the reasoning prompt; or none.
+    """Return one system message of the user's text and, after a blank line, the reasoning prompt; or none.
 
     A user's text that is, or holds, the reasoning prompt itself (copied from the model card) loses that
     copy: it would be there twice, once as mere text.
@@ -50,7 +50,7 @@ def system_messages(system: str | None, reasoning: ReasoningPrompt | None) -> "l
 def conversation_messages(
     turns: Sequence[Turn], *, keep_reasoning: bool, marks: ThoughtMarks = ThoughtMarks.TOKENS
 ) -> "list[ChatMessage]":
-    """The turns as messages; tool results are matched to their calls by name, in order.
+    """Return the turns as messages; tool results are matched to their calls by name, in order.
 
     A call that never got a result is left out where the conversation went on without it: the format does
     not know such calls. So is an assistant turn of which nothing is left.
@@ -80,7 +80,7 @@ def conversation_messages(
 
 
 def _results_at(turns: Sequence[Turn], start: int) -> list[ToolTurn]:
-    """The tool turns from `start` on, up to the next turn of another kind."""
+    """Return the tool turns from `start` on, up to the next turn of another kind."""
     results: list[ToolTurn] = []
     for turn in turns[start:]:
         if not isinstance(turn, ToolTurn):
@@ -97,7 +97,7 @@ def _stray_result(turn: ToolTurn) -> PromptError:
 
 
 def assistant_opening(marks: ThoughtMarks = ThoughtMarks.TOKENS) -> "ChatMessage":
-    """The start of an answer without a thought: `[THINK][/THINK]`, to be continued by the model."""
+    """Return the start of an answer without reasoning: `[THINK][/THINK]`, to be continued by the model."""
     if marks is ThoughtMarks.TEXT:
         return AssistantMessage(content=thought_as_text(""), prefix=True)
     return AssistantMessage(content=[ThinkChunk(thinking="", closed=True)], prefix=True)
@@ -113,7 +113,7 @@ def _user_message(turn: UserTurn) -> UserMessage:
 
 
 def _marked(turn: AssistantTurn, marks: ThoughtMarks, *, keep_reasoning: bool) -> AssistantTurn:
-    """The turn as it is to be sent: without its thought, or with one that is marked in the text put there."""
+    """Return the turn to send: without its reasoning, or with reasoning marked in the text."""
     if not keep_reasoning:
         return replace(turn, reasoning="")
     if marks is ThoughtMarks.TEXT and turn.reasoning:

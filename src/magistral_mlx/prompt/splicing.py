@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def splice(prompt: PreparedPrompt, turns: Sequence[Turn], special: "SpecialIds") -> PreparedPrompt:
-    """The prompt with the kept ids of earlier replies; images stand in questions, so they stay.
+    """Return the prompt with the kept ids of earlier replies; images stand in questions, so they stay.
 
     Args:
         prompt: `turns` encoded.
@@ -40,7 +40,7 @@ def splice(prompt: PreparedPrompt, turns: Sequence[Turn], special: "SpecialIds")
 
 
 def reply_spans(token_ids: Sequence[int], special: "SpecialIds") -> Iterator[tuple[int, int]]:
-    """Where the complete replies of a prompt stand: from after [/INST] or tool results to after </s>."""
+    """Return the spans of complete replies in a prompt: from after [/INST] or tool results to after </s>."""
     start = 0
     for position, token_id in enumerate(token_ids):
         if token_id in (special.end_inst, special.end_tool_results):
@@ -50,7 +50,7 @@ def reply_spans(token_ids: Sequence[int], special: "SpecialIds") -> Iterator[tup
 
 
 def opening(token_ids: Sequence[int], special: "SpecialIds") -> tuple[int, ...]:
-    """What a prompt already says of the reply that it asks for, such as an empty thought."""
+    """Return the part of the requested reply that the prompt already has, such as empty reasoning."""
     ends = (special.end_inst, special.end_tool_results)
     start = next((at for at in range(len(token_ids), 0, -1) if token_ids[at - 1] in ends), len(token_ids))
     return tuple(token_ids[start:])
@@ -65,20 +65,20 @@ def closed(token_ids: Sequence[int], special: "SpecialIds") -> tuple[int, ...]:
 
 
 def thought_is_open(token_ids: Sequence[int], special: "SpecialIds") -> bool:
-    """Whether a thought is opened and not closed; closed pairs, as in the system prompt, do not count."""
+    """Tell whether reasoning is open; closed pairs, as in the system prompt, do not count."""
     marks = (special.think, special.end_think)
     last = next((token_id for token_id in reversed(token_ids) if token_id in marks), None)
     return last is not None and last == special.think
 
 
 def reply_marks(special: "SpecialIds") -> frozenset[int]:
-    """The control tokens that a reply may hold."""
+    """Return the control tokens that a reply may hold."""
     marks = (special.think, special.end_think, special.tool_calls, special.args, special.eos)
     return frozenset(mark for mark in marks if mark is not None)
 
 
 def _stands_for(token_ids: Sequence[int], encoded: Sequence[int], special: "SpecialIds") -> bool:
-    """Whether the kept ids say what was encoded; tool calls without a result were left out there."""
+    """Tell whether the kept ids match the encoded text; that text leaves out tool calls without a result."""
     calls = special.tool_calls
     return bool(token_ids) and list(token_ids).count(calls or -1) == list(encoded).count(calls or -1)
 

@@ -13,7 +13,7 @@ from magistral_mlx.errors import CheckpointError
 
 
 class ThoughtMarks(Enum):
-    """The marks of one model; which they are follows from its tokenizer."""
+    """Reasoning marks of one model, as its tokenizer defines them."""
 
     TOKENS = ("[THINK]", "[/THINK]")
     TEXT = ("<think>", "</think>")
@@ -65,11 +65,11 @@ class ReasoningPrompt:
 
     @property
     def text(self) -> str:
-        """The prompt as its file spells it."""
+        """The prompt as in its file."""
         return f"{self.before}{self.marks.opening}{self.thinking}{self.marks.closing}{self.after}"
 
 
 def thought_as_text(reasoning: str) -> str:
-    """A closed thought as Magistral Small 1.0 writes it, up to where its answer begins."""
+    """Return closed reasoning as Magistral Small 1.0 writes it, up to where its answer begins."""
     marks = ThoughtMarks.TEXT
     return f"{marks.opening}\n{reasoning}\n{marks.closing}\n"

@@ -91,7 +91,7 @@ class Tokenizer:
         self.special = SpecialIds(bos=tekken.bos_id, eos=tekken.eos_id, **ids)
         has_tokens = self.special.think is not None and tekken.version is TokenizerVersion.v13
         self.thought_marks = ThoughtMarks.TOKENS if has_tokens else ThoughtMarks.TEXT
-        """How the model marks its thoughts."""
+        """Marks of the model's reasoning."""
 
     @classmethod
     def from_file(cls, path: Path, geometry: ImageGeometry | None) -> "Tokenizer":
@@ -119,7 +119,7 @@ class Tokenizer:
             ) from error
 
     def encode_text(self, text: str) -> list[int]:
-        """The ids of `text` as ordinary tokens: text that spells a control token stays text.
+        """Return the ids of `text` as ordinary tokens: text that spells a control token stays text.
 
         Raises:
             PromptError: a text that the tokenizer cannot split, such as a million blanks in a row.
@@ -139,7 +139,7 @@ class Tokenizer:
         return self._encoder.encode(messages, tools)
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that a token stands for, often not whole characters.
+        """Return the bytes of a token, often not whole characters.
 
         b"" for control tokens, and for ids beyond the vocabulary: an output layer padded to a round size
         can produce such ids, and a stream must survive them.
@@ -149,7 +149,7 @@ class Tokenizer:
         return self._tekken.id_to_byte_piece(token_id, SpecialTokenPolicy.IGNORE)
 
     def is_control(self, token_id: int) -> bool:
-        """Whether the id is a control token (or one of their unnamed fillers)."""
+        """Tell whether the id is a control token (or one of their unnamed fillers)."""
         return self._tekken.is_special(token_id)
 
 
@@ -165,13 +165,13 @@ class TextDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token_id: int) -> str:
-        """The text that is complete with this token; often "" and never half a character."""
+        """Return the text that this token completes; often "" and never half a character."""
         if self._tokenizer.is_control(token_id):
             return self.flush()
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
 
     def flush(self) -> str:
-        """What is still held back, as U+FFFD; the decoder is then as new."""
+        """Return the held-back bytes as U+FFFD and reset the decoder."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return rest

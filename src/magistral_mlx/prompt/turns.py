@@ -19,7 +19,7 @@ _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def is_tool_name(name: str) -> bool:
-    """Whether the format can express a tool of this name."""
+    """Tell whether the format can express a tool of this name."""
     return _TOOL_NAME.fullmatch(name) is not None
 
 
@@ -42,7 +42,7 @@ class CalledTool(Protocol):
 
 @dataclass(frozen=True)
 class UserTurn:
-    """What the user said; images stand before the text."""
+    """The user's words and images; images stand before the text."""
 
     text: str
     images: "tuple[ImageSource, ...]" = ()
@@ -50,7 +50,7 @@ class UserTurn:
 
 @dataclass(frozen=True)
 class AssistantTurn:
-    """What the model said. `reasoning` is "" when it did not think; a thought that was cut off is closed."""
+    """The model's reply. `reasoning` is "" when it did not reason; reasoning that was cut off is closed."""
 
     reasoning: str
     answer: str
@@ -61,7 +61,7 @@ class AssistantTurn:
 
 @dataclass(frozen=True)
 class ToolTurn:
-    """What a tool gave back for the call of that name in the turn before."""
+    """The result of the tool call of that name in the previous turn."""
 
     name: str
     content: str
@@ -72,7 +72,7 @@ Turn: TypeAlias = UserTurn | AssistantTurn | ToolTurn
 
 @dataclass(frozen=True)
 class PreparedPrompt:
-    """What the model reads: ids, and the images that fill their [IMG] positions, in order."""
+    """Input of the model: ids, and the images that fill their [IMG] positions, in order."""
 
     token_ids: tuple[int, ...]
     images: "tuple[PreparedImage, ...]" = ()

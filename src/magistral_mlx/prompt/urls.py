@@ -26,12 +26,13 @@ from urllib.request import (
 
 from magistral_mlx.errors import ImageError, NetworkError
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.storage.units import format_disk
 
 ANSWER_SECONDS: Final = 20.0
-"""How long one connection attempt or one read may take."""
+"""Seconds for one connection attempt or one read."""
 
 TOTAL_SECONDS: Final = 120.0
-"""How long a whole download may take."""
+"""Seconds for a whole download."""
 
 _CHUNK = 256 * 1024
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -41,7 +42,7 @@ _REMEDY = "Check the address and the connection, or download the image and give 
 
 
 def scheme_of(source: str) -> str | None:
-    """The scheme of a URL in lower case; None when `source` is a path."""
+    """Return the scheme of a URL in lower case; None when `source` is a path."""
     lowered = source[:5].lower()
     if lowered in ("data:", "file:"):
         return lowered[:4]
@@ -50,7 +51,7 @@ def scheme_of(source: str) -> str | None:
 
 
 def shown_url(url: str) -> str:
-    """A URL fit for a message: harmless, short, without a password or a signed query."""
+    """Return a URL for a message: sanitised, short, without password or signed query."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -66,7 +67,7 @@ def _shortened(text: str, limit: int = 120) -> str:
 
 
 def file_url_path(url: str) -> str:
-    """The path of a file: URL on this machine."""
+    """Return the path of a file: URL on this machine."""
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise ImageError(f"{shown_url(url)} is on another machine", "Copy the image here and give its path.")
@@ -74,7 +75,7 @@ def file_url_path(url: str) -> str:
 
 
 def decode_data_url(url: str, *, limit: int) -> bytes:
-    """The content of a `data:...;base64,...` URL, at most `limit` bytes.
+    """Return the content of a `data:...;base64,...` URL, at most `limit` bytes.
 
     Raises:
         ImageError: another form, damaged base64, or too much of it.
@@ -184,4 +185,4 @@ def _read_answer(response: HTTPResponse, url: str, *, limit: int, deadline: floa
 
 
 def _too_large(what: str, limit: int) -> ImageError:
-    return ImageError(f"{what} holds more than {limit // (1024 * 1024)} MB", "Use a smaller image.")
+    return ImageError(f"{what} is larger than {format_disk(limit)}", "Use a smaller image.")

@@ -1,7 +1,7 @@
-"""Conversations on disk: kept as they happen, found again, gone on with, exported.
+"""Conversations on disk: recorded as they happen, listed, searched, continued, exported.
 
     library  ->  session  ->  journal, tree  ->  records
-    export   ->  tree         search -> tree     drafts
+    export   ->  tree         search -> tree     unsent
 
-Faces import from here or from these modules; no MLX and no pillow.
+These modules import neither MLX nor pillow.
 """

@@ -1,8 +1,8 @@
 """The file behind a conversation: it only grows, belongs to one process at a time, and never loses a record.
 
-What cannot be written (a full disk, a folder that is gone) is kept in memory and tried again with every later
-record and with `retry`; `trouble` says so in words. A record that was cut off by a death of the process ends
-at the next newline; the reader skips it.
+Records that cannot be written (a full disk, a missing folder) stay in memory; every later record and `retry`
+try again, and `trouble` tells why. If the process dies within a record, that record ends at the next newline,
+and readers skip it.
 """
 
 import errno
@@ -14,11 +14,11 @@ from magistral_mlx.errors import SessionError
 from magistral_mlx.sessions.records import Record, decode, encode
 
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-"""What file systems say that have no locks; a conversation must work there as well."""
+"""Errors of file systems without locks; conversations work there too."""
 
 
 class Journal:
-    """Appends records to the file at `path`, which begins to exist with the first record.
+    """Append records to the file at `path`; the first record creates it.
 
     Raises:
         SessionError: another process has it open, or it cannot be opened for writing.
@@ -27,7 +27,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trouble = ""
-        """Why the last records are not on the disk yet, in words; empty when all are."""
+        """Why the last records are not on the disk yet, in words; empty if all are."""
         self._unwritten = bytearray()
         self._descriptor: int | None = None
         if path.exists():
@@ -45,12 +45,12 @@ class Journal:
         return len(self._unwritten)
 
     def append(self, record: Record) -> None:
-        """Write `record`; never fails, see `trouble`."""
+        """Write `record`; never raises, see `trouble`."""
         self._unwritten += encode(record)
         self.retry()
 
     def retry(self) -> None:
-        """Write what could not be written."""
+        """Write the records that could not be written before."""
         if not self._unwritten:
             return
         try:
@@ -60,7 +60,7 @@ class Journal:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             self.trouble = (
-                f"{reason}: the conversation is kept in memory and saved as soon as that is possible"
+                f"{reason}: the conversation is kept in memory and will be saved as soon as possible"
             )
         except SessionError as error:
             self.trouble = str(error)
@@ -68,19 +68,19 @@ class Journal:
             self.trouble = ""
 
     def sync(self) -> None:
-        """Make the disk keep what was written, also if the power fails; takes a while, safe in a thread."""
+        """Sync to disk against a power failure; slow, safe in a thread."""
         try:
-            # Opened on its own: a duplicate would hold the lock longer than `close` lets it be held.
+            # A separate descriptor: a duplicate would hold the lock beyond `close`.
             own = os.open(self.path, os.O_RDONLY)
             try:
                 os.fsync(own)
             finally:
                 os.close(own)
-        except OSError:  # what fails here fails at the next record too, which tells
+        except OSError:  # the next record fails too, and tells
             return
 
     def close(self) -> None:
-        """Write the rest and let other processes have the file."""
+        """Write the rest and release the file."""
         self.retry()
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
@@ -92,7 +92,7 @@ class Journal:
         try:
             _lock(descriptor, self.path)
             if not _ends_with_newline(descriptor):
-                self._unwritten[:0] = b"\n"  # what died here stays as it is; the next record begins a line
+                self._unwritten[:0] = b"\n"  # the broken record stays as it is; the next one begins a line
         except BaseException:
             os.close(descriptor)
             raise
@@ -105,7 +105,7 @@ class Journal:
 
 
 def read_records(path: Path) -> tuple[list[Record], int]:
-    """The records of the file at `path`, and how many of its lines are damaged or not understood.
+    """Return the records of the file at `path`, and the number of its damaged or unknown lines.
 
     Raises:
         OSError: it cannot be read.

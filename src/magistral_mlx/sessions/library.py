@@ -1,7 +1,7 @@
-"""All kept conversations: a folder with one file each, and a folder of deleted ones to bring back.
+"""All recorded conversations: a folder with one file each, and a folder of deleted ones.
 
-There is no index to go stale: listing and searching read the files, remembering what they read by each file's
-size and time. docs/experiments.md has the measurement that decided it.
+There is no index: listing and searching read the files, and remember their content by each file's size and
+time. docs/experiments.md has the measurement behind that.
 """
 
 import os
@@ -30,11 +30,11 @@ class Summary:
 
     id: str
     title: str
-    """Its name, or else how its first question begins; as it was typed, so not yet harmless for a screen."""
+    """Its name, or else the start of its first question; as typed, not sanitized for a screen."""
     updated_at: float
     """Seconds since 1970."""
     turns: int
-    """Turns on the path that is shown."""
+    """Number of turns on the shown path."""
     model: str
     """The model of the last turn."""
 
@@ -42,7 +42,7 @@ class Summary:
 class Library:
     """The conversations in `directory` (default: the one of this user).
 
-    One object remembers what it read, so keep it as long as a list is on the screen.
+    It remembers the files it read; keep one object as long as a list is on the screen.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -51,21 +51,21 @@ class Library:
 
     @property
     def trash(self) -> Path:
-        """Where deleted conversations wait."""
+        """Folder of deleted conversations."""
         return self.directory / "deleted"
 
     @property
     def caches(self) -> Path:
-        """Where the KV caches of conversations may be kept, named by their ids; they can be thrown away."""
+        """Folder for the KV caches of conversations, named by their ids; they can be deleted at any time."""
         return self.directory / "caches"
 
     def new(self) -> Session:
-        """A conversation that begins; there is no file before its first question."""
+        """Begin a conversation; its first question creates the file."""
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         return Session(self.directory / f"{moment}-{secrets.token_hex(3)}{SUFFIX}")
 
     def open(self, id: str) -> Session:  # noqa: A002 - the word of the format
-        """The conversation called `id`, for going on.
+        """Open the conversation `id` for continuing.
 
         Raises:
             SessionError: there is none, or another process has it open.
@@ -73,7 +73,7 @@ class Library:
         return Session(self._existing(id))
 
     def read(self, id: str) -> Tree:  # noqa: A002
-        """The conversation called `id`, for reading only; it may be open elsewhere.
+        """Return the conversation `id`, for reading only; it may be open elsewhere.
 
         Raises:
             SessionError: there is none, or it cannot be read.
@@ -81,7 +81,7 @@ class Library:
         return self._tree(self._existing(id))
 
     def summaries(self) -> list[Summary]:
-        """All conversations, the last used one first; what cannot be read is left out."""
+        """List all readable conversations, the last used one first."""
         found = [
             _summary(tree, path)
             for path in _files(self.directory)
@@ -90,7 +90,7 @@ class Library:
         return sorted(found, key=lambda each: (each.updated_at, each.id), reverse=True)
 
     def search(self, words: str) -> list[Hit]:
-        """Where all of `words` occur in titles, questions, thoughts or answers; the last used one first."""
+        """Find all of `words` in titles, questions, reasoning or answers; the last used one first."""
         hits: list[Hit] = []
         for summary in self.summaries():
             hit = find_words(words, self._tree(self._path(summary.id)), title=summary.title)
@@ -98,10 +98,10 @@ class Library:
         return hits
 
     def find(self, name: str) -> str:
-        """The id that `name` means: an id, the beginning of one id, a whole title, or "last".
+        """Return the id for `name`: an id, the beginning of one id, a whole title, or "last".
 
         Raises:
-            SessionError: nothing is called so, or more than one.
+            SessionError: no conversation matches, or more than one.
         """
         summaries = self.summaries()
         if name == "last" and summaries:
@@ -112,10 +112,10 @@ class Library:
         if len(found) == 1:
             return found[0]
         problem = f"{len(found)} conversations are" if found else "No conversation is"
-        raise SessionError(f"{problem} called {name!r}", "`magistral sessions list` names them all.")
+        raise SessionError(f"{problem} called {name!r}", _SEE_LIST)
 
     def rename(self, id: str, title: str) -> None:  # noqa: A002
-        """Give a conversation that is not open a name; an empty one takes it away.
+        """Name a conversation that is not open; an empty title removes the name.
 
         Raises:
             SessionError: there is none, it is open, or it cannot be written.
@@ -128,13 +128,13 @@ class Library:
             raise SessionError(f"The name could not be written: {trouble}", "Make room and try again.")
 
     def delete(self, id: str) -> None:  # noqa: A002
-        """Move a conversation that is not open to the deleted ones; those of long ago go for good.
+        """Move a conversation that is not open to the deleted ones; remove old deleted ones for good.
 
         Raises:
             SessionError: there is none, it is open, or it cannot be moved.
         """
         path = self._existing(id)
-        journal = Journal(path)  # as long as it is held, nobody opens it
+        journal = Journal(path)  # held open: nobody else can open it
         try:
             self.trash.mkdir(mode=0o700, exist_ok=True)
             path.replace(self.trash / path.name)
@@ -147,11 +147,11 @@ class Library:
             journal.close()
 
     def deleted(self) -> list[str]:
-        """Ids of the deleted conversations, the last deleted one first."""
+        """List the ids of the deleted conversations, the last deleted one first."""
         return [path.stem for path in sorted(_files(self.trash), key=_changed_at, reverse=True)]
 
     def restore(self, id: str) -> None:  # noqa: A002
-        """Bring a deleted conversation back.
+        """Restore a deleted conversation.
 
         Raises:
             SessionError: it is not among the deleted ones, or cannot be moved.
@@ -162,10 +162,10 @@ class Library:
         try:
             path.replace(self._path(id))
         except OSError as error:
-            raise SessionError(f"{id} cannot be brought back ({error.strerror})", f"Check {path}.") from error
+            raise SessionError(f"{id} cannot be restored ({error.strerror})", f"Check {path}.") from error
 
     def _path(self, id: str) -> Path:  # noqa: A002
-        if not is_id(id):  # it becomes part of a path
+        if not is_id(id):  # it becomes a part of a path
             raise SessionError(f"{id!r} is not the id of a conversation", _SEE_LIST)
         return self.directory / (id + SUFFIX)
 
@@ -188,21 +188,21 @@ class Library:
     def _tree_or_none(self, path: Path) -> Tree | None:
         try:
             return self._tree(path)
-        except SessionError:  # deleted meanwhile, or not ours to read
+        except SessionError:  # deleted meanwhile, or unreadable
             return None
 
 
-_SEE_LIST = "`magistral sessions list` names them all."
-_SEE_DELETED = "`magistral sessions restore` without a name brings the last one back."
+_SEE_LIST = "`magistral sessions list` shows them all."
+_SEE_DELETED = "`magistral sessions restore` without a name restores the last one."
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be the id of a conversation, and so a part of a path."""
+    """Whether `text` can be the id of a conversation, safe as a part of a path."""
     return _ID.fullmatch(text) is not None
 
 
 def title_of(tree: Tree) -> str:
-    """The conversation's name, or else how its first question begins."""
+    """Return the conversation's name, or else the start of its first question."""
     path = tree.path
     words = " ".join((tree.title or (path[0].question if path else "")).split())
     return words if len(words) <= _LONGEST_TITLE else words[: _LONGEST_TITLE - 1] + "…"

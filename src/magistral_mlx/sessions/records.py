@@ -2,22 +2,23 @@
 
     began, then any order of: asked, piece, ended, titled, chosen
 
-A line holds one record and ends with a newline. A record that was cut off is never valid JSON, so a reader
-drops it and loses nothing else. Records of unknown kind and unknown fields are skipped: a newer program may
-have written them.
+A line holds one record and ends with a newline. A record that was cut off is never valid JSON: a reader drops
+it and loses nothing else. Readers skip unknown fields and records of unknown kind: newer versions write them.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import ClassVar, cast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
 
 from magistral_mlx.errors import EngineError
 from magistral_mlx.events import Ending, Stats
-from magistral_mlx.storage import messages as strict_json
+from magistral_mlx.storage.messages import Options, Reader, to_json
+from magistral_mlx.storage.paths import images_directory
 
 FORMAT = 1
-"""The version of this format; a file of a newer one is read as far as it is understood."""
+"""The version of this format; readers take from a newer file whatever they understand."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class KeptImage:
     """An image of a question; its bytes lie in the folder of kept images, named by their SHA-256."""
 
     name: str
-    """The name of the file that was attached, as its owner wrote it."""
+    """The original name of the attached file."""
     file: str
     """Name in the folder of kept images: 64 hexadecimal digits and a suffix."""
     format: str = ""
@@ -33,50 +34,41 @@ class KeptImage:
     height: int | None = None
     bytes_count: int = 0
 
-
-@dataclass(frozen=True)
-class Options:
-    """How a question was asked, as far as it differs from the defaults."""
-
-    thinking: bool = True
-    thinking_budget: int | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
+    @property
+    def path(self) -> Path:
+        """Where its bytes lie. Only the last part of `file` counts: no record leads out of the folder."""
+        return images_directory() / self.file.replace("\\", "/").rpartition("/")[2]
 
 
-@dataclass(frozen=True)
-class Began:
+class _Record(msgspec.Struct, frozen=True, tag_field="record", tag=str.lower, omit_defaults=True):
+    """Base of all records; times are seconds since 1970."""
+
+
+class Began(_Record, frozen=True):
     """The first record."""
 
-    KIND: ClassVar[str] = "began"
     id: str
     at: float
-    """Seconds since 1970, as every time here."""
     format: int = FORMAT
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A question begins `turn` below `parent` (0: at the beginning); siblings share their parent."""
+class Asked(_Record, frozen=True):
+    """A question begins `turn` below `parent` (0: at the root); siblings share their parent."""
 
-    KIND: ClassVar[str] = "asked"
     turn: int
     at: float
     question: str = ""
     parent: int = 0
     images: tuple[KeptImage, ...] = ()
+    """Named "pictures" by earlier versions."""
     model: str = ""
     system: str | None = None
-    options: Options = field(default_factory=Options)
+    options: Options = Options()
 
 
-@dataclass(frozen=True)
-class Piece:
-    """What was generated since the last record of this turn."""
+class Piece(_Record, frozen=True):
+    """New text since the last record of this turn."""
 
-    KIND: ClassVar[str] = "piece"
     turn: int
     reasoning: str = ""
     answer: str = ""
@@ -84,100 +76,46 @@ class Piece:
     answer_tokens: int = 0
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How the turn ended; a turn that goes on later ends again. No such record: it was broken off."""
+class Ended(_Record, frozen=True):
+    """How the turn ended; a continued turn ends again. Without this record, the turn was interrupted."""
 
-    KIND: ClassVar[str] = "ended"
     turn: int
     ending: Ending
     at: float
-    stats: Stats = field(default_factory=Stats)
+    stats: Stats = Stats()
     thinking_seconds: float = 0.0
     reasoning: str | None = None
-    """The whole thought, where it is not what the pieces say; likewise the answer."""
+    """The whole reasoning, where it differs from that of the pieces; likewise the answer."""
     answer: str | None = None
 
 
-@dataclass(frozen=True)
-class Titled:
-    """The conversation was named; an empty title takes the name away."""
+class Titled(_Record, frozen=True):
+    """The conversation got a name; an empty title removes it."""
 
-    KIND: ClassVar[str] = "titled"
     title: str = ""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Of the siblings of `turn`, this one is shown."""
+class Chosen(_Record, frozen=True):
+    """`turn` is shown instead of its siblings."""
 
-    KIND: ClassVar[str] = "chosen"
     turn: int
 
 
-Record = Began | Asked | Piece | Ended | Titled | Chosen
-
-_OLD_NAMES = {"pictures": "images"}
-"""Fields of records that earlier versions wrote."""
-_KINDS: dict[str, type[Record]] = {cls.KIND: cls for cls in (Began, Asked, Piece, Ended, Titled, Chosen)}
-_DEFAULTS: dict[type[Record], dict[str, object]] = {
-    cls: {
-        each.name: each.default if each.default_factory is MISSING else each.default_factory()
-        for each in fields(cls)
-    }
-    for cls in _KINDS.values()
-}
-"""By field; MISSING where there is none."""
+Record: TypeAlias = Began | Asked | Piece | Ended | Titled | Chosen
+_READER: Reader[Record] = Reader(Record)
 
 
 def encode(record: Record) -> bytes:
-    """`record` as one line, its newline included; what has its default value is left out."""
-    values = {
-        name: strict_json.dump(value)
-        for name, default in _DEFAULTS[type(record)].items()
-        if (value := getattr(record, name)) != default
-    }
-    line = json.dumps({"record": record.KIND, **values}, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate (half of a character, as a file name may hold) has no UTF-8; it must not cost the turn.
-    return line.encode("utf-8", "surrogatepass") + b"\n"
+    """Return `record` as one line, its newline included; default values are left out."""
+    # A lone surrogate, as in some names of files, has no UTF-8; "surrogatepass" keeps the turn readable.
+    return to_json(record, ascii_only=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def decode(line: bytes) -> Record | None:
-    """The record of one line; None if it is none, is damaged, or of a kind that is not known here."""
+    """Return the record of one line; None if it is damaged or of an unknown kind."""
+    # Earlier versions wrote "pictures". Only a key has these bytes: in a text, its quotes would be escaped.
+    line = line.replace(b'"pictures":', b'"images":')
     try:
-        raw: object = json.loads(line.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(raw, dict):
-        return None
-    values = cast("dict[str, object]", raw)
-    kind = values.get("record")
-    if kind == Piece.KIND:
-        return _piece(values)
-    cls = _KINDS.get(kind) if isinstance(kind, str) else None
-    return None if cls is None else _build(cls, values)
-
-
-def _piece(values: Mapping[str, object]) -> Piece | None:
-    """By hand, because nearly all lines are pieces: a list of conversations opens three times as fast."""
-    match values:
-        case {"turn": int(turn)}:
-            reasoning, answer = values.get("reasoning", ""), values.get("answer", "")
-            thought, said = values.get("reasoning_tokens", 0), values.get("answer_tokens", 0)
-            match reasoning, answer, thought, said:
-                case str(), str(), int(), int():
-                    return Piece(turn, reasoning, answer, thought, said)
-                case _:
-                    return None
-        case _:
-            return None
-
-
-def _build(cls: type[Record], values: Mapping[str, object]) -> Record | None:
-    known = {_OLD_NAMES.get(name, name): value for name, value in values.items()}
-    known = {name: value for name, value in known.items() if name in _DEFAULTS[cls]}
-    try:
-        checked = strict_json.load_fields(cls, known, where=cls.KIND)
+        return _READER.read(line)
     except EngineError:
         return None
-    return cast("Callable[..., Record]", cls)(**checked)

@@ -1,8 +1,8 @@
-"""Deleted conversations of long ago go for good, and with them the images that nothing else refers to.
+"""Remove old deleted conversations for good, with the images that nothing else refers to.
 
-An image is kept once for all conversations, by the SHA-256 of its bytes. It goes only if no conversation,
-deleted or not, and no draft has its name anywhere in its bytes, if all of them could be read, and if nobody
-attached it lately: what was attached a moment ago may not stand in any file yet.
+Conversations share images, named by the SHA-256 of their bytes. An image is removed only if its name is in
+no conversation, deleted or not, and in no draft, if all of these could be read, and if nobody attached it
+lately: a freshly attached image may be in no file yet.
 """
 
 import re
@@ -13,18 +13,18 @@ from pathlib import Path
 from magistral_mlx.storage.paths import images_directory
 
 TRASH_DAYS = 30
-"""How long a deleted conversation can be brought back."""
+"""Days in which a deleted conversation can be restored."""
 _LATELY = 86_400.0
-"""Seconds since an image was attached for the last time, at least."""
+"""Seconds since it was last attached, at least, before an image is removed."""
 _NAME = re.compile(rb"[0-9a-f]{64}\.[a-z]{2,5}")
 
 
 def forget_old(deleted: Iterable[Path], *, folders: Iterable[Path]) -> None:
-    """Remove those files of `deleted` that lie there for more than `TRASH_DAYS`, and their images.
+    """Remove the files of `deleted` that are older than `TRASH_DAYS`, and their images.
 
     Args:
         deleted: files of deleted conversations.
-        folders: where conversations and drafts may refer to images.
+        folders: folders whose conversations and drafts may refer to images.
 
     Raises:
         OSError: a file cannot be removed.
@@ -39,7 +39,7 @@ def forget_old(deleted: Iterable[Path], *, folders: Iterable[Path]) -> None:
 
 
 def _referred(folders: Iterable[Path], names: set[bytes]) -> set[bytes]:
-    """Those of `names` that a file refers to; all of them where one cannot be read."""
+    """Return those of `names` that a file refers to; all of them if a file cannot be read."""
     found: set[bytes] = set()
     for folder in folders:
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -62,7 +62,7 @@ def _remove_images(names: Iterable[bytes]) -> None:
 def _bytes(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except FileNotFoundError:  # gone meanwhile: it refers to nothing
+    except FileNotFoundError:  # gone by now: it refers to nothing
         return b""
     except OSError:
         return None

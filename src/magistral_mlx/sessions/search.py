@@ -1,4 +1,4 @@
-"""Full-text search in one conversation: every word must occur, whole or as part of one, in any order."""
+"""Full-text search in one conversation: every word must occur, whole or as a part, in any order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ _AROUND = 48
 
 @dataclass(frozen=True)
 class Hit:
-    """A conversation in which the words occur."""
+    """A conversation that holds the words."""
 
     id: str
     title: str
     where: str
     """"title", "question", "reasoning" or "answer": the place of the excerpt."""
     excerpt: str
-    """One line around the first word; foreign text, not yet harmless for a screen."""
+    """One line around the first word; not sanitized for a screen."""
     turn: int
     """The turn of the excerpt; 0 for the title."""
 
 
 def find_words(words: str, tree: Tree, *, title: str) -> Hit | None:
-    """The first place of `words` in `tree`; None if one of them occurs nowhere, or there are none.
+    """Return the best place of `words` in `tree`; None if a word is missing, or `words` is empty.
 
-    Upper and lower case are the same. A place that holds all words is preferred.
+    Case does not matter. The first place with the most words wins.
     """
     wanted = words.casefold().split()
     if not wanted:
@@ -51,7 +51,7 @@ def _places(tree: Tree, title: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _excerpt(text: str, word: str) -> str:
-    # Folding may change lengths, so the place is looked up in the text itself where that is possible.
+    # Folding may change lengths; `lower` finds the right place in nearly all texts.
     at = text.lower().find(word)
     at = text.casefold().find(word) if at < 0 else at
     start, end = max(0, at - _AROUND), at + len(word) + _AROUND

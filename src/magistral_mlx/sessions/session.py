@@ -1,4 +1,4 @@
-"""One kept conversation, open for going on: the tree of its turns and the file that grows with it."""
+"""One recorded conversation, open for writing: the tree of its turns and the file that grows with it."""
 
 import time
 from collections.abc import Callable
@@ -13,27 +13,27 @@ from magistral_mlx.sessions.records import (
     Chosen,
     Ended,
     KeptImage,
-    Options,
     Piece,
     Record,
     Titled,
 )
 from magistral_mlx.sessions.tree import Tree
+from magistral_mlx.storage.messages import Options
 
 LONGEST_WAIT = 0.25
-"""Seconds that a generated piece may stay in memory alone, and ..."""
+"""A generated piece stays in memory alone for at most so many seconds, ..."""
 MOST_WAITING = 2000
-"""... characters."""
+"""... and at most so many characters."""
 
 
 class Session:
-    """Keeps what is asked and generated as it happens.
+    """Record questions and replies as they happen.
 
-    Nothing here fails for a full disk: see `trouble`. Pieces of a running answer are written at least every
-    `LONGEST_WAIT` seconds as long as pieces come; whoever stops reading pieces calls `flush`.
+    A full disk raises nothing: see `trouble`. While pieces of an answer come, they are written at least every
+    `LONGEST_WAIT` seconds; call `flush` once no more come.
 
     Args:
-        path: the file; it begins to exist with the first question.
+        path: the file; the first question creates it.
         clock: seconds since 1970.
 
     Raises:
@@ -51,7 +51,7 @@ class Session:
 
     @property
     def id(self) -> str:
-        """The conversation's name among files."""
+        """The conversation's id, the stem of its file's name."""
         return self.tree.id
 
     @property
@@ -61,7 +61,7 @@ class Session:
 
     @property
     def trouble(self) -> str:
-        """Why not everything is on the disk, in words; empty when it is."""
+        """Why not everything is on the disk, in words; empty if it is."""
         return self._journal.trouble
 
     @property
@@ -79,7 +79,7 @@ class Session:
         system: str | None = None,
         options: Options | None = None,
     ) -> int:
-        """A question is put below turn `parent` (`tree.ROOT`: at the beginning); returns its turn."""
+        """Add a question below turn `parent` (`tree.ROOT`: at the root); return its turn."""
         turn = self.tree.next_turn
         self._keep(Asked(turn, self._clock(), question, parent, images, model, system, options or Options()))
         return turn
@@ -93,7 +93,7 @@ class Session:
         reasoning_tokens: int = 0,
         answer_tokens: int = 0,
     ) -> None:
-        """A piece of the thought or of the answer came."""
+        """Add a piece of the reasoning or of the answer."""
         waiting = self._waiting
         if waiting is not None and waiting.turn != turn:
             self.flush()
@@ -113,7 +113,7 @@ class Session:
             self.flush()
 
     def end(self, turn: int, reply: Reply, *, thinking_seconds: float = 0.0) -> None:
-        """The turn ended as `reply` says; its texts count where the pieces say something else."""
+        """End the turn with `reply`; its texts replace pieces that differ."""
         self.flush()
         kept = self.tree.turns[turn]
         self._keep(
@@ -129,7 +129,7 @@ class Session:
         )
 
     def rename(self, title: str) -> None:
-        """Give the conversation a name; an empty one takes it away."""
+        """Name the conversation; an empty title removes the name."""
         self._keep(Titled(title.strip()))
 
     def choose(self, turn: int) -> None:
@@ -138,7 +138,7 @@ class Session:
         self._keep(Chosen(turn))
 
     def flush(self) -> None:
-        """Write everything that is only in memory, or try to."""
+        """Try to write everything that is only in memory."""
         piece, self._waiting = self._waiting, None
         if piece is not None:
             self._keep(piece)
@@ -146,11 +146,11 @@ class Session:
             self._journal.retry()
 
     def sync(self) -> None:
-        """Make the disk keep it also if the power fails; takes a while, safe in a thread."""
+        """Sync to disk against a power failure; slow, safe in a thread."""
         self._journal.sync()
 
     def close(self) -> None:
-        """Write the rest and let other processes have it."""
+        """Write the rest and release the file."""
         self.flush()
         self._journal.close()
 
@@ -163,7 +163,7 @@ class Session:
 
 
 def read_tree(path: Path) -> Tree:
-    """The conversation in the file at `path`, for reading only; it may be open elsewhere.
+    """Return the conversation in the file at `path`, for reading only; it may be open elsewhere.
 
     Raises:
         SessionError: it cannot be read.

@@ -1,9 +1,9 @@
-"""A conversation as a tree of turns: an edited or repeated question is a sibling of the first one.
+"""A conversation as a tree of turns; an edited or repeated question is a sibling of the first one.
 
     0 ─┬─ 1 "What is 7 + 5?" ── 2 "and times 3?"
        └─ 3 "What is 7 + 6?" ── 4 "and times 3?"      <- the path: 3, 4
 
-The path is what is shown and continued: from the root, at every fork the sibling that was chosen last.
+User interfaces show and continue the path: from the root, at every fork the sibling that was chosen last.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from magistral_mlx.sessions.records import (
     Chosen,
     Ended,
     KeptImage,
-    Options,
     Piece,
     Record,
     Titled,
 )
+from magistral_mlx.storage.messages import Options, SavedTurn
 
 ROOT = 0
 """The parent of the first questions."""
@@ -28,7 +28,7 @@ ROOT = 0
 
 @dataclass
 class Turn:
-    """A question and what came back so far."""
+    """A question and its reply so far."""
 
     id: int
     parent: int
@@ -41,7 +41,7 @@ class Turn:
     reasoning_tokens: int = 0
     answer_tokens: int = 0
     ending: Ending | None = None
-    """None: it is running, or was broken off."""
+    """None: it is running, or was interrupted."""
     ended_at: float | None = None
     stats: Stats = field(default_factory=Stats)
     thinking_seconds: float = 0.0
@@ -52,7 +52,7 @@ class Turn:
 
     @property
     def reasoning(self) -> str:
-        """The thought so far."""
+        """The reasoning so far."""
         return "".join(self._reasoning)
 
     @property
@@ -60,8 +60,13 @@ class Turn:
         """The answer so far."""
         return "".join(self._answer)
 
+    def saved(self) -> SavedTurn:
+        """Return the turn for an engine."""
+        images = tuple(str(image.path) for image in self.images)
+        return SavedTurn(self.question, images, self.reasoning, self.answer)
+
     def add(self, piece: Piece) -> None:
-        """The next piece came; a turn that had ended is running again."""
+        """Add a piece; a turn that had ended is running again."""
         self._reasoning += [piece.reasoning] if piece.reasoning else []
         self._answer += [piece.answer] if piece.answer else []
         self.reasoning_tokens += piece.reasoning_tokens
@@ -69,7 +74,7 @@ class Turn:
         self.ending = None
 
     def end(self, ended: Ended) -> None:
-        """It ended."""
+        """End it."""
         self.ending, self.ended_at, self.stats = ended.ending, ended.at, ended.stats
         self.thinking_seconds = ended.thinking_seconds
         if ended.reasoning is not None:
@@ -79,7 +84,7 @@ class Turn:
 
 
 class Tree:
-    """What the records of one conversation add up to; records that contradict it are left out."""
+    """One conversation, built from its records; contradicting records are ignored."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.id = ""
@@ -92,7 +97,7 @@ class Tree:
             self.apply(record)
 
     def apply(self, record: Record) -> None:
-        """Take in the next record."""
+        """Apply the next record."""
         match record:
             case Began():
                 self.id, self.began_at = record.id, record.at
@@ -111,12 +116,12 @@ class Tree:
 
     @property
     def next_turn(self) -> int:
-        """A number that no turn has."""
+        """A free number for a turn."""
         return max(self.turns, default=ROOT) + 1
 
     @property
     def path(self) -> list[Turn]:
-        """The turns that are shown, from the first to the last."""
+        """The shown turns, from the first to the last."""
         path: list[Turn] = []
         at = ROOT
         while (chosen := self._chosen.get(at)) is not None:
@@ -125,11 +130,11 @@ class Tree:
         return path
 
     def siblings(self, turn: int) -> list[int]:
-        """`turn` and everything that was asked in its place, in the order of asking."""
+        """Return `turn` and its siblings, in the order of asking."""
         return list(self._children[self.turns[turn].parent])
 
     def path_to(self, turn: int) -> list[Turn]:
-        """The turns from the first one to `turn`; empty for the root."""
+        """Return the turns from the first one to `turn`; none for the root."""
         path: list[Turn] = []
         while turn != ROOT:
             path.append(self.turns[turn])
@@ -137,7 +142,7 @@ class Tree:
         return path[::-1]
 
     def _ask(self, asked: Asked) -> None:
-        # A parent is older than its child, so the numbers alone rule out circles.
+        # A parent is older than its child: the numbers alone rule out circles.
         if asked.turn in self.turns or asked.turn <= ROOT:
             return
         known = asked.parent == ROOT or (asked.parent in self.turns and asked.parent < asked.turn)
@@ -156,7 +161,7 @@ class Tree:
         self._choose(asked.turn)
 
     def _leaf(self) -> int:
-        """The end of the path; takes in a turn whose parent was lost to a damaged line."""
+        """Return the end of the path, the place of a turn whose parent was lost to a damaged line."""
         path = self.path
         return path[-1].id if path else ROOT
 

@@ -1,33 +1,50 @@
-"""What is typed and not yet sent, so that a closed terminal does not cost it.
+"""Drafts: what is typed and not yet sent. A closed terminal does not lose it.
 
-A draft belongs to a conversation and lies beside its file. The draft of a conversation that never began is
-taken over by the next program that starts, unless the program that wrote it still runs.
+A draft belongs to a conversation and lies beside its file. The next program takes over the draft of a
+conversation that never began, unless the program that wrote it still runs.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
+import msgspec
+
+from magistral_mlx.errors import EngineError
 from magistral_mlx.sessions.library import is_id
+from magistral_mlx.storage.atomic import PRIVATE_FOLDER, read_bytes, replace_file
+from magistral_mlx.storage.messages import Reader, to_json
 
 _SUFFIX = ".draft"
+_LARGEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What was typed, and the attached images."""
+    """Typed text and attached images."""
 
     text: str = ""
     images: tuple[str, ...] = ()
-    """The paths of their kept bytes."""
+    """Paths of the kept images."""
     names: tuple[str, ...] = ()
-    """What the images were called, in the same order."""
+    """Original names of the images, in the same order."""
+
+
+class _File(msgspec.Struct, frozen=True):
+    """The content of a draft's file."""
+
+    text: str = ""
+    pictures: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    process: int | None = None
+    """Id of the process that wrote it."""
+
+
+_READER: Reader[_File] = Reader(_File)
 
 
 def save_draft(conversation: Path, draft: Draft) -> None:
-    """Keep `draft` for the conversation whose file is (or will be) `conversation`; an empty one goes away.
+    """Save `draft` for the conversation whose file is (or will be) `conversation`; an empty one is removed.
 
     Raises:
         OSError: it cannot be written.
@@ -36,38 +53,19 @@ def save_draft(conversation: Path, draft: Draft) -> None:
     if not draft.text and not draft.images:
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    values = {
-        "text": draft.text,
-        "pictures": list(draft.images),
-        "names": list(draft.names),
-        "process": os.getpid(),
-    }
-    try:
-        part.write_bytes(json.dumps(values).encode())
-        part.chmod(0o600)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    content = to_json(_File(draft.text, draft.images, draft.names, os.getpid()), ascii_only=True)
+    replace_file(path, content.encode(), durable=False)
 
 
 def load_draft(conversation: Path) -> Draft:
-    """The draft of `conversation`; an empty one if there is none, or it is damaged."""
-    values = _read(conversation.with_suffix(_SUFFIX))
-    text = values.get("text")
-    return Draft(
-        text if isinstance(text, str) else "", _strings(values.get("pictures")), _strings(values.get("names"))
-    )
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    listed = cast("list[object]", value) if isinstance(value, list) else []
-    return tuple(each for each in listed if isinstance(each, str))
+    """Return the draft of `conversation`; an empty one if there is none, or it is damaged."""
+    file = _read(conversation.with_suffix(_SUFFIX))
+    return Draft(file.text, file.pictures, file.names)
 
 
 def take_orphan(directory: Path) -> Draft:
-    """Take the last draft of a conversation in `directory` that never began, and whose program is gone."""
+    """Take the last draft in `directory` that has no conversation and whose program is gone."""
     orphans = [path for path in _drafts(directory) if _is_orphan(path)]
     orphans.sort(key=lambda path: path.name, reverse=True)
     for path in orphans:
@@ -88,8 +86,8 @@ def _drafts(directory: Path) -> list[Path]:
 def _is_orphan(path: Path) -> bool:
     if path.with_suffix(".jsonl").exists():
         return False
-    process = _read(path).get("process")
-    return not isinstance(process, int) or process == os.getpid() or not _runs(process)
+    process = _read(path).process
+    return process is None or process == os.getpid() or not _runs(process)
 
 
 def _runs(process: int) -> bool:
@@ -102,9 +100,8 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> _File:
     try:
-        values: object = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return cast("dict[str, object]", values) if isinstance(values, dict) else {}
+        return _READER.read(read_bytes(path, most=_LARGEST))
+    except (OSError, EngineError):
+        return _File()

@@ -1,4 +1,4 @@
-"""Open, read, replace and hash files that others may have tampered with.
+"""Open, read, replace, remove and hash files that others may have tampered with.
 
 Every file that the program keeps for itself goes through here. Reads take regular files only: a FIFO would
 wait for ever, a device would never end. Writes go to a fresh file in the same folder, which then takes the
@@ -80,24 +80,27 @@ def hash_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
-    """Replace the content of `path` by `data` in one durable step.
+def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE_FILE, durable: bool = True) -> None:
+    """Replace the content of `path` by `data` in one step; see `replacing`.
 
     Raises:
         OSError: it can't be written; the old content stays and nothing is left beside it.
     """
-    with replacing(path, mode=mode) as fresh:
+    with replacing(path, mode=mode, durable=durable) as fresh:
         fresh.write_bytes(data)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, mode: int = PRIVATE_FILE, suffix: str = "") -> Generator[Path]:
+def replacing(
+    path: Path, *, mode: int = PRIVATE_FILE, suffix: str = "", durable: bool = True
+) -> Generator[Path]:
     """Give a fresh file beside `path` that takes its place when the block ends without an error.
 
     Args:
         path: the file to replace.
         mode: permissions of the new file.
         suffix: end of the fresh file's name, for libraries that look at it.
+        durable: flush it to the disk, against a loss of power; too slow for an event loop.
 
     Raises:
         OSError: it can't be written; the old content stays and nothing is left beside it.
@@ -107,13 +110,26 @@ def replacing(path: Path, *, mode: int = PRIVATE_FILE, suffix: str = "") -> Gene
     fresh = Path(name)
     try:
         yield fresh
-        with fresh.open("rb") as file:
-            sync(file.fileno())
+        if durable:
+            with fresh.open("rb") as file:
+                sync(file.fileno())
         fresh.chmod(mode)
         fresh.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file durably; a link is removed, never its target. Does nothing if it does not exist.
+
+    Raises:
+        OSError: it can't be removed, or it is a folder.
+    """
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        sync_folder(path.parent)
 
 
 def sync(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""Where things live on this computer: one answer to "which folder?", overridable by one variable."""
+"""Folders of this program; one variable overrides them all."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import platformdirs
 
 
 def typed_path(typed: str | Path) -> Path:
-    """The path that people typed, `~` and `~user` included; an unknown user's stays as it is typed.
+    """Return the path that people typed, `~` and `~user` included; an unknown user's stays as it is typed.
 
     `Path.expanduser` raises a RuntimeError there, which nobody expects of a path.
     """
@@ -15,26 +15,26 @@ def typed_path(typed: str | Path) -> Path:
 
 
 def data_directory() -> Path:
-    """The folder for everything the program keeps; `MAGISTRAL_MLX_HOME` overrides it."""
+    """Return the folder for everything the program keeps; `MAGISTRAL_MLX_HOME` overrides it."""
     override = os.environ.get("MAGISTRAL_MLX_HOME")
     return typed_path(override) if override else platformdirs.user_data_path("magistral-mlx", appauthor=False)
 
 
 def models_directory() -> Path:
-    """The folder of installed models, one converted folder each; its name is the model's name."""
+    """Return the folder of installed models, one converted folder each; its name is the model's name."""
     return data_directory() / "models"
 
 
 def log_directory() -> Path:
-    """The folder of log files; faces name it when something broke."""
+    """Return the folder of log files; messages of failures name it."""
     return data_directory() / "logs"
 
 
 def images_directory() -> Path:
-    """The folder of kept images, each named by the SHA-256 of its bytes."""
+    """Return the folder of kept images, each named by the SHA-256 of its bytes."""
     return data_directory() / "pictures"
 
 
 def sessions_directory() -> Path:
-    """The folder of kept conversations, one file each."""
+    """Return the folder of kept conversations, one file each."""
     return data_directory() / "sessions"

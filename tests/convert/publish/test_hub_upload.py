@@ -129,7 +129,6 @@ def test_an_upload_that_fails_leaves_the_conversion(
     assert hub.files == contents(out)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_at_seeded_requests_the_same_command_goes_on(
     hub: UploadHub, folder: Path, tmp_path: Path
@@ -190,7 +189,7 @@ def test_only_the_same_conversion_is_published_without_converting(
     assert "magistral models publish" in capsys.readouterr().err
     assert main([*command, "--upload", "me/model"]) == (0 if goes_on else 1)
     said = capsys.readouterr().err
-    assert ("only publishing is left" in said) == goes_on
+    assert ("it only remains to publish it" in said) == goes_on
     assert ("already exists" in said) != goes_on
     assert hub.commits == int(goes_on)
 

@@ -50,7 +50,7 @@ def test_any_text_gives_the_ids_of_mistral_common(
     assert ours.encode(text, add_special_tokens=False).ids == theirs.encode_text(text)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_whole_vocabulary(tmp_path: Path) -> None:
     document = tekken_document(text_count=130_072, special_count=1000)
     (tmp_path / "tekken.json").write_text(json.dumps(document, ensure_ascii=False))
@@ -212,4 +212,4 @@ def test_a_text_model_needs_no_processor(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_source(tmp_path / "hf")
     assert main(["convert", str(source), "--to", str(tmp_path / "out"), "--lmstudio", "me/tiny"]) == 0
-    assert f"LM Studio finds it in {own_home / '.lmstudio/models/me/tiny'}" in capsys.readouterr().err
+    assert f"Placed for LM Studio: {own_home / '.lmstudio/models/me/tiny'}" in capsys.readouterr().err

@@ -136,7 +136,7 @@ def test_a_tokenizer_is_found_in_the_hubs_cache(cache: Path, tmp_path: Path) -> 
     notes: list[str] = []
     folder = convert(source, tmp_path / "out", progress=lambda event: notes.append(event.note))
     assert (folder / "tekken.json").read_bytes() == tekken
-    assert f"The source has no tekken.json: it gets the one of {cached}" in notes
+    assert f"The source has no tekken.json: {cached / 'tekken.json'} is used" in notes
     assert json.loads(tekken)["config"]["default_vocab_size"] == VOCAB_SIZE
 
 

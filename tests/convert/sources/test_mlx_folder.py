@@ -80,7 +80,7 @@ def test_it_is_completed_and_its_weights_are_kept(tmp_path: Path, packing: dict[
     assert checkpoint.config.quantization == open_checkpoint(write_converted(
         tmp_path / "wanted", **{"bits": 4} | packing)).config.quantization  # fmt: skip
     assert "The packed weights are kept as they are" in notes
-    assert "The source has no tekken.json: it is made of the tokens in tokenizer.json" in notes
+    assert "The source has no tekken.json: it is rebuilt from the tokens in tokenizer.json" in notes
     assert "byte by byte" in (folder / "README.md").read_text()
     with mm.load(folder) as model:
         assert model.ask("Hi", max_tokens=2, temperature=0).stats.prompt_tokens > 20
@@ -168,7 +168,7 @@ def test_eyes_that_mlx_lm_left_out_are_not_promised(tmp_path: Path) -> None:
     notes: list[str] = []
     folder = convert(source, tmp_path / "out", progress=lambda event: notes.append(event.note))
     assert open_checkpoint(folder).config.vision is None
-    assert "The conversion left the vision tower out: it will not see pictures" in notes
+    assert "The conversion left the vision tower out: it will not see images" in notes
 
 
 def test_an_unpacked_conversion_is_a_source_like_any_other(tmp_path: Path) -> None:

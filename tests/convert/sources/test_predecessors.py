@@ -30,7 +30,7 @@ def test_it_says_that_the_result_does_not_see(tmp_path: Path) -> None:
     notes: list[str] = []
     source = write_predecessor(tmp_path / "old", release="1.1")
     convert(source, tmp_path / "out", progress=lambda progress: notes.append(progress.note))
-    assert "The model is text only: it will not see pictures" in notes
+    assert "The model is text only: it will not see images" in notes
 
 
 def test_its_own_prompt_travels_with_it(tmp_path: Path) -> None:

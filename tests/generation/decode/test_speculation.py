@@ -15,11 +15,14 @@ from PIL import Image
 import magistral_mlx as mm
 from magistral_mlx.checkpoint.config import parse_config
 from magistral_mlx.generation.cache.prompt_cache import PromptCache
-from magistral_mlx.generation.decode.decoding import decode
 from magistral_mlx.generation.decode.drafts import NgramDrafter
-from magistral_mlx.generation.decode.sampling import Draws, Sampling
-from magistral_mlx.generation.decode.speculation import LONGEST_DRAFT, SHORTEST_DRAFT, Pace, decode_ahead
+from magistral_mlx.generation.decode.loop import Row
+from magistral_mlx.generation.decode.next_token import Sampled
+from magistral_mlx.generation.decode.sampling import PositionSampler
+from magistral_mlx.generation.decode.speculation import LONGEST_DRAFT, SHORTEST_DRAFT, Drafted, Pace
+from magistral_mlx.generation.options import Options
 from magistral_mlx.model.magistral import MagistralModel
+from support.decoding import decode, greedy, written_by
 from support.models import random_model, scripted
 from support.random_checkpoint import random_weights, tiny_config, write_converted
 from support.scripted import END_THINK, EOS, THINK, counting
@@ -83,12 +86,12 @@ def prompted(model: MagistralModel) -> tuple[PromptCache, mx.array]:
 def test_any_drafts_give_the_same_tokens(
     model: MagistralModel, wrong: list[bool], temperature: float, forced: dict[int, list[int]]
 ) -> None:
-    sampling = Sampling(temperature=temperature, seed=11)
+    sampler = PositionSampler(Options(temperature=temperature, seed=11))
     cache, logits = prompted(model)
-    plain = written(decode(model, cache, logits, Draws(sampling).sampler()), cache, forced=forced)
+    plain = written(decode(model, cache, logits, Sampled(sampler)), cache, forced=forced)
     cache, logits = prompted(model)
-    oracle, pace = Oracle([*plain, *PROMPT], wrong), Pace(always=True)
-    ahead = written(decode_ahead(model, cache, logits, Draws(sampling), oracle, pace), cache, forced=forced)
+    drafted = Drafted(sampler, Oracle([*plain, *PROMPT], wrong), Pace(always=True))
+    ahead = written(decode(model, cache, logits, drafted), cache, forced=forced)
     assert ahead == plain
     # What is in the cache is right as well: the next token follows from it.
     again = model(mx.array([7])[None], cache=cache.layers)[0, -1]
@@ -98,12 +101,12 @@ def test_any_drafts_give_the_same_tokens(
 
 def test_right_drafts_need_few_passes(model: MagistralModel) -> None:
     cache, logits = prompted(model)
-    plain = written(decode(model, cache, logits, Draws(Sampling(temperature=0)).sampler()), cache)
+    plain = written(decode(model, cache, logits, greedy()), cache)
     cache, logits = prompted(model)
-    pace = Pace(always=True)
     oracle = Oracle([*plain, *PROMPT * 9], [False])
-    written(decode_ahead(model, cache, logits, Draws(Sampling(temperature=0)), oracle, pace), cache)
-    assert pace.passes <= COUNT // 5
+    row = Row(cache, Drafted(PositionSampler(Options(temperature=0)), oracle, Pace(always=True)), logits)
+    written(written_by(model, row), cache)
+    assert row.passes <= COUNT // 5
 
 
 class Chain:
@@ -117,7 +120,7 @@ class Chain:
 
 
 class Record(list[int]):
-    """What `decode_ahead` needs of a PromptCache."""
+    """What the decode loop needs of a PromptCache."""
 
     layers: tuple[()] = ()
 
@@ -149,13 +152,12 @@ def test_what_is_drawn_has_the_models_distribution(kind: str) -> None:
     """Chi-square over the followers of each of 6 tokens, 1,500 tokens: below the 99.9 % quantile."""
     size, count, quantile = 6, 1500, 20.52  # of chi-square with 5 degrees of freedom
     table = 1.5 * mx.random.normal([size, size], key=mx.random.key(3))
-    draws = Draws(Sampling(temperature=1.0, top_p=1.0, seed=5))
+    sampler = PositionSampler(Options(temperature=1.0, top_p=1.0, seed=5))
     chain: Any = Chain(table)
     record: Any = Record()
-    pace = Pace(always=True)
-    writing = decode_ahead(chain, record, table[:1], draws, Likeliest(table, kind), pace)
-    tokens = list(itertools.islice(writing, count))
-    assert pace.passes < count or kind != "likeliest"
+    row = Row(record, Drafted(sampler, Likeliest(table, kind), Pace(always=True)), table[:1])
+    tokens = list(itertools.islice(written_by(chain, row), count))
+    assert row.passes < count or kind != "likeliest"
     expected = np.array(mx.softmax(table, axis=1))
     for token in range(size):
         followers = [b for a, b in itertools.pairwise(tokens) if a == token]
@@ -166,7 +168,7 @@ def test_what_is_drawn_has_the_models_distribution(kind: str) -> None:
 
 def test_the_same_seed_gives_the_same_draws_in_any_grouping() -> None:
     logits = mx.random.normal([8, 50], key=mx.random.key(1))
-    draws = Draws(Sampling(temperature=1.0, seed=3))
+    draws = PositionSampler(Options(temperature=1.0, seed=3))
     together = cast("list[int]", draws.at(logits, 4).tolist())
     assert [draws.at(logits[row : row + 1], 4 + row).item() for row in range(8)] == together
     assert len(set(together)) > 1

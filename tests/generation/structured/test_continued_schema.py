@@ -47,7 +47,7 @@ def test_cut_anywhere_it_becomes_the_answer_that_nothing_cut(
             continue
         assert cut.ending is mm.Ending.CUT_IN_ANSWER
         assert isinstance(cut.parsed, str)  # closed for want of room
-        joined = cut.continue_()
+        joined = model.continue_(cut) if alone else chat.continue_()
         assert joined.ending is mm.Ending.COMPLETE
         assert joined.parsed == TEXT
         assert joined.answer == whole.answer
@@ -60,7 +60,7 @@ def test_a_cut_value_grows_piece_by_piece(model: mm.Magistral) -> None:
     reply = model.ask("?", schema=SCHEMA, max_tokens=8, thinking=False)
     values = [reply.parsed]
     while reply.ending is mm.Ending.CUT_IN_ANSWER:
-        reply = reply.continue_(4)
+        reply = model.continue_(reply, 4)
         values.append(reply.parsed)
     assert len(values) > 2
     assert values[-1] == TEXT
@@ -88,7 +88,7 @@ def test_noise_stays_in_shape_however_often_it_is_cut(
         if reply.ending.is_whole:
             break
         before = len(reply.answer)
-        reply = reply.continue_(60)
+        reply = chat.continue_(60)
         assert len(reply.answer) + 40 > before
     assert chat.turns[-1] == mm.AssistantTurn(reply.reasoning, reply.answer)
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.events import Ending
-from magistral_mlx.generation.decode.sampling import Sampling, greedy, make_sampler
+from magistral_mlx.generation.decode.sampling import PositionSampler
+from magistral_mlx.generation.options import Options
 from magistral_mlx.generation.reply.sections import Section, SectionTracker
 from magistral_mlx.generation.structured.guard import AnswerGuard
 from magistral_mlx.generation.structured.schema import AnswerSchema
@@ -47,6 +48,10 @@ def smallest(tokenizer: Tokenizer, schema: Any) -> int:
     return int(found[1])
 
 
+def greedy(logits: mx.array) -> mx.array:
+    return mx.argmax(logits, axis=-1)
+
+
 def noise(seed: int) -> Iterator[mx.array]:
     """Logits without any sense; the vocabulary is padded, as output layers are."""
     for number in itertools.count():
@@ -55,7 +60,12 @@ def noise(seed: int) -> Iterator[mx.array]:
 
 def written(tokenizer: Tokenizer, shape: AnswerGuard, *, seed: int, temperature: float, most: int) -> str:
     """What a model of noise answers: checked to end in time, by the end of the turn."""
-    sampler = make_sampler(Sampling(temperature=temperature, top_p=1.0, seed=seed)) if temperature else greedy
+    drawing = PositionSampler(Options(temperature=temperature, top_p=1.0, seed=seed))
+    positions = itertools.count()
+
+    def sampler(logits: mx.array) -> mx.array:
+        return drawing.at(logits, next(positions))
+
     tracker, decoder = SectionTracker(tokenizer.special), TextDecoder(tokenizer)
     answer = ""
     for count, logits in enumerate(noise(seed), start=1):

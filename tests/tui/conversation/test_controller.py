@@ -10,9 +10,9 @@ from magistral_mlx.engine.protocol import (
     Progress,
     Ready,
     Reasoning,
-    SavedTurn,
 )
 from magistral_mlx.events import Ending
+from magistral_mlx.storage.messages import SavedTurn
 from magistral_mlx_tui.conversation.branching import new_conversation
 from magistral_mlx_tui.conversation.controller import Phase
 from magistral_mlx_tui.conversation.turns import Question, Turn
@@ -70,7 +70,7 @@ async def test_stopping_keeps_what_came_and_gives_waiting_questions_back() -> No
     assert "".join(turn.reasoning) == "Let me"
     assert turn.reply is not None
     assert turn.reply.ending is Ending.STOPPED
-    assert turn.ending_note.startswith("Stopped by you")
+    assert turn.ending_note.startswith("Stopped.")
     assert not controller.stopping
     await controller.close()
 
@@ -95,7 +95,7 @@ async def test_a_death_in_mid_thought_keeps_the_thought_and_a_restart_goes_on() 
     assert controller.failure.engine_lost
     assert controller.failure.log == "/logs/engine.log"
     assert "".join(controller.turns[0].reasoning) == "Let me"
-    assert "Broken off" in controller.turns[0].ending_note
+    assert "Interrupted" in controller.turns[0].ending_note
     assert controller.submit(Question("second")) is True
     controller.restart()
     await until(lambda: len(controller.turns) == 2 and not controller.turns[1].running)

@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from magistral_mlx.engine.protocol import Answer, Failed, Reasoning, SavedTurn
+from magistral_mlx.engine.protocol import Answer, Failed, Reasoning
 from magistral_mlx.errors import SessionError
 from magistral_mlx.events import Ending
 from magistral_mlx.sessions.library import Library
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options, SavedTurn
 from magistral_mlx.storage.paths import images_directory
 from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.conversation.branching import (
@@ -34,7 +34,7 @@ def said(controller: Controller) -> list[tuple[str, str]]:
 async def test_everything_is_on_the_disk_when_it_ended() -> None:
     controller, _engine = await ready([Reasoning("7 + 5\x1b", 3), Answer("12", 1)])
     await ask(controller, "What is 7 + 5?")
-    (turn,) = Library().read(controller.keeper.session.id).path
+    (turn,) = Library().read(controller.recorder.session.id).path
     assert (turn.question, turn.reasoning, turn.answer) == ("What is 7 + 5?", "7 + 5\x1b", "12")
     assert (turn.ending, turn.model, turn.reasoning_tokens) == (Ending.COMPLETE, "miniature", 3)
     await controller.close()
@@ -45,7 +45,7 @@ async def test_what_is_running_is_on_the_disk_soon_although_nothing_more_comes()
     controller.submit(Question("q"))
     library = Library()
     await until(lambda: bool(library.summaries()))
-    await until(lambda: library.read(controller.keeper.session.id).path[0].reasoning == "Let me")
+    await until(lambda: library.read(controller.recorder.session.id).path[0].reasoning == "Let me")
     await controller.close()
 
 
@@ -54,7 +54,7 @@ async def test_closing_in_mid_answer_keeps_what_came() -> None:
     controller.submit(Question("q"))
     await until(lambda: controller.phase is Phase.ANSWERING)
     await controller.close()
-    assert Library().read(controller.keeper.session.id).path[0].answer == "half"
+    assert Library().read(controller.recorder.session.id).path[0].answer == "half"
 
 
 async def test_an_engine_that_dies_in_mid_thought_costs_nothing_and_is_told_all_again() -> None:
@@ -64,7 +64,7 @@ async def test_an_engine_that_dies_in_mid_thought_costs_nothing_and_is_told_all_
     await ask(controller, "first")
     controller.submit(Question("second"))
     await until(lambda: controller.phase is Phase.FAILED)
-    kept = Library().read(controller.keeper.session.id)
+    kept = Library().read(controller.recorder.session.id)
     assert [(turn.answer, turn.reasoning, turn.ending) for turn in kept.path] == [
         ("one", "", Ending.COMPLETE),
         ("", "Let me", None),
@@ -82,11 +82,11 @@ async def test_an_engine_that_dies_in_mid_thought_costs_nothing_and_is_told_all_
 async def test_a_conversation_that_the_engine_refuses_is_offered_again_with_the_next_question() -> None:
     controller, engine = await ready([Answer("one", 1)], [Answer("two", 1)])
     await ask(controller, "first")
-    engine.refusal = Failed("A picture is gone", "Attach it again.")
+    engine.refusal = Failed("An image is gone", "Attach it again.")
     controller.restart()
     await until(lambda: controller.phase is Phase.FAILED)
     assert controller.failure is not None
-    assert controller.failure.problem == "A picture is gone"
+    assert controller.failure.problem == "An image is gone"
     await ask(controller, "second")
     assert controller.phase is Phase.FAILED
     assert len(engine.requests) == 1
@@ -130,9 +130,9 @@ async def test_the_first_question_can_be_asked_again_also_while_it_is_answered()
     await settled(controller, turns=1)
     assert said(controller) == [("first", "one")]
     assert controller.turns[0].sibling == (2, 2)
-    assert engine.requests[1].thinking is False
+    assert engine.requests[1].options.thinking is False
     assert engine.calls == ["start", "ask", "stop", "new_conversation", "ask"]
-    tree = Library().read(controller.keeper.session.id)
+    tree = Library().read(controller.recorder.session.id)
     assert [(turn.reasoning, turn.ending) for turn in tree.turns.values()] == [
         ("hm", Ending.STOPPED),
         ("", Ending.COMPLETE),
@@ -168,7 +168,7 @@ async def test_a_kept_conversation_goes_on() -> None:
     first.submit(Question("first", (image,)))
     await settled(first, turns=1)
     await ask(first, "second")
-    id_ = first.keeper.session.id
+    id_ = first.recorder.session.id
     other, engine = await ready([Answer("three", 1)])
     with pytest.raises(SessionError, match="open in another window"):
         open_conversation(other, id_)
@@ -180,7 +180,7 @@ async def test_a_kept_conversation_goes_on() -> None:
     assert turns[0] == SavedTurn("first", (str(image.kept),), answer="one")
     assert turns[1] == SavedTurn("second", reasoning="Let me")
     assert other.turns[0].question.images == (image,)
-    assert [turn.ending_note[:12] for turn in other.turns] == ["", "It ran out o"]
+    assert [turn.ending_note[:12] for turn in other.turns] == ["", "Hit the toke"]
     await ask(other, "third")
     await other.close()
     assert [turn.question for turn in Library().read(id_).path] == ["first", "second", "third"]
@@ -190,14 +190,14 @@ async def test_a_new_conversation_in_mid_answer_does_not_mix_the_two() -> None:
     controller, _engine = await ready([Answer("old", 1), Stall()], [Answer("fresh", 1)])
     controller.submit(Question("first"))
     await until(lambda: controller.phase is Phase.ANSWERING)
-    old = controller.keeper.session.id
+    old = controller.recorder.session.id
     new_conversation(controller)
     controller.submit(Question("second"))
     await settled(controller, turns=1)
     library = Library()
     assert [(turn.question, turn.answer) for turn in library.read(old).path] == [("first", "old")]
     assert library.read(old).path[0].ending is Ending.STOPPED
-    new = controller.keeper.session.id
+    new = controller.recorder.session.id
     assert [(turn.question, turn.answer) for turn in library.read(new).path] == [("second", "fresh")]
     await controller.close()
 
@@ -248,7 +248,7 @@ async def test_a_cut_off_reply_goes_on_in_the_same_turn() -> None:
     assert ("".join(turn.reasoning), "".join(turn.answer)) == ("Let me see", "12")
     assert (turn.reasoning_tokens, turn.answer_tokens, turn.can_go_on) == (3, 1, False)
     assert engine.continued == [None]
-    kept = Library().read(controller.keeper.session.id).path[0]
+    kept = Library().read(controller.recorder.session.id).path[0]
     assert (kept.reasoning, kept.answer, kept.ending) == ("Let me see", "12", Ending.COMPLETE)
     await controller.close()
 
@@ -259,12 +259,12 @@ async def test_a_thought_that_a_death_broke_off_goes_on() -> None:
     await until(lambda: controller.phase is Phase.FAILED)
     controller.restart()
     await until(lambda: controller.phase is Phase.READY)
-    assert controller.turns[0].ending_note.endswith("F12 goes on, /again asks once more.")
+    assert controller.turns[0].ending_note.endswith("F12 continues, /again retries.")
     assert controller.go_on()
     await settled(controller, turns=1)
     assert ("".join(controller.turns[0].reasoning), said(controller)) == ("Let me see", [("q", "12")])
     assert engine.opened[0][0] == (SavedTurn("q", reasoning="Let me"),)
-    kept = Library().read(controller.keeper.session.id).path[0]
+    kept = Library().read(controller.recorder.session.id).path[0]
     assert (kept.answer, kept.ending) == ("12", Ending.COMPLETE)
     await controller.close()
 
@@ -281,8 +281,9 @@ async def test_options_travel_with_their_question() -> None:
     controller, engine = await ready([Answer("x", 1)])
     controller.submit(Question("q", options=Options(thinking=True, thinking_budget=50, max_tokens=99)))
     await settled(controller, turns=1)
-    assert (engine.requests[0].thinking_budget, engine.requests[0].max_tokens) == (50, 99)
-    assert Library().read(controller.keeper.session.id).path[0].options.thinking_budget == 50
+    asked = engine.requests[0].options
+    assert (asked.thinking_budget, asked.max_tokens) == (50, 99)
+    assert Library().read(controller.recorder.session.id).path[0].options.thinking_budget == 50
     await controller.close()
 
 
@@ -295,26 +296,26 @@ async def test_a_full_disk_is_told_and_costs_nothing(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "write", full)
     await ask(controller, "first")
-    assert "No space left on device" in controller.keeper.trouble
+    assert "No space left on device" in controller.recorder.trouble
     monkeypatch.setattr(os, "write", write)
     await ask(controller, "second")
-    assert controller.keeper.trouble == ""
-    assert [turn.answer for turn in Library().read(controller.keeper.session.id).path] == ["one", "two"]
+    assert controller.recorder.trouble == ""
+    assert [turn.answer for turn in Library().read(controller.recorder.session.id).path] == ["one", "two"]
     await controller.close()
 
 
 async def test_drafts_are_kept_with_their_conversation() -> None:
     controller, _engine = await ready([Answer("one", 1)])
-    controller.keeper.keep_draft("never sent", ())
+    controller.recorder.keep_draft("never sent", ())
     await controller.close()
     other, _engine = await ready([Answer("one", 1)])
-    assert other.keeper.orphaned_draft().text == "never sent"
+    assert other.recorder.orphaned_draft().text == "never sent"
     await ask(other, "q")
-    other.keeper.keep_draft("half a", ())
+    other.recorder.keep_draft("half a", ())
     await other.close()
     third, _engine = await ready()
-    assert third.keeper.orphaned_draft().text == ""
-    open_conversation(third, other.keeper.session.id)
-    await until(lambda: third.phase is Phase.READY and third.keeper.session.id == other.keeper.session.id)
-    assert third.keeper.draft_of(other.keeper.session.id).text == "half a"
+    assert third.recorder.orphaned_draft().text == ""
+    open_conversation(third, other.recorder.session.id)
+    await until(lambda: third.phase is Phase.READY and third.recorder.session.id == other.recorder.session.id)
+    assert third.recorder.draft_of(other.recorder.session.id).text == "half a"
     await third.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.conversation.exporting import code_blocks, formulas
 from magistral_mlx_tui.conversation.thinking import parse_thinking, thinking_label, thinking_words
 

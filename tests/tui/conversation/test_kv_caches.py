@@ -32,10 +32,10 @@ async def started(*turns: list[Step]) -> tuple[Controller, ScriptedEngine]:
 async def test_a_long_conversation_goes_on_with_its_cache() -> None:
     controller, engine = await started([Progress(context_used=5000), Answer("one", 1)], [Answer("two", 1)])
     await ask(controller, "first")
-    id_ = controller.keeper.session.id
+    id_ = controller.recorder.session.id
     await controller.close()
     await controller.close()
-    path = controller.keeper.library.caches / f"{id_}.kv"
+    path = controller.recorder.library.caches / f"{id_}.kv"
     assert engine.caches == [str(path)]
     path.write_bytes(b"cache")  # the scripted engine writes none
     other, engine = await started()
@@ -54,7 +54,7 @@ async def test_a_short_one_is_read_again_and_a_new_one_keeps_the_last() -> None:
     await until(lambda: not controller.arranging)
     assert engine.caches == []
     await ask(controller, "second")
-    id_ = controller.keeper.session.id
+    id_ = controller.recorder.session.id
     new_conversation(controller)
     await until(lambda: not controller.arranging)
     assert [Path(each).stem for each in engine.caches] == [id_]
@@ -93,7 +93,7 @@ async def test_a_deleted_conversation_takes_its_cache_along() -> None:
     await ask(controller, "first")
     await controller.close()
     library = Library()
-    id_ = controller.keeper.session.id
+    id_ = controller.recorder.session.id
     library.caches.mkdir()
     (library.caches / f"{id_}.kv").write_bytes(b"cache")
     library.delete(id_)

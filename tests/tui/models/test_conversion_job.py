@@ -23,7 +23,7 @@ async def test_its_last_line_is_shown_and_made_harmless() -> None:
 async def test_its_end_says_where_the_model_is_instead_of_a_command_line() -> None:
     job = says("import sys; sys.stderr.write('Done. Use it: magistral ask\\n')")
     assert await job.run("org/Some-Model")
-    assert job.words == "Some-Model-4bit converted: it is in the list of models, enter switches to it"
+    assert job.words == "Some-Model-4bit converted: F3 and Enter switch to it"
 
 
 async def test_a_failure_says_why() -> None:
@@ -51,7 +51,7 @@ async def test_stopping_ends_the_process_and_says_that_it_can_go_on() -> None:
         job.stop()
         assert not await running
     assert job.state is JobState.STOPPED
-    assert "goes on where it was" in job.words
+    assert "start it again to resume" in job.words
 
 
 async def test_a_real_conversion_becomes_an_installed_model() -> None:

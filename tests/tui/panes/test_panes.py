@@ -224,7 +224,7 @@ async def test_a_thought_that_dies_half_way_keeps_its_half_formula() -> None:
         await app.type("q")
         await app.until_phase("failed")
         assert r"\[ \frac{1}{2" in app.reasoning.plain_text
-        assert "Broken off" in app.answer.plain_text
+        assert "Interrupted" in app.answer.plain_text
 
 
 @pytest.mark.parametrize("source", ["x" * 100_000, "a" + "\u0301" * 10_000, "> " * 5_000, "|" * 20_000])

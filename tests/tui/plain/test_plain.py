@@ -27,7 +27,7 @@ from support.fake_engine import Die, Pause, ScriptedEngine, Stall, Step, done
 _START = """loading: Starting the engine
 loading: Reading the checkpoint
 loading: Loading the weights
-ready: miniature (a toy, not Magistral Small), 4096 tokens of context
+ready: miniature (demo model, not Magistral Small), 4096 tokens of context
 """
 
 
@@ -81,12 +81,12 @@ async def test_two_questions_through_a_pipe() -> None:
         "Units: 7 + 5 = 12. Done.\n"
         "answer\n"
         "It is **12**.\n"
-        "done: complete, 13 tokens\n"
+        "done: 13 tokens. Complete.\n"
         "question: and now?\n"
         "reading\n"
         "answer\n"
         "Yes.\nReally\n"
-        "done: cut off in the answer; /continue goes on, 3 tokens\n"
+        "done: 3 tokens. Hit the token limit in the answer. /continue continues.\n"
     )
     assert out == "It is **12**.\nYes.\nReally\n"
     assert code == 0
@@ -111,17 +111,17 @@ async def test_commands_wait_for_what_was_asked_before_them(tmp_path: Path) -> N
     shown, _out, code = await talk(lines, engine=engine)
     assert code == 0
     assert [request.text for request in engine.requests] == ["first\nsecond line"] * 2 + ["third"]
-    assert engine.requests[2].thinking is False
+    assert engine.requests[2].options.thinking is False
     assert len(engine.requests[2].images) == 1
     for words in (
         "question: first\nsecond line\n",
-        "Thinking is off for the next questions; /thinking on switches it on.\n",
-        "question 1 of 2: first second line\n",
-        "title: Sums\n",
-        "attached: a b.png  4×3",
-        f"written to {target}\n",
-        "/layout has no meaning without a screen\n",
-        "There is no command /fly; /help names them all.\n",
+        "Thinking off · /thinking on turns it on\n",
+        "Version 1 of 2: first second line\n",
+        "Title: Sums\n",
+        "Attached a b.png  4×3",
+        f"Saved to {target}.\n",
+        "/layout needs a screen.\n",
+        "There is no command /fly; /help lists them all.\n",
         "  Sums\n",
     ):
         assert words in shown
@@ -150,9 +150,9 @@ async def test_what_a_person_typed_and_left_is_told_next_time() -> None:
     shown, _out, _code = await talk("one\ntwo\n/quit\n", [Stall()], interactive=True)
     assert "not asked: two\n" in shown
     shown, _out, _code = await talk("/quit\n", interactive=True, resume="last")
-    assert "typed before and not asked: two\n" in shown
+    assert "not asked: two\n" in shown
     shown, _out, _code = await talk("three\n", [Answer("3", 1)], interactive=True, resume="last")
-    assert "typed before and not asked: two\n" in shown
+    assert "not asked: two\n" in shown
     shown, _out, _code = await talk("/quit\n", interactive=True, resume="last")
     assert "not asked" not in shown
 
@@ -164,7 +164,7 @@ async def test_a_question_that_no_engine_took_is_told_next_time(tmp_path: Path) 
     shown, _out, _code = await talk(lines, engine=ScriptedEngine(loading=loading), interactive=True)
     assert "not asked: q\n" in shown
     shown, _out, _code = await talk("/quit\n", interactive=True)
-    assert "typed before and not asked: q\nattached: a.png" in shown
+    assert "not asked: q\nattached: a.png" in shown
 
 
 @pytest.mark.parametrize("lines", ["/pause\n/pause in tens\n", "/pause in tens\n"])
@@ -181,7 +181,7 @@ async def test_a_kept_conversation_goes_on() -> None:
     engine = ScriptedEngine(turns=[[Answer("two", 1)]])
     shown, _out, code = await talk("second\n", engine=engine, resume="capitals")
     assert code == 0
-    assert "\nopened: Capitals, 1 turn\n" in shown
+    assert "\nOpened Capitals, 1 turn.\n" in shown
     assert [turn.question for turn in engine.opened[0][0]] == ["first"]
     assert shown.count("answer\n") == 1
     assert "question: first" not in shown
@@ -189,10 +189,9 @@ async def test_a_kept_conversation_goes_on() -> None:
 
 async def test_an_engine_that_dies_is_told_and_what_could_not_be_asked_too() -> None:
     shown, _out, code = await talk("one\ntwo\n", [Reasoning("hm.", 1), Die()])
-    assert "done: broken off, everything is kept; /again asks once more\n" in shown
+    assert "Interrupted. Everything so far is kept. /continue continues, /again retries.\n" in shown
     assert (
-        "failed: The engine stopped unexpectedly (killed by SIGKILL). /restart starts the engine again."
-        in shown
+        "failed: The engine stopped unexpectedly (killed by SIGKILL). /restart restarts the engine." in shown
     )
     assert shown.endswith("not asked: two\n")
     assert code == 1
@@ -201,7 +200,7 @@ async def test_an_engine_that_dies_is_told_and_what_could_not_be_asked_too() -> 
 async def test_a_restart_goes_on_where_it_died() -> None:
     engine = ScriptedEngine(turns=[[Reasoning("hm.", 1), Die()], [Answer("12", 1)]])
     shown, _out, code = await talk("one\n/title x\n/restart\n/again\n", engine=engine)
-    assert "answer\n12\ndone: complete, 1 token\n" in shown
+    assert "answer\n12\ndone: 1 token. Complete.\n" in shown
     assert code == 1
 
 
@@ -287,7 +286,7 @@ def test_ctrl_c_stops_the_answer_and_leaves_with_130(interactive: bool) -> None:
         read_until(process, "thinking\n")
         os.kill(process.pid, signal.SIGINT)
         if interactive:
-            assert "Let me think.\nAnd\n" in read_until(process, "done: stopped")
+            assert "Let me think.\nAnd\n" in read_until(process, "Stopped.")
             read_until(process, "your question:")
             os.kill(process.pid, signal.SIGINT)
         rest = process.stderr.read()

@@ -39,7 +39,7 @@ async def said(app: Driven, words: str) -> None:
 async def test_answer_now_by_key() -> None:
     async with driven_app([Reasoning("hm", 1), Stall(), Answer("12", 1)]) as app:
         await app.pilot.press("f12")
-        await said(app, "It is not thinking, and nothing was cut off")
+        await said(app, "It is not thinking, and no reply was cut off")
         await app.type("q")
         await app.until_phase("thinking")
         await app.pilot.press("f12")
@@ -68,13 +68,13 @@ async def test_a_cut_off_reply_goes_on_below_the_same_question() -> None:
     cut = done("", reasoning="Let me", ending=Ending.CUT_IN_REASONING)
     async with driven_app([Reasoning("Let me", 2), cut], [Reasoning(" see", 1), Answer("12", 1)]) as app:
         await app.type("q")
-        await shown(app, "ran out of room while thinking")
+        await shown(app, "token limit while thinking")
         await app.pilot.press("f12")
         await shown(app, "12")
         await app.until(lambda: "Let me see" in app.reasoning.plain_text)
-        assert "ran out of room" not in app.answer.plain_text
+        assert "token limit" not in app.answer.plain_text
         await app.type("/continue")
-        await said(app, "nothing to go on with")
+        await said(app, "Nothing to continue")
 
 
 async def test_thinking_is_switched_for_the_next_questions() -> None:
@@ -83,13 +83,13 @@ async def test_thinking_is_switched_for_the_next_questions() -> None:
         await said(app, "thinking off")
         await app.type("one")
         await app.until_phase("ready")
-        assert app.engine.requests[0].thinking is False
+        assert app.engine.requests[0].options.thinking is False
         assert "thinking off" in app.text_of("#status")
         await app.type("/thinking 500")
-        await said(app, "thinks ≤ 500 tokens")
+        await said(app, "thinking limit 500")
         await app.type("two")
         await app.until(lambda: len(app.engine.requests) == 2)
-        assert app.engine.requests[1].thinking_budget == 500
+        assert app.engine.requests[1].options.thinking_budget == 500
         await app.type("/thinking maybe")
         await said(app, "Type /thinking on")
 
@@ -97,7 +97,7 @@ async def test_thinking_is_switched_for_the_next_questions() -> None:
 async def test_the_last_question_is_edited_and_both_stay() -> None:
     async with driven_app([Answer("one", 1)], [Answer("two", 1)]) as app:
         await app.pilot.press("f2")
-        await said(app, "no question to change")
+        await said(app, "no question to edit")
         await app.type("What is 7 + 5?")
         await app.until_phase("ready")
         app.screen.prompt.text = "half a thought"
@@ -122,7 +122,7 @@ async def test_asking_again_makes_another_answer() -> None:
         await app.type("q")
         await app.until_phase("ready")
         await app.pilot.press("ctrl+l")
-        await said(app, "Nothing else was asked here")
+        await said(app, "There is no other version")
         await app.type("/again")
         await shown(app, "two")
         assert [request.text for request in app.engine.requests] == ["q", "q"]
@@ -167,7 +167,7 @@ async def test_conversations_are_renamed_deleted_brought_back_and_exported(
         await app.pilot.press("ctrl+z")
         await app.until(lambda: listed.option_count == 1)
         await app.pilot.press("ctrl+z")
-        await app.until(lambda: "No conversation was deleted" in words())
+        await app.until(lambda: "There is no deleted conversation" in words())
         await app.pilot.press("f2")
         await app.until(lambda: isinstance(app.app.screen, OneLineScreen))
         app.app.screen.query_one(Input).value = "Capitals"
@@ -196,7 +196,7 @@ async def test_this_conversation_is_named_and_exported(
         await app.type("q")
         await app.until_phase("ready")
         await app.type("/title Sums")
-        await said(app, "called “Sums”")
+        await said(app, "Title: Sums")
         await app.type("/export sums.html")
         await app.until(lambda: (tmp_path / "sums.html").exists())
         await app.type("/export sums.html")
@@ -238,7 +238,7 @@ async def test_code_and_formulas_are_copied_alone(monkeypatch: pytest.MonkeyPatc
         await said(app, "Code block 1 of 2")
         assert app.app.clipboard == "x = 1\n"
         await app.type("/copy-code 3")
-        await said(app, "There are 2")
+        await said(app, "Choose 1 or 2")
         await app.type("/copy-latex")
         await app.until(lambda: app.app.clipboard == "a_1")
 
@@ -261,7 +261,7 @@ async def test_a_dead_engine_costs_nothing_and_the_conversation_goes_on() -> Non
         await app.type("third")
         await shown(app, "3")
         assert "Let me" in app.reasoning.plain_text
-        assert "Broken off" in app.answer.plain_text
+        assert "Interrupted" in app.answer.plain_text
 
 
 async def test_what_was_typed_is_there_after_the_end() -> None:
@@ -270,7 +270,7 @@ async def test_what_was_typed_is_there_after_the_end() -> None:
         await app.until(lambda: app.screen.prompt.text == "half a")
     async with driven_app() as app:
         await app.until(lambda: app.screen.prompt.text == "half a")
-        await said(app, "What you had typed is back")
+        await said(app, "Draft restored")
     assert Library().summaries() == []
 
 

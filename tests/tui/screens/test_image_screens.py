@@ -32,7 +32,7 @@ def test_the_price_is_that_of_the_resized_image() -> None:
     cost = image_cost((4000, 2000), _SEEING, reading_speed=100.0)
     assert cost is not None
     assert (cost.width, cost.height, cost.tokens) == (1540, 784, 28 * 56)
-    assert cost.words == "1,568 tokens, seen as 1540×784, 1.5 MB of memory, about 15.7 s to read"
+    assert cost.words == "1,568 tokens, scaled to 1540×784, needs 1.5 MiB, about 15.7 s to read"
     assert image_cost(None, _SEEING, reading_speed=None) is None
     assert image_cost((10, 10), MODEL, reading_speed=None) is None
 
@@ -40,7 +40,7 @@ def test_the_price_is_that_of_the_resized_image() -> None:
 async def test_the_row_of_an_image_names_its_price_and_several_have_a_sum(tmp_path: Path) -> None:
     async with driven_app(engine=seeing_engine(), size=(160, 40)) as app:
         app.screen.attach(str(image(tmp_path, "a.png")))
-        await app.until(lambda: "55 tokens, seen as 280×140" in app.text_of("#attachments"))
+        await app.until(lambda: "55 tokens, scaled to 280×140" in app.text_of("#attachments"))
         app.screen.attach(str(image(tmp_path, "b.png")))
         await app.until(lambda: "2 images, 110 tokens" in app.text_of("#attachments"))
 
@@ -50,19 +50,19 @@ async def test_images_can_be_looked_at_moved_and_removed(tmp_path: Path) -> None
         await app.pilot.press("f7")
         await app.until(lambda: "No image is attached" in app.text_of("#status"))
         files = [image(tmp_path, name) for name in ("a.png", "b.png", "c.png")]
-        await app.screen.desk.attach(files)
+        await app.screen.verbs.tray.attach(files)
         await app.pilot.press("f7")
         await app.until(lambda: isinstance(app.app.screen, AttachedScreen))
         preview = app.app.screen.query_one("#preview-text")
         await app.until(lambda: "▀" in str(preview.render()) and "55 tokens" in str(preview.render()))
         await app.pilot.press("right_square_bracket", "right_square_bracket", "right_square_bracket")
         await app.until(lambda: app.app.screen.query_one(OptionList).highlighted == 2)
-        assert [each.name for each in app.screen.desk.images] == ["b.png", "c.png", "a.png"]
+        assert [each.name for each in app.screen.verbs.tray.images] == ["b.png", "c.png", "a.png"]
         await app.pilot.press("delete")
-        assert [each.name for each in app.screen.desk.images] == ["b.png", "c.png"]
+        assert [each.name for each in app.screen.verbs.tray.images] == ["b.png", "c.png"]
         await app.pilot.press("delete", "delete")
         await app.until(lambda: not isinstance(app.app.screen, AttachedScreen))
-        assert app.screen.desk.images == []
+        assert app.screen.verbs.tray.images == []
 
 
 async def test_the_tree_shows_folders_and_images_only_and_attaches(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ async def test_an_empty_paste_and_a_key_look_at_the_clipboard(
     monkeypatch.setattr("magistral_mlx_tui.conversation.attachment_tray.clipboard_image", pasted)
     async with driven_app(engine=seeing_engine()) as app:
         await app.pilot.press("ctrl+v")
-        await app.until(lambda: len(app.screen.desk.images) == 1)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 1)
         app.screen.prompt.post_message(events.Paste(""))
-        await app.until(lambda: len(app.screen.desk.images) == 2)
-        assert not (app.screen.desk.images[0].kept.parent / "pasted" / "clip.png").exists()
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 2)
+        assert not (app.screen.verbs.tray.images[0].kept.parent / "pasted" / "clip.png").exists()
 
 
 async def test_the_time_to_read_is_told_once_it_was_measured(tmp_path: Path) -> None:

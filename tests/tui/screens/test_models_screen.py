@@ -33,10 +33,10 @@ def test_each_model_has_a_verdict(installed_one: Path) -> None:
     broken, small, miniature = model_choices(roomy)
     assert (broken.usable, small.usable, miniature.usable) == (False, True, True)
     assert small.verdict == "fits, 4,096 tokens of context"
-    assert "toy" in miniature.verdict
+    assert "demo model" in miniature.verdict
     assert model_choices(cramped)[1].verdict.startswith("does not fit: needs ")
     tight = Machine(total_bytes=32 * _GB, available_bytes=1000)
-    assert model_choices(tight)[1].verdict.startswith("tight: 1000 B are free now")
+    assert model_choices(tight)[1].verdict.startswith("tight: only 1000 B is free")
 
 
 async def test_the_screen_gives_the_name_of_the_chosen_model(installed_one: Path) -> None:
@@ -62,7 +62,7 @@ async def test_a_conversion_goes_on_without_the_screen() -> None:
         await app.pilot.press("enter")
         await app.pilot.press("escape")
         await app.until(lambda: job.state is JobState.DONE)
-        assert job.words == "model-4bit converted: it is in the list of models, enter switches to it"
+        assert job.words == "model-4bit converted: F3 and Enter switch to it"
 
 
 async def test_a_key_opens_the_models_and_switching_starts_the_engine_with_the_other_one(

@@ -9,8 +9,17 @@ from support.scenes import DOCS, FOLDER, IN_DOCS, Take, images, own_place, takes
 _REMEDY = "Look at it (cd tests; python -m support.scenes --png /tmp/look), then commit tests/tui/snapshots"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("take", takes(), ids=lambda take: take.name)
+_IN_EVERY_RUN = (100, 30)
+"""The size of screen that every run looks at; the other sizes are for thorough ones."""
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        pytest.param(take, id=take.name, marks=[] if take.size == _IN_EVERY_RUN else pytest.mark.thorough)
+        for take in takes()
+    ],
+)
 async def test_the_screens_look_as_they_did(take: Take, tmp_path: Path) -> None:
     with own_place(tmp_path):
         made = await images(take)

@@ -25,10 +25,10 @@ async def main():
     controller, _engine = await ready([Reasoning(thought, 900), Answer("one", 1)], [Answer("two", 1)])
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # a file that grows beyond is a full disk
     await ask(controller, "first")
-    print(controller.keeper.trouble)
+    print(controller.recorder.trouble)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     await ask(controller, "second")
-    print(controller.keeper.trouble or "all is written")
+    print(controller.recorder.trouble or "all is written")
     await controller.close()
 
 asyncio.run(main())
@@ -61,14 +61,14 @@ async def test_what_is_typed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(keeping, "save_draft", refuse)
     controller, _engine = await ready()
-    keeper = controller.keeper
-    keeper.keep_draft("half a quest", ())
-    await until(lambda: "No space left on device" in keeper.trouble)
+    recorder = controller.recorder
+    recorder.keep_draft("half a quest", ())
+    await until(lambda: "No space left on device" in recorder.trouble)
     full = False
-    await until(lambda: keeper.trouble == "")
-    assert load_draft(keeper.session.path).text == "half a quest"
+    await until(lambda: recorder.trouble == "")
+    assert load_draft(recorder.session.path).text == "half a quest"
     full = True
-    keeper.keep_draft("more", ())
+    recorder.keep_draft("more", ())
     await controller.close()  # no timer stays behind that would write into the next conversation
     full = False
-    assert load_draft(keeper.session.path).text == "half a quest"
+    assert load_draft(recorder.session.path).text == "half a quest"

@@ -35,14 +35,14 @@ def text_of(rows: gauges.Rows) -> list[str]:
     [
         (0, "0 B"),
         (1023, "1023 B"),
-        (1536, "1.5 kB"),
-        (34 * 1024, "34 kB"),
-        (412 * 2**20, "412 MB"),
-        (24 * _GB, "24.0 GB"),
+        (1536, "1.5 KiB"),
+        (34 * 1024, "34 KiB"),
+        (412 * 2**20, "412 MiB"),
+        (24 * _GB, "24.0 GiB"),
     ],
 )
 def test_bytes(count: int, shown: str) -> None:
-    assert units.format_bytes(count) == shown
+    assert units.format_memory(count) == shown
 
 
 def test_seconds_and_speeds() -> None:
@@ -64,22 +64,22 @@ def test_bar_and_sparkline() -> None:
 
 
 def test_memory_against_what_the_machine_recommends() -> None:
-    bar, details, _machine = text_of(gauges.memory_rows(Progress(_MAC), 44))
+    bar, details, _machine = text_of(gauges.memory_rows(Progress(_MAC), 46))
     assert bar.endswith(" 58%")
-    assert details == "active 14.0 GB  cache 1.0 GB  peak 16.0 GB"
-    assert gauges.memory_title(_MAC, 40) == "Memory of 24.0 GB recommended"
+    assert details == "active 14.0 GiB  cache 1.0 GiB  peak 16.0 GiB"
+    assert gauges.memory_title(_MAC, 40) == "Memory · limit 24.0 GiB"
 
 
 def test_units_are_left_out_only_where_they_are_the_same() -> None:
     assert text_of(gauges.memory_rows(Progress(_MAC), 32))[1] == "active 14.0 cache 1.0 peak 16.0"
     mixed = Telemetry(active_bytes=4 * 2**20, cache_bytes=73 * 2**10, peak_bytes=5 * 2**20, total_bytes=_GB)
-    assert text_of(gauges.memory_rows(Progress(mixed), 32))[1] == "active 4.0 MB  cache 73 kB"
+    assert text_of(gauges.memory_rows(Progress(mixed), 32))[1] == "active 4.0 MiB  cache 73 KiB"
 
 
 def test_memory_without_a_recommendation_is_measured_against_all_of_it_and_says_so() -> None:
     telemetry = Telemetry(active_bytes=2 * _GB, total_bytes=16 * _GB)
-    assert gauges.memory_title(telemetry, 40) == "Memory of 16.0 GB RAM"
-    assert text_of(gauges.memory_rows(Progress(telemetry), 30))[1] == "active 2.0 GB"
+    assert gauges.memory_title(telemetry, 40) == "Memory · RAM 16.0 GiB"
+    assert text_of(gauges.memory_rows(Progress(telemetry), 30))[1] == "active 2.0 GiB"
 
 
 def test_what_is_not_known_is_not_shown_as_zero() -> None:
@@ -93,7 +93,9 @@ def test_what_is_not_known_is_not_shown_as_zero() -> None:
 
 
 def test_reading_shows_how_far_it_is() -> None:
-    assert text_of(gauges.speed_rows(Progress(), Prefill(512, 1024), [], 40))[0].endswith(" read 512 / 1,024")
+    assert text_of(gauges.speed_rows(Progress(), Prefill(512, 1024), [], 40))[0].endswith(
+        " prompt 512 / 1,024"
+    )
 
 
 @pytest.mark.parametrize(("used", "word"), [(100, "900 left"), (800, "getting full"), (950, "almost full")])
@@ -106,7 +108,10 @@ def test_the_machine_says_what_worries_first_and_only_what_it_knows() -> None:
     calm = Telemetry(
         active_bytes=1, footprint_bytes=_GB, gpu_busy=0.87, thermal=ThermalState.FAIR, system_watts=31.6
     )
-    assert text_of(gauges.memory_rows(Progress(calm), 60))[2] == "process 1.0 GB  GPU 87%  32 W  heat fair"
+    assert (
+        text_of(gauges.memory_rows(Progress(calm), 60))[2]
+        == "process 1.0 GiB  GPU 87%  32 W  temperature fair"
+    )
     worried = replace(
         calm,
         pressure=MemoryPressure.CRITICAL,
@@ -115,23 +120,23 @@ def test_the_machine_says_what_worries_first_and_only_what_it_knows() -> None:
         swap_grown_bytes=2 * _GB,
     )
     assert text_of(gauges.memory_rows(Progress(worried), 70))[2].startswith(
-        "pressure critical  swap +2.0 GB  heat serious  process 1.0 GB"
+        "pressure critical  swap +2.0 GiB  temperature high  process 1.0 GiB"
     )
     assert text_of(gauges.memory_rows(Progress(Telemetry(active_bytes=1)), 60))[2] == ""
 
 
 def test_the_kv_cache_has_its_share() -> None:
     progress = Progress(replace(_MAC, peak_bytes=None), kv_bytes=2 * _GB)
-    assert text_of(gauges.memory_rows(progress, 60))[1] == "active 14.0 GB  KV 2.0 GB  cache 1.0 GB"
+    assert text_of(gauges.memory_rows(progress, 60))[1] == "active 14.0 GiB  KV 2.0 GiB  cache 1.0 GiB"
 
 
 def test_thought_and_answer_have_tokens_and_seconds_apart() -> None:
     activity = gauges.Activity(1200, 48.2, 90, 3.0)
     assert text_of(gauges.speed_rows(Progress(), None, [], 60, activity=activity))[2] == (
-        "think 1,200 tok 48.2 s  answer 90 tok 3.0 s"
+        "thinking 1,200 in 48.2 s  answer 90 in 3.0 s"
     )
     assert text_of(gauges.speed_rows(Progress(), None, [], 26, activity=activity))[2] == (
-        "think 1,200  answer 90"
+        "thinking 1,200  answer 90"
     )
     assert text_of(gauges.speed_rows(Progress(), None, [], 60, activity=gauges.Activity()))[2] == ""
 

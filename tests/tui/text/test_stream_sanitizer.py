@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magistral_mlx_tui.text.stream_sanitizer import MOST_MARKS, Incoming
+from magistral_mlx_tui.text.stream_sanitizer import MOST_MARKS, StreamSanitizer
 
 _HOSTILE = st.text(
     st.one_of(st.sampled_from("a\r\n\t\x1b\u0301\u200d\ufe0f\u202e\u2028"), st.characters()), max_size=40
@@ -13,7 +13,7 @@ _HOSTILE = st.text(
 
 
 def arrive(*pieces: str) -> str:
-    incoming = Incoming()
+    incoming = StreamSanitizer()
     return "".join(map(incoming.push, pieces)) + incoming.finish()
 
 

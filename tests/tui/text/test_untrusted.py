@@ -33,7 +33,7 @@ async def test_hostile_text_is_shown_everywhere_and_obeyed_nowhere(tmp_path: Pat
     async with driven_app(engine=engine, size=(200, 60)) as app:
         assert "[/]␛[2J" in app.text_of("#header")
         app.screen.attach(str(tmp_path / name))
-        await app.until(lambda: len(app.screen.desk.images) == 1)
+        await app.until(lambda: len(app.screen.verbs.tray.images) == 1)
         await app.until(lambda: "[bold]x[_] ␛]0;evil␇.png" in app.text_of("#attachments"))
         await app.type("[/] \x1b[31m [bold]")
         await app.until_phase("ready")

@@ -1,4 +1,4 @@
-"""An image on the system's clipboard: pngpaste or AppleScript on macOS, wl-paste or xclip elsewhere."""
+"""The system's clipboard: pngpaste or AppleScript on macOS, wl-paste or xclip elsewhere."""
 
 import shutil
 import subprocess
@@ -23,10 +23,10 @@ _APPLE_SCRIPT = (
 
 
 def clipboard_image(folder: Path) -> Path:
-    """The clipboard's image as a file in `folder`; blocks for up to some seconds.
+    """Save the clipboard's image as a file in `folder`; blocks for up to some seconds.
 
     Raises:
-        ImageError: there is no image on it, or nothing here can read it.
+        ImageError: there is no image, or no program to read it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".png", delete=False) as file:
@@ -47,7 +47,7 @@ def clipboard_image(folder: Path) -> Path:
 
 
 def _commands(target: Path) -> list[Sequence[str]]:
-    """What to try, in order; each either prints the image or writes it to `target`."""
+    """Commands to try, in order; each prints the image or writes it to `target`."""
     known: list[Sequence[str]] = []
     if sys.platform == "darwin":
         known += [("pngpaste", "-"), ("osascript", "-e", _APPLE_SCRIPT.format(path=target))]
@@ -71,7 +71,7 @@ _COPY_SECONDS = 2
 
 
 def copy_text(app: App[None], text: str) -> str:
-    """Copy `text`; returns what to tell people."""
+    """Copy `text`; returns a line for people."""
     if program := shutil.which("pbcopy"):
         try:
             subprocess.run([program], input=text.encode(), check=True, timeout=_COPY_SECONDS)
@@ -80,4 +80,4 @@ def copy_text(app: App[None], text: str) -> str:
         else:
             return "Copied."
     app.copy_to_clipboard(text)
-    return "Sent to the terminal's clipboard; some terminals do not take it."
+    return "Sent to the terminal's clipboard; some terminals ignore it."

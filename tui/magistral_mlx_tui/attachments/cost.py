@@ -1,15 +1,15 @@
-"""What an image will cost before it is sent: the size that the model sees, tokens, time and memory."""
+"""The cost of an image before it is sent: scaled size, tokens, time and memory."""
 
 from dataclasses import dataclass
 
 from magistral_mlx.engine.protocol import EngineModel
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_memory
 from magistral_mlx_tui.text.format import format_seconds
 
 
 @dataclass(frozen=True)
 class ImageCost:
-    """Of one image, for one model."""
+    """The cost of one image for one model."""
 
     width: int
     height: int
@@ -23,10 +23,10 @@ class ImageCost:
 
     @property
     def words(self) -> str:
-        """All of it in one line."""
-        parts = [f"{self.tokens:,} tokens", f"seen as {self.width}×{self.height}"]
+        """The cost in one line."""
+        parts = [f"{self.tokens:,} tokens", f"scaled to {self.width}×{self.height}"]
         if self.kv_bytes:
-            parts.append(f"{format_bytes(self.kv_bytes)} of memory")
+            parts.append(f"needs {format_memory(self.kv_bytes)}")
         if self.seconds is not None:
             parts.append(f"about {format_seconds(self.seconds)} to read")
         return ", ".join(parts)
@@ -38,7 +38,7 @@ def image_cost(
     """The cost of an image of `size` pixels; None where model or size are not known yet.
 
     Args:
-        reading_speed: prompt tokens per second that were measured last.
+        reading_speed: prompt tokens per second, as measured last.
     """
     if size is None or model is None or model.geometry is None or min(size) < 1:
         return None

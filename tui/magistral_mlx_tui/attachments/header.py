@@ -1,4 +1,4 @@
-"""What the first bytes of an image file say: its format and size, without decoding it."""
+"""Format and size of an image from its first bytes, without decoding."""
 
 import struct
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Format and size in pixels; the size is None where only decoding would tell it."""
+    """Format and size in pixels; the size is None if only decoding would tell."""
 
     format: str
     suffix: str

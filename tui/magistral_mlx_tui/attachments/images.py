@@ -1,4 +1,4 @@
-"""Attached images: their bytes are copied into the app's own folder at once, so the file may vanish."""
+"""Attached images: copied into the app's own folder at once, in case the file vanishes."""
 
 import hashlib
 import os
@@ -11,21 +11,21 @@ from magistral_mlx.errors import ImageError
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.unsent import Draft
 from magistral_mlx.storage.paths import images_directory
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_tui.attachments.header import read_image_header
 
 LARGEST_FILE = 100 * 2**20
-"""Bytes; no photograph needs more, and a file is read whole."""
+"""Bytes; enough for any photograph. A file is read whole."""
 
 
 @dataclass(frozen=True)
 class AttachedImage:
-    """An image that was attached."""
+    """An attached image."""
 
     name: str
     """The file's name, harmless for a screen."""
     kept: Path
-    """Where its bytes are kept, named by their SHA-256."""
+    """Its copy, named by the SHA-256 of the bytes."""
     format: str
     size: tuple[int, int] | None
     bytes_count: int
@@ -34,7 +34,7 @@ class AttachedImage:
     def label(self) -> str:
         """Name, size in pixels and bytes, for a row of the screen."""
         pixels = f"{self.size[0]}×{self.size[1]}" if self.size else self.format
-        return f"{self.name}  {pixels}  {format_bytes(self.bytes_count)}"
+        return f"{self.name}  {pixels}  {format_disk(self.bytes_count)}"
 
 
 def keep_image(source: Path) -> AttachedImage:
@@ -54,13 +54,13 @@ def keep_image(source: Path) -> AttachedImage:
     except OSError as error:
         raise ImageError(
             f"{name} cannot be copied to {sanitize_line(str(kept.parent))} ({error.strerror})",
-            "Make room there, or choose another folder with MAGISTRAL_MLX_HOME.",
+            "Free some space there, or set MAGISTRAL_MLX_HOME to another folder.",
         ) from error
     return AttachedImage(name, kept, header.format, header.size, len(data))
 
 
 def images_of(draft: Draft) -> list[AttachedImage]:
-    """The images of a draft, but for those whose bytes are gone or were never kept by us."""
+    """The images of a draft; those without a copy of ours are left out."""
     found: list[AttachedImage] = []
     for number, path in enumerate(map(Path, draft.images)):
         if path.parent == images_directory():
@@ -97,14 +97,14 @@ def _check(status: os.stat_result, name: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ImageError(f"{name} is not a file", "Attach an image file.")
     if status.st_size > LARGEST_FILE:
-        sizes = f"{format_bytes(status.st_size)}, more than the {format_bytes(LARGEST_FILE)} that are taken"
-        raise ImageError(f"{name} has {sizes}", "Save it smaller.")
+        sizes = f"{format_disk(status.st_size)}; the limit is {format_disk(LARGEST_FILE)}"
+        raise ImageError(f"{name} has {sizes}", "Save a smaller version.")
 
 
 def _write(kept: Path, data: bytes) -> None:
-    """Put `data` at `kept` in one step, readable by this user only."""
+    """Write `data` to `kept` atomically, readable by this user only."""
     if kept.exists() and kept.stat().st_size == len(data):
-        os.utime(kept)  # used now: see sessions/forgetting.py
+        os.utime(kept)  # the age decides when it is deleted
         return
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = kept.with_name(f"{kept.name}.{os.getpid()}.part")

@@ -1,4 +1,4 @@
-"""A kept image as a small preview: half blocks everywhere, the terminal's own images where it has them.
+"""A small preview of an image: half blocks everywhere, the terminal's own images where it has them.
 
 Pillow is imported here only, in a thread, when the first preview is made.
 """
@@ -16,7 +16,7 @@ from magistral_mlx.errors import ImageError
 
 _NATIVE = "textual_image.widget"
 LARGEST_EDGE = 512
-"""Pixels of a thumbnail that the terminal draws itself: more costs time and cannot be seen."""
+"""Pixels of a thumbnail that the terminal draws; more costs time and is not visible."""
 
 
 class ImageMode(StrEnum):
@@ -48,7 +48,7 @@ def choose_mode(wanted: ImageMode, environment: Mapping[str, str] = os.environ) 
 
 
 def prepare_terminal(mode: ImageMode) -> None:
-    """Let textual-image ask the terminal for its cell size, before the app takes the terminal over."""
+    """Let textual-image ask the terminal for its cell size before the app starts."""
     if mode in (ImageMode.KITTY, ImageMode.SIXEL):
         importlib.import_module(_NATIVE)  # the import itself asks
 

@@ -1,12 +1,12 @@
-"""What the app knows and does, without a screen: loading, turns, the queue, failures. No Textual here.
+"""The app without a screen: loading, turns, the queue, failures. No Textual here.
 
     loading ──Ready──▶ ready ──submit──▶ reading ─▶ thinking ─▶ answering ──Done──▶ ready | stopped
        │                                    └─────────┴─ paused ─┘
        └──────────Failed──────────▶ failed ◀──────────Failed──────────┘
 
 The controller reads the engine's events into plain attributes and calls `on_change`; a screen draws them when
-its own clock says so. Every string that comes from the engine is made harmless here; what is kept on disk
-(`keeping.py`) is what the engine said. The verbs that change which turns there are stand in `arranging.py`.
+its own clock says so. Every string from the engine is sanitized here; the record on disk (`recorder.py`)
+holds the engine's own words. `branching.py` changes the list of turns; `verbs.py` serves the commands.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.session import Session
 from magistral_mlx_tui.conversation.kv_caches import Caches
-from magistral_mlx_tui.conversation.recorder import Keeper
+from magistral_mlx_tui.conversation.recorder import Recorder
 from magistral_mlx_tui.conversation.state import Failure as Failure
 from magistral_mlx_tui.conversation.state import Phase as Phase
 from magistral_mlx_tui.conversation.state import defect
@@ -49,13 +49,13 @@ class Controller:
     """One conversation with one engine, for one screen, on one event loop.
 
     Args:
-        engine: what answers.
+        engine: produces the answers.
         model: name or folder of the model; None: the engine chooses.
         on_change: called after every change, as often as events come; it must be quick.
         clock: seconds that only grow.
-        library: where conversations are kept; None: this user's.
-        system: the user's own system text, for all questions.
-        keep_caches: whether the KV caches of long conversations are kept on disk.
+        library: the kept conversations; None: this user's.
+        system: the user's own system prompt, for all questions.
+        keep_caches: keep the KV caches of long conversations on disk.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Controller:
         self.loading = Loading("Starting the engine")
         self.turns: list[Turn] = []
         self.arrangement = 0
-        """Grows whenever `turns` is not what it was with new ones at its end: a screen draws all anew."""
+        """Grows whenever `turns` changes other than by growing: a screen then draws everything again."""
         self.queue: deque[Question] = deque()
         self.progress = Progress()
         self.prefill: Prefill | None = None
@@ -83,11 +83,11 @@ class Controller:
         self.failure: Failure | None = None
         self.stopping = False
         self.arranging = False
-        """Whether the engine is being given other turns; questions wait for it."""
-        self.keeper = Keeper(library or Library(), on_change=lambda: self.on_change())
+        """The engine is being given other turns; questions wait for it."""
+        self.recorder = Recorder(library or Library(), on_change=lambda: self.on_change())
         self.system = system
         self._engine = engine
-        self._caches = Caches(engine, self.keeper.library.caches) if keep_caches else None
+        self._caches = Caches(engine, self.recorder.library.caches) if keep_caches else None
         self._cache_is_wanted = False
         self._model = model
         self._clock = clock
@@ -103,7 +103,7 @@ class Controller:
         """The running or last turn."""
         return self.turns[-1] if self.turns else None
 
-    # -- what people do ----------------------------------------------------------------------------------
+    # -- people -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Load the model and watch the engine; call once."""
@@ -111,7 +111,7 @@ class Controller:
         self._work = self._tasks.spawn(self._load)
 
     def submit(self, question: Question) -> bool:
-        """Ask, now or as soon as possible; returns whether it has to wait."""
+        """Ask, now or as soon as possible; returns whether the question waits."""
         self.queue.append(question)
         waits = not self._can_ask()
         self._ask_next()
@@ -119,13 +119,13 @@ class Controller:
         return waits
 
     def withdraw(self) -> list[Question]:
-        """Take the waiting questions back; they are not asked."""
+        """Take back the waiting questions."""
         waiting = list(self.queue)
         self.queue.clear()
         return waiting
 
     def stop(self) -> list[Question]:
-        """End the running answer, keeping what it has; returns the waiting questions, which are not asked."""
+        """Stop the running answer and keep it; returns the waiting questions, which are not asked."""
         waiting = self.withdraw()
         if self.phase.busy and not self.stopping:
             self.stopping = True
@@ -134,14 +134,14 @@ class Controller:
         return waiting
 
     def answer_now(self) -> bool:
-        """Close the running thought and let the answer follow; returns whether there is a thought."""
+        """End the running reasoning and start the answer; returns whether it was thinking."""
         thinking = self._doing() is Phase.THINKING
         if thinking:
             self._tasks.spawn(self._engine.answer_now)
         return thinking
 
     def pause(self) -> bool:
-        """Produce nothing more until `resume` or `stop`; returns whether there is something to pause."""
+        """Pause until `resume` or `stop`; returns whether an answer was running."""
         can = self.phase.busy and self.phase is not Phase.PAUSED and not self.stopping
         if can:
             self._pausing = True
@@ -149,7 +149,7 @@ class Controller:
         return can
 
     def resume(self, hint: str = "") -> bool:
-        """Go on after a pause that is or comes, with a hint for the thought; returns whether there is one."""
+        """Resume after a present or coming pause, with a hint; returns whether there is a pause."""
         paused = self.phase is Phase.PAUSED
         if self._pausing and self.phase.busy and not paused:
             self._next_hint, paused = hint, True
@@ -160,7 +160,7 @@ class Controller:
         return paused
 
     def go_on(self) -> bool:
-        """Continue the last reply, which was cut off or stopped; returns whether it can be."""
+        """Continue the last reply after it was cut off or stopped; returns whether it can be."""
         turn = self.turn
         if turn is None or not turn.can_go_on or self.queue or not self._can_ask():
             return False
@@ -173,11 +173,11 @@ class Controller:
         return True
 
     def restart(self) -> None:
-        """Start the engine again, after a death or at will; it is given the conversation so far."""
+        """Restart the engine and reload the conversation."""
         if self.phase is Phase.LOADING:
             return
         self.phase = Phase.LOADING
-        self.loading = Loading("Starting the engine again")
+        self.loading = Loading("Restarting the engine")
         self.failure = None
         self.stopping = False
         work = self._work
@@ -185,22 +185,22 @@ class Controller:
         self.on_change()
 
     def switch_model(self, model: str) -> None:
-        """Start the engine with another model; it is given the conversation so far."""
+        """Restart the engine with another model and reload the conversation."""
         self._model = model
         self.restart()
 
     def dismiss_failure(self) -> None:
-        """The failure was read."""
+        """Clear a failure that the engine survived."""
         if self.failure and not self.failure.engine_lost:
             self.failure = None
             self.phase = Phase.READY
             self.on_change()
 
     def arrange(self, turns: Sequence[Turn], *, session: Session | None = None) -> None:
-        """The conversation is exactly `turns` from now on, for the screen and for the engine.
+        """Make `turns` the conversation, for the screen and for the engine.
 
-        A running answer is stopped and kept; questions that come meanwhile wait. `session` is the kept
-        conversation that the turns belong to, if it is another one.
+        A running answer is stopped and kept; new questions wait. `session` is the kept conversation of the
+        turns, if it is another one.
         """
         keep = session is not None and self._can_keep_cache()
         self.queue.clear()
@@ -211,7 +211,7 @@ class Controller:
         engine_runs = self._work is not None and not (self.failure and self.failure.engine_lost)
         if not engine_runs:  # it is given the turns when it starts
             if session is not None:
-                self.keeper.adopt(session)
+                self.recorder.adopt(session)
         else:
             self.failure = None
             self.arranging = True
@@ -220,14 +220,14 @@ class Controller:
         self.on_change()
 
     async def close(self) -> None:
-        """End the engine and everything that waits for it; what was said is on the disk then."""
+        """Close the engine and end all work; the conversation is on disk then."""
         if self._can_keep_cache() and self.phase in (Phase.READY, Phase.STOPPED):
             await self._keep_cache()
         await self._engine.close()
         await self._tasks.cancel()
-        self.keeper.close()
+        self.recorder.close()
 
-    # -- what the engine does ----------------------------------------------------------------------------
+    # -- the engine -------------------------------------------------------------------------------------
 
     async def _load_after(self, work: asyncio.Task[None] | None) -> None:
         if work is not None and not work.done():
@@ -250,7 +250,7 @@ class Controller:
             self.on_change()
 
     async def _loaded(self) -> None:
-        if self.arranging:  # what waits for this will give the engine its turns
+        if self.arranging:  # the waiting work gives the engine its turns
             self.phase = Phase.READY
             return
         self._in_step = not self.turns
@@ -261,17 +261,17 @@ class Controller:
             self._ask_next()
 
     async def _catch_up(self, turns: Sequence[Turn]) -> Failed | None:
-        """Make the engine's conversation the one that is shown; None: it is."""
+        """Give the engine the shown conversation; returns the failure, if any."""
         if self._in_step:
             return None
         failed = None
-        if saved := self.keeper.saved(turns):
+        if saved := self.recorder.saved(turns):
             failed = await self._engine.open_conversation(saved, system=self.system)
         else:
             await self._engine.new_conversation()
         self._in_step = failed is None
         if saved and failed is None and self._cache_is_wanted and self._caches:
-            await self._caches.bring_back(self.keeper.session.id)
+            await self._caches.bring_back(self.recorder.session.id)
         self._cache_is_wanted = False
         return failed
 
@@ -281,7 +281,7 @@ class Controller:
     async def _keep_cache(self) -> None:
         if self._caches and self.model:
             used = self.progress.context_used
-            await self._caches.keep(self.keeper.session.id, tokens=used, model=self.model)
+            await self._caches.keep(self.recorder.session.id, tokens=used, model=self.model)
 
     async def _arrange_after(
         self, work: asyncio.Task[None] | None, session: Session | None, *, keep: bool
@@ -294,7 +294,7 @@ class Controller:
             if session is not None:
                 if keep and not self.failure:
                     await self._keep_cache()
-                self.keeper.adopt(session)
+                self.recorder.adopt(session)
                 self._cache_is_wanted = True
             if not self.failure:
                 if failed := await self._catch_up(self.turns):
@@ -315,9 +315,9 @@ class Controller:
             question = self.queue.popleft()
             turn, before = Turn(question, clock=self._clock), self.turn
             name = self.model.name if self.model else ""
-            self.keeper.ask(turn, after=before, model=name, system=self.system)
+            self.recorder.ask(turn, after=before, model=name, system=self.system)
             self.turns.append(turn)
-            turn.sibling = self.keeper.place(turn)
+            turn.sibling = self.recorder.place(turn)
             self._begin(Phase.READING)
             request = request_of(question, system=self.system)
             events, earlier = partial(self._engine.ask, request), self.turns[:-1]
@@ -330,7 +330,7 @@ class Controller:
         self.speeds.clear()
 
     def _doing(self) -> Phase:
-        """The phase, that of before a pause included."""
+        """The phase; during a pause, the phase before it."""
         return self._resumed_phase if self.phase is Phase.PAUSED else self.phase
 
     async def _answer(
@@ -345,7 +345,7 @@ class Controller:
         self.stopping = False
         self._ask_next()
         self.on_change()
-        await asyncio.to_thread(self.keeper.sync)
+        await asyncio.to_thread(self.recorder.sync)
 
     def _take(self, turn: Turn, event: EngineEvent) -> None:
         match event:
@@ -354,11 +354,11 @@ class Controller:
                 turn.add_reading(event.done)
             case Reasoning():
                 turn.add_reasoning(event.text, event.tokens)
-                self.keeper.add(turn, reasoning=event.text, reasoning_tokens=event.tokens)
+                self.recorder.add(turn, reasoning=event.text, reasoning_tokens=event.tokens)
                 self.phase = Phase.THINKING
             case Answer():
                 turn.add_answer(event.text, event.tokens)
-                self.keeper.add(turn, answer=event.text, answer_tokens=event.tokens)
+                self.recorder.add(turn, answer=event.text, answer_tokens=event.tokens)
                 self.phase = Phase.ANSWERING
             case Progress():
                 self._measure(event)
@@ -369,12 +369,12 @@ class Controller:
                     self.resume(hint)
             case Done():
                 turn.finish(event.reply)
-                self.keeper.end(turn, event.reply)
+                self.recorder.end(turn, event.reply)
                 self.prefill = None
                 self.phase = Phase.STOPPED if event.reply.ending is Ending.STOPPED else Phase.READY
             case Failed():
                 turn.fail()
-                self.keeper.flush()
+                self.recorder.flush()
                 self._in_step = False  # it may or may not know what it said of this turn
                 self._fail(event)
 
@@ -399,7 +399,7 @@ class Controller:
         self.stopping = False
 
     def _defect(self, error: Exception) -> None:
-        """Something in the background failed that should not: it is shown, the app lives on."""
+        """Show an unexpected error of the background work; the app lives on."""
         self._fail(defect(error))
         if self.turn is not None and self.turn.running:
             self.turn.fail()

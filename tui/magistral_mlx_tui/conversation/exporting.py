@@ -1,4 +1,4 @@
-"""What people type behind /export, for both faces: a file or a format, and whether the thoughts go along."""
+"""Parse the argument of /export and write the file; find code and formulas to copy."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ _WITHOUT = re.compile(r"(?:^|\s+)without reasoning$", re.IGNORECASE)
 
 
 def export_as_typed(tree: Tree, typed: str) -> Path:
-    """Write the conversation as `typed` says: `[FILE | FOLDER | markdown | html | json] [without reasoning]`.
+    """Write the conversation as typed: `[FILE | FOLDER | markdown | html | json] [without reasoning]`.
 
-    Without a file's name a free one is made of the title, in the folder or where the program was started.
+    Without a file name, a free one is made from the title, in the given or the current folder.
 
     Raises:
         MagistralError: the name has no known ending, is taken, or cannot be written.
@@ -30,7 +30,7 @@ def export_as_typed(tree: Tree, typed: str) -> Path:
 
 
 def export_freely(tree: Tree, form: Format, folder: Path, *, reasoning: bool) -> Path:
-    """Write the conversation into `folder` under a free name that is made of its title.
+    """Write the conversation into `folder` under a free name made from its title.
 
     Raises:
         MagistralError: it cannot be written.

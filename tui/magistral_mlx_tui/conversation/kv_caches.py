@@ -1,8 +1,8 @@
-"""KV caches of kept conversations on disk: a long one goes on at once instead of being read again.
+"""KV caches of conversations on disk: a long one resumes instantly, without a new prefill.
 
-Reading 5,000 tokens again takes a 24 B model much longer than reading their cache of 0.8 GB from a disk, but
-caches of short conversations are not worth their room, and all caches together have a bound. A cache is only
-a shortcut: whatever goes wrong with it, the conversation is read again.
+A prefill of 5,000 tokens takes a 24 B model much longer than loading their cache of 0.8 GB from a disk.
+Caches of short conversations are not worth the space, and all caches together have a limit. A cache is only a
+shortcut: if anything is wrong with it, the prompt is prefilled again.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from magistral_mlx.engine.protocol import CacheDone, Engine, EngineModel
 logger = logging.getLogger(__name__)
 
 WORTH_TOKENS = 2_000
-"""Shorter conversations are read again in a few seconds."""
+"""Shorter conversations are prefilled again in a few seconds."""
 MOST_BYTES = 4 * 2**30
-"""Of all kept caches together; the oldest ones go first."""
+"""Limit of all caches together; the oldest are deleted first."""
 _LEFT_FREE = 8 * 2**30
-"""Bytes of the disk that are never used for this."""
+"""Free bytes of the disk that caches never use."""
 _PATIENCE_SECONDS = 60.0
 
 
@@ -28,7 +28,7 @@ class Caches:
 
     Args:
         engine: writes and reads them.
-        directory: a folder of their own.
+        directory: their own folder.
     """
 
     def __init__(self, engine: Engine, directory: Path) -> None:
@@ -41,7 +41,7 @@ class Caches:
         return self._directory / f"{id}.kv"
 
     async def keep(self, id: str, *, tokens: int, model: EngineModel) -> bool:  # noqa: A002
-        """Write the cache of the engine's conversation, if it is worth it; returns whether it was written."""
+        """Write the cache of the engine's conversation if it is worth it; returns whether it did."""
         expected = tokens * model.kv_bytes_per_token
         if tokens < WORTH_TOKENS or expected > MOST_BYTES or self._kept == (id, tokens):
             return False
@@ -60,7 +60,7 @@ class Caches:
         return False
 
     async def bring_back(self, id: str) -> None:  # noqa: A002
-        """Give the engine the kept cache of its conversation; one that it refuses is thrown away."""
+        """Load the cache of the engine's conversation; delete one that it refuses."""
         path = self.path_of(id)
         if not path.is_file():
             return

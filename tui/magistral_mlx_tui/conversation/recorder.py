@@ -1,30 +1,29 @@
-"""Keeps the conversation on the screen on disk, as it happens, and brings kept ones back. No Textual here."""
+"""Records the conversation on disk as it happens, and loads recorded ones. No Textual here."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from magistral_mlx.engine.protocol import SavedTurn
 from magistral_mlx.events import Reply
 from magistral_mlx.sessions import tree
 from magistral_mlx.sessions.library import Library
 from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.session import LONGEST_WAIT, Session
 from magistral_mlx.sessions.unsent import Draft, load_draft, save_draft, take_orphan
-from magistral_mlx.storage.paths import images_directory
+from magistral_mlx.storage.messages import SavedTurn
 from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.conversation.turns import Question, Turn
 
 _RETRY_SECONDS = 5.0
 """How often a full disk is tried again."""
 _DRAFT_SECONDS = 0.5
-"""How long a typed letter may stay in memory alone."""
+"""A typed letter stays in memory alone for this long at most."""
 
 
-class Keeper:
-    """The kept side of one conversation at a time; nothing here fails for the disk, see `trouble`.
+class Recorder:
+    """Records one conversation at a time; errors of the disk are told by `trouble`.
 
     Args:
-        library: where conversations are kept.
+        library: the kept conversations.
         on_change: called when `trouble` changed.
     """
 
@@ -39,13 +38,13 @@ class Keeper:
 
     @property
     def trouble(self) -> str:
-        """Why not everything is on the disk, in words; empty when it is."""
+        """Why the conversation is not saved; empty if it is."""
         return self.session.trouble or self.draft_trouble
 
     # -- turns -------------------------------------------------------------------------------------------
 
     def ask(self, turn: Turn, *, after: Turn | None, model: str, system: str | None) -> None:
-        """`turn` begins below the turn `after`, or at the beginning."""
+        """Record the start of `turn`, below the turn `after` or at the root."""
         turn.id = self.session.ask(
             turn.question.text,
             parent=tree.ROOT if after is None else after.id,
@@ -65,7 +64,7 @@ class Keeper:
         reasoning_tokens: int = 0,
         answer_tokens: int = 0,
     ) -> None:
-        """A piece came, as the engine sent it."""
+        """Record a piece as the engine sent it."""
         self.session.add(
             turn.id,
             reasoning=reasoning,
@@ -76,12 +75,12 @@ class Keeper:
         self._after_writing()
 
     def end(self, turn: Turn, reply: Reply) -> None:
-        """The turn ended."""
+        """Record the end of the turn."""
         self.session.end(turn.id, reply, thinking_seconds=turn.thinking_seconds)
         self._after_writing()
 
     def flush(self) -> None:
-        """Write what is only in memory."""
+        """Write everything to disk."""
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
@@ -92,22 +91,22 @@ class Keeper:
             self._on_change()
 
     def siblings(self, turn: Turn) -> list[int]:
-        """Everything that was asked in the place of `turn`, it included; empty if it is not kept."""
+        """All versions of `turn`, itself included; empty if it is not recorded."""
         return self.session.tree.siblings(turn.id) if turn.id in self.session.tree.turns else []
 
     def place(self, turn: Turn) -> tuple[int, int]:
-        """The how-manieth of how many that were asked in the place of `turn`."""
+        """(position, count) among the versions of `turn`."""
         return _place(self.session, turn.id)
 
     def saved(self, turns: Sequence[Turn]) -> list[SavedTurn]:
-        """`turns` as an engine takes them: the model's own words, not the harmless ones of the screen.
+        """`turns` for an engine: the model's own words, not the sanitized ones of the screen.
 
-        A question to which nothing was said is left out: two questions in a row are none for the model.
+        A question without a reply is left out: the model does not take two questions in a row.
         """
         self.session.flush()
         kept = self.session.tree.turns
         return [
-            SavedTurn(turn.question.text, turn.question.paths, kept[turn.id].reasoning, kept[turn.id].answer)
+            kept[turn.id].saved()
             for turn in turns
             if turn.id in kept and (kept[turn.id].reasoning or kept[turn.id].answer)
         ]
@@ -115,39 +114,39 @@ class Keeper:
     # -- conversations -----------------------------------------------------------------------------------
 
     def adopt(self, session: Session) -> None:
-        """Leave this conversation and keep `session` from now on."""
+        """Leave this conversation and record `session` from now on."""
         self._leave()
         self.session = session
 
     def save_now(self) -> None:
-        """Write everything that is only in memory, what is typed included."""
+        """Write everything to disk, the draft included."""
         if self._drafting is not None:
             self._save_draft()
         self.flush()
 
     def close(self) -> None:
-        """Write everything; call at the end, as often as there is an end."""
+        """Write everything to disk at the end; may be called again."""
         self._leave()
 
     def sync(self) -> None:
-        """Make the disk keep it also if the power fails; takes a while, safe in a thread."""
+        """Sync to disk against a power failure; slow, safe in a thread."""
         self.session.sync()
 
-    # -- what is typed -----------------------------------------------------------------------------------
+    # -- drafts ---------------------------------------------------------------------------------------
 
     def keep_draft(self, text: str, images: Sequence[AttachedImage]) -> None:
-        """What stands in the prompt now."""
+        """Save the text of the prompt soon."""
         names = tuple(image.name for image in images)
         self._draft = Draft(text, tuple(str(image.kept) for image in images), names)
         if self._drafting is None:
             self._drafting = asyncio.get_running_loop().call_later(_DRAFT_SECONDS, self._save_draft)
 
     def draft_of(self, id: str) -> Draft:  # noqa: A002 - the word of the format
-        """What stood in the prompt of a kept conversation."""
+        """The unsent text of a conversation."""
         return load_draft(self.library.directory / f"{id}.jsonl")
 
     def orphaned_draft(self) -> Draft:
-        """What stood in the prompt of a program that is gone."""
+        """The unsent text of a program that is gone."""
         return take_orphan(self.library.directory)
 
     def _save_draft(self) -> None:
@@ -159,7 +158,7 @@ class Keeper:
             save_draft(self.session.path, self._draft)
             self.draft_trouble = ""
         except OSError as error:
-            self.draft_trouble = f"{error.strerror}: what you type cannot be saved"
+            self.draft_trouble = f"{error.strerror}: your draft cannot be saved"
             self._drafting = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._save_draft)
         if self.draft_trouble != before:
             self._on_change()
@@ -177,7 +176,7 @@ class Keeper:
         self._draft = Draft()
 
     def _after_writing(self) -> None:
-        """What waits is written soon, also if nothing more comes."""
+        """Flush soon, also if nothing more comes."""
         if self._flushing is None and self.session.waiting:
             delay = _RETRY_SECONDS if self.session.trouble else LONGEST_WAIT
             self._flushing = asyncio.get_running_loop().call_later(delay, self.flush)
@@ -190,13 +189,11 @@ def _kept(image: AttachedImage) -> KeptImage:
 
 def _image(kept: KeptImage) -> AttachedImage:
     size = (kept.width, kept.height) if kept.width and kept.height else None
-    # Only the name counts: a record never leads out of the folder of kept images.
-    file = images_directory() / kept.file.replace("\\", "/").rpartition("/")[2]
-    return AttachedImage(kept.name, file, kept.format, size, kept.bytes_count)
+    return AttachedImage(kept.name, kept.path, kept.format, size, kept.bytes_count)
 
 
 def turns_of(session: Session) -> list[Turn]:
-    """The kept turns that are shown, as the screen takes them."""
+    """The recorded turns of the shown branch, for the screen."""
     turns = [_brought_back(turn) for turn in session.tree.path]
     for turn in turns:
         turn.sibling = _place(session, turn.id)

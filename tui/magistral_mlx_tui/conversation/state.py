@@ -1,4 +1,4 @@
-"""What a conversation is doing, in one word."""
+"""The state of a conversation, and its failures."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from magistral_mlx.sanitize import sanitize, sanitize_line
 
 
 class Phase(StrEnum):
-    """What is going on; the value is the word that people see."""
+    """The state; the value is the word on the screen."""
 
     LOADING = "loading"
     READY = "ready"
@@ -22,13 +22,13 @@ class Phase(StrEnum):
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is being made."""
+        """An answer is running."""
         return self in (Phase.READING, Phase.THINKING, Phase.ANSWERING, Phase.PAUSED)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What broke, what to do, and where to read more; harmless text."""
+    """A failure, its remedy and the log's path; sanitized text."""
 
     problem: str
     remedy: str = ""
@@ -37,13 +37,13 @@ class Failure:
 
     @classmethod
     def of(cls, event: Failed) -> "Failure":
-        """What an engine says about it."""
+        """Make one from an engine's event."""
         log = sanitize_line(event.log) if event.log else None
         return cls(sanitize(event.problem), sanitize(event.remedy), log, event.engine_lost)
 
 
 def defect(error: Exception) -> Failed:
-    """An error that nobody expected here, as an engine would tell it; the engine lives on."""
+    """Turn an unexpected error into a failure that the engine survives."""
     if isinstance(error, MagistralError):
         return Failed(error.problem, error.remedy)
-    return Failed(f"The app made a mistake: {type(error).__name__}: {error}", "Restart the engine.")
+    return Failed(f"Unexpected error in the app: {type(error).__name__}: {error}", "Restart the engine.")

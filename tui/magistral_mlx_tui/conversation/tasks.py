@@ -1,4 +1,4 @@
-"""Work in the background with an owner: nothing is forgotten, nothing fails unseen."""
+"""Background tasks with an owner: none is lost, no error is lost."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ class Tasks:
     """The running tasks of one owner.
 
     Args:
-        on_failure: told what a task failed with.
+        on_failure: called with a task's error.
     """
 
     def __init__(self, on_failure: Callable[[Exception], None]) -> None:

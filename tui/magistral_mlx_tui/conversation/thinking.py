@@ -1,18 +1,15 @@
-"""How much a question may be thought about: words for it, and what people type."""
+"""Parse and describe the thinking option."""
 
 import re
 from dataclasses import replace
 
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 
 _NUMBER = re.compile(r"\d{1,7}")
 
 
 def parse_thinking(wish: str, options: Options) -> Options | None:
-    """`options` with the thinking that `wish` asks for: on, off, tokens, or nothing for the other way.
-
-    None: `wish` is none of these.
-    """
+    """Apply `wish` to `options`: on, off, a token limit, or empty to toggle; None if it is none of these."""
     match wish.strip().lower():
         case "":
             return replace(options, thinking=not options.thinking, thinking_budget=None)
@@ -27,16 +24,16 @@ def parse_thinking(wish: str, options: Options) -> Options | None:
 
 
 def thinking_words(options: Options) -> str:
-    """What the next questions get."""
+    """Say how the next questions are asked."""
     if not options.thinking:
-        return "Thinking is off for the next questions; /thinking on switches it on."
+        return "Thinking off · /thinking on turns it on"
     if options.thinking_budget is not None:
-        return f"The next questions are thought about for at most {options.thinking_budget:,} tokens."
-    return "Thinking is on, as long as it takes."
+        return f"Thinking on, limit {options.thinking_budget:,} tokens"
+    return "Thinking on, no limit"
 
 
 def thinking_label(options: Options) -> str:
-    """The same in a word or two where it is not what one expects; else empty."""
+    """Say it in a few words where it differs from the default; else empty."""
     if not options.thinking:
         return "thinking off"
-    return "" if options.thinking_budget is None else f"thinks ≤ {options.thinking_budget:,} tokens"
+    return "" if options.thinking_budget is None else f"thinking limit {options.thinking_budget:,}"

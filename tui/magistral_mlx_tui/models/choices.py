@@ -1,4 +1,4 @@
-"""The models that can be taken right now, each with a verdict against this machine's memory."""
+"""The models to pick from, each with a verdict about this machine's memory."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from magistral_mlx.errors import CheckpointError
 from magistral_mlx.machine.telemetry import Telemetry
 from magistral_mlx.memory.sizes import Machine, Plan, plan, size_of
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_disk, format_memory
 
 
 @dataclass(frozen=True)
@@ -16,21 +16,21 @@ class ModelChoice:
     """One model that the engine can be started with."""
 
     name: str
-    """What the engine is asked for."""
+    """The name that the engine takes."""
     title: str
-    """The name, harmless for a screen."""
+    """The name, safe for a screen."""
     detail: str
-    """Size and quantization, or why it is not usable."""
+    """Size and quantization, or the reason why it is not usable."""
     verdict: str
-    """Whether it fits, in words; empty where nothing can be said."""
+    """Says if it fits; empty if unknown."""
     usable: bool
-    """Whether it can be started, or converted."""
+    """It can be started, or converted."""
     source: str = ""
-    """What to convert to get it; empty: it is ready."""
+    """The source to convert; empty: it is ready."""
 
 
 def machine_of(telemetry: Telemetry) -> Machine:
-    """What the engine's figures say about this machine."""
+    """This machine by the engine's figures."""
     return Machine(
         total_bytes=telemetry.total_bytes,
         recommended_bytes=telemetry.recommended_bytes,
@@ -39,19 +39,23 @@ def machine_of(telemetry: Telemetry) -> Machine:
 
 
 def model_choices(machine: Machine) -> list[ModelChoice]:
-    """The installed models by name, and the miniature; looks at files, so call it in a thread."""
+    """List the installed models and the miniature; reads files, so call it in a thread."""
     ready = [_describe(each, machine) for each in installed.installed_models()]
     return [*ready, *map(_elsewhere, installed.found_elsewhere()), _miniature()]
 
 
 def _elsewhere(found: tuple[str, str]) -> ModelChoice:
     name, place = (sanitize_line(each) for each in found)
-    return ModelChoice(name, name, f"found in {place}", "enter converts it", usable=True, source=found[0])
+    return ModelChoice(name, name, f"found in {place}", "Enter converts it", usable=True, source=found[0])
 
 
 def _miniature() -> ModelChoice:
     return ModelChoice(
-        installed.MINIATURE, installed.MINIATURE, "bundled", "fits; a toy, not Magistral Small", usable=True
+        installed.MINIATURE,
+        installed.MINIATURE,
+        "bundled",
+        "fits; demo model, not Magistral Small",
+        usable=True,
     )
 
 
@@ -65,17 +69,17 @@ def _describe(model: installed.InstalledModel, machine: Machine) -> ModelChoice:
     quantization = checkpoint.config.quantization
     weights = "not quantized" if quantization is None else f"{quantization.bits} bits"
     eyes = "" if checkpoint.config.vision else ", text only"
-    detail = f"{format_bytes(made.size.weight_bytes)}, {weights}{eyes}"
+    detail = f"{format_disk(made.size.weight_bytes)}, {weights}{eyes}"
     return ModelChoice(model.name, title, detail, verdict(made), usable=made.fits)
 
 
 def verdict(made: Plan) -> str:
-    """Whether a model fits, with the context that it then has."""
+    """Say if a model fits, and with how much context."""
     context = f"{made.context(16):,} tokens of context"
     if not made.fits:
         limit = made.machine.limit_bytes or 0
-        return f"does not fit: needs {format_bytes(made.needed_bytes)} of {format_bytes(limit)}"
+        return f"does not fit: needs {format_memory(made.needed_bytes)}, limit {format_memory(limit)}"
     if made.tight:
         free = made.machine.available_bytes or 0
-        return f"tight: {format_bytes(free)} are free now; {context} once other programs give memory back"
+        return f"tight: only {format_memory(free)} is free; {context} if other apps free memory"
     return f"fits, {context}"

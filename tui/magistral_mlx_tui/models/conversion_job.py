@@ -1,4 +1,4 @@
-"""A conversion in a process of its own, while the app goes on: what it says, how it ends."""
+"""A conversion in its own process, while the app runs."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ _LONGEST_LINE = 2**16
 
 
 class JobState(StrEnum):
-    """Where a conversion stands; the value is the word that people see."""
+    """State of a conversion; the value is the word on the screen."""
 
     RUNNING = "converting"
     DONE = "converted"
@@ -27,24 +27,24 @@ class JobState(StrEnum):
 
 
 def target_name(source: str) -> str:
-    """The name of the installed model that `source` becomes: its last part, in four bits."""
+    """The name of the model that `source` becomes: its last part and the bits."""
     last = source.rstrip("/").rpartition("/")[2]
     plain = "".join(c if c.isalnum() or c in "-._" else "-" for c in last).lstrip(".-")
     return f"{plain or 'model'}-4bit"
 
 
 def convert_command(source: str) -> Sequence[str]:
-    """What converts `source` into the folder of installed models."""
+    """The command that converts `source` into the folder of installed models."""
     to = models_directory() / target_name(source)
     return (sys.executable, "-P", "-c", _RUN, "convert", source, "--to", str(to))
 
 
 class ConversionJob:
-    """One conversion at a time; interrupted, it goes on where it was when it is started again.
+    """One conversion at a time; an interrupted one resumes when it is started again.
 
     Args:
         on_change: called after each line and at the end.
-        command: makes the process's words from a source.
+        command: makes the command line for a source.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class ConversionJob:
 
     @property
     def line(self) -> str:
-        """The last thing it said; harmless."""
+        """Its last line, safe for a screen."""
         return self._lines[-1] if self._lines else ""
 
     @property
     def words(self) -> str:
-        """All of it in one line; empty if there was none."""
+        """The state in one line; empty if there was no conversion."""
         if self.state is None:
             return ""
         return f"{target_name(self.source)} {self.state.value}{': ' if self.line else ''}{self.line}"
 
     async def run(self, source: str) -> bool:
-        """Convert `source`; whether it is done."""
+        """Convert `source`; returns whether it succeeded."""
         self.source, self.state = source, JobState.RUNNING
         self._lines.clear()
         self._stopped = False
@@ -97,13 +97,13 @@ class ConversionJob:
                 self._on_change()
         code = await process.wait()
         if self._stopped:
-            return self._end(JobState.STOPPED, "start it again and it goes on where it was")
+            return self._end(JobState.STOPPED, "start it again to resume")
         if code != 0:
             return self._end(JobState.FAILED, "")
-        return self._end(JobState.DONE, "it is in the list of models, enter switches to it")
+        return self._end(JobState.DONE, "F3 and Enter switch to it")
 
     def stop(self) -> None:
-        """End it; what was converted stays for the next start."""
+        """Stop it; the finished part stays for the next start."""
         if self._process is not None and self._process.returncode is None:
             self._stopped = True
             with contextlib.suppress(ProcessLookupError):

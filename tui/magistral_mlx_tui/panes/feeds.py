@@ -1,4 +1,4 @@
-"""Turns into panes: what is new since the last frame is appended, nothing is drawn twice."""
+"""Append new text of the turns to the panes; nothing is drawn twice."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,7 +19,7 @@ class Feed:
     Args:
         pane: where it is shown.
         pieces: the channel: a turn's reasoning or its answer.
-        last_words: what stands below a finished turn.
+        closing_lines: lines below a finished turn.
     """
 
     def __init__(
@@ -27,13 +27,13 @@ class Feed:
         pane: StreamPane,
         *,
         pieces: Callable[[Turn], list[str]],
-        last_words: Callable[[Turn], list[Line]],
+        closing_lines: Callable[[Turn], list[Line]],
     ) -> None:
         self.pane = pane
         self.turn: Turn | None = None
         """The last turn that is shown, or has begun to be."""
         self._pieces = pieces
-        self._last_words = last_words
+        self._closing_lines = closing_lines
         self._finished = 0
         self._open: Turn | None = None
         self._taken = 0
@@ -72,7 +72,7 @@ class Feed:
 
     def _end(self, turn: Turn) -> None:
         self.pane.finish()
-        if words := self._last_words(turn):
+        if words := self._closing_lines(turn):
             self.pane.add(FixedDocument(words))
         self.pane.set_live(False)
         self._finished += 1
@@ -80,11 +80,11 @@ class Feed:
 
 
 def question_lines(turn: Turn, *, first: bool) -> list[Line]:
-    """The question as it separates the turns."""
+    """The question, which separates the turns."""
     lines = [] if first else [Line("")]
     number, of = turn.sibling
     if of > 1:
-        lines += [Line(f"‹{number}/{of}›  ctrl+l shows what else was asked here", "hint")]
+        lines += [Line(f"‹{number}/{of}›  Ctrl+L other versions", "hint")]
     for number, part in enumerate(sanitize(turn.question.text).replace("\t", "    ").split("\n")):
         lines.append(Line(part, "question", lead="  " if number else "❯ ", hang="  "))
     lines += [Line(image.label, "attachment", lead="  ▣ ", hang="    ") for image in turn.question.images]
@@ -92,13 +92,13 @@ def question_lines(turn: Turn, *, first: bool) -> list[Line]:
 
 
 def thought_words(turn: Turn) -> list[Line]:
-    """What stands below a finished thought."""
+    """The line below a finished reasoning."""
     if not turn.reasoning_tokens:
-        return [Line("It answered without thinking.", "hint")] if turn.answer_tokens else []
+        return [Line("Answered without reasoning.", "hint")] if turn.answer_tokens else []
     figures = f"thought for {format_seconds(turn.thinking_seconds)} · {format_tokens(turn.reasoning_tokens)}"
     return [Line(""), Line(figures, "hint")]
 
 
 def answer_words(turn: Turn) -> list[Line]:
-    """What stands below a finished answer: why it ended, unless it just ended well."""
+    """The line below a finished answer: the reason why it ended, unless it is complete."""
     return [Line(""), Line(turn.ending_note, "warning")] if turn.ending_note else []

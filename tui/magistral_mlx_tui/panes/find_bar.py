@@ -1,4 +1,4 @@
-"""One row to search in both panes: what to find, how often it is there, and where one is."""
+"""One row to search both panes: the query, the number of matches, the current one."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +15,7 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
 class FindBar(Horizontal):
-    """Tells what is typed into it and which way to go; `show_count` is told what to say."""
+    """Tells the query and the steps through its messages; `show_count` shows the matches."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "step(1)", "Next", show=False),
@@ -25,18 +25,18 @@ class FindBar(Horizontal):
 
     @dataclass
     class Query(Message):
-        """Something else is to be found."""
+        """The query changed."""
 
         text: str
 
     @dataclass
     class Step(Message):
-        """To the next hit (1) or the one before (-1)."""
+        """To the next match (1) or the previous one (-1)."""
 
         by: int
 
     class Closed(Message):
-        """Nothing is to be found any more."""
+        """The search ended."""
 
     def compose(self) -> ComposeResult:
         """The field and the count."""
@@ -45,7 +45,7 @@ class FindBar(Horizontal):
         yield PlainStatic(id="find-count")
 
     def open(self) -> None:
-        """Appear, with what was searched for last selected."""
+        """Show the bar with the last query selected."""
         self.display = True
         field = self.query_one(Input)
         field.focus()
@@ -53,14 +53,14 @@ class FindBar(Horizontal):
 
     @property
     def query_text(self) -> str:
-        """What is typed."""
+        """The query."""
         return self.query_one(Input).value
 
     def show_count(self, current: int | None, reasoning: int, answer: int) -> None:
-        """Say how many hits there are, and which one is current (counted from 0 over both panes)."""
+        """Show the number of matches and the current one (counted from 0 over both panes)."""
         total = reasoning + answer
         if not self.query_text:
-            words = "enter next · shift+enter previous · esc closes"
+            words = "Enter next · Shift+Enter previous · Esc closes"
         elif not total:
             words = "not found"
         else:
@@ -79,10 +79,10 @@ class FindBar(Horizontal):
         self.post_message(self.Step(1))
 
     def action_step(self, by: int) -> None:
-        """Go on to another hit."""
+        """Go to another match."""
         self.post_message(self.Step(by))
 
     def action_close(self) -> None:
-        """Disappear."""
+        """Hide the bar."""
         self.display = False
         self.post_message(self.Closed())

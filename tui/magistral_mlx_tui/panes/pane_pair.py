@@ -24,7 +24,7 @@ _TAIL = 400
 
 
 class Fold(StrEnum):
-    """How much of the reasoning is shown; the value is the word that people type."""
+    """How much of the reasoning is shown; the value is the typed word."""
 
     SHOW = "show"
     FOLD = "fold"
@@ -32,13 +32,13 @@ class Fold(StrEnum):
 
     @property
     def next(self) -> "Fold":
-        """What a key makes of it."""
+        """The next state, as the key switches."""
         order = list(Fold)
         return order[(order.index(self) + 1) % len(order)]
 
 
 class FoldedThought(PlainStatic):
-    """The reasoning in one row: what it is doing, and its last words."""
+    """The reasoning in one row: its state and its last words."""
 
     _head = _tail = ""
 
@@ -69,8 +69,8 @@ class PanePair(Vertical):
         self._reasoning = StreamPane(title="Reasoning", id="reasoning")
         self._answer = StreamPane(title="Answer", id="answer")
         self._feeds = (
-            Feed(self._reasoning, pieces=lambda turn: turn.reasoning, last_words=thought_words),
-            Feed(self._answer, pieces=lambda turn: turn.answer, last_words=answer_words),
+            Feed(self._reasoning, pieces=lambda turn: turn.reasoning, closing_lines=thought_words),
+            Feed(self._answer, pieces=lambda turn: turn.answer, closing_lines=answer_words),
         )
         self._fold = Fold.SHOW
         self._switched_by_hand = False
@@ -116,7 +116,7 @@ class PanePair(Vertical):
             pane.set_status(format_tokens(count) if count else "")
 
     def clear(self) -> None:
-        """Begin anew with empty panes."""
+        """Empty the panes."""
         for feed in self._feeds:
             feed.clear()
 
@@ -126,7 +126,7 @@ class PanePair(Vertical):
             pane.follow()
 
     def begin_question(self) -> None:
-        """A question was asked: what comes now is looked at, wherever one was before."""
+        """Follow the new question, wherever the view was."""
         self._switched_by_hand = False
         self.follow()
 
@@ -137,7 +137,7 @@ class PanePair(Vertical):
             scroll(animate=False)
 
     def toggle_source(self) -> bool:
-        """Everything as the model wrote it, or as it is meant to be read; returns the former."""
+        """Switch between raw and rendered text; returns whether it is raw."""
         shown = not self._answer.source_shown
         for pane in self.panes:
             pane.show_source(shown)
@@ -201,7 +201,7 @@ class PanePair(Vertical):
     # -- search ------------------------------------------------------------------------------------------
 
     def open_find(self) -> None:
-        """Begin to search, or go on with the last search."""
+        """Open the search with the last query."""
         self.query_one(FindBar).open()
         self._search(self.query_one(FindBar).query_text)
 

@@ -42,9 +42,9 @@ class StreamPane(ScrollView, can_focus=True):
         "stream-pane--caret",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "screen.source", "Source", show=False),
-        Binding("z", "screen.zoom", "Zoom", show=False),
-        Binding("slash", "screen.find", "Find", show=False),
+        Binding("x", "screen.obey('source')", "Source", show=False),
+        Binding("z", "screen.obey('zoom')", "Zoom", show=False),
+        Binding("slash", "screen.obey('find')", "Find", show=False),
     ]
 
     _bordering = False

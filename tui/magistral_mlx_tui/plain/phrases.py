@@ -1,20 +1,20 @@
-"""Streams cut into phrases: a screen reader should not be given half a word, nor wait for a whole answer."""
+"""Cut streams into phrases: a screen reader gets no half words, and need not wait for a whole answer."""
 
 import re
 
 LONGEST = 240
-"""Characters; a sentence that is longer is given out at the last space before that."""
+"""Characters; a longer sentence is cut at the last space before that."""
 _END = re.compile(r"\n+|(?<=[.!?:;])[ \t]+(?=\S)")
 
 
 class Phrases:
-    """Gives out sentences and lines; any cutting of the stream gives the same phrases."""
+    """Returns sentences and lines; the cutting of the stream does not matter."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def push(self, text: str) -> list[str]:
-        """The phrases that are complete now; joined with what follows they are the text."""
+        """Add text; returns the complete phrases. Joined, the phrases are the text."""
         self._held += text
         phrases: list[str] = []
         while (length := self._next()) is not None:
@@ -23,7 +23,7 @@ class Phrases:
         return phrases
 
     def finish(self) -> list[str]:
-        """What is left when nothing follows."""
+        """Return the rest at the end of the text."""
         held, self._held = self._held, ""
         return [held] if held else []
 

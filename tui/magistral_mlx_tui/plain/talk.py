@@ -10,13 +10,13 @@ from typing import TextIO
 from magistral_mlx.commands.console import Console
 from magistral_mlx.errors import MagistralError
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.command_table import Command, no_such_command, parse_slash
 from magistral_mlx_tui.conversation.controller import Controller
 from magistral_mlx_tui.conversation.state import Phase
+from magistral_mlx_tui.plain.commands import AT_ONCE, PlainCommands
 from magistral_mlx_tui.plain.transcript import Transcript
-from magistral_mlx_tui.plain.verbs import AT_ONCE, Verbs
-from magistral_mlx_tui.terminal.signals import last_words
+from magistral_mlx_tui.terminal.signals import leave_on_signals
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -26,13 +26,13 @@ class Talk:
 
     Args:
         controller: not started yet.
-        source: the lines; questions wait for each other, commands about what is running do not.
-        console: where it is written.
+        source: the lines; questions wait for each other, commands about the running answer do not.
+        console: the output.
         interactive: whether a person types: then every answer is followed by a prompt, Ctrl-C stops only the
             answer, and a failure is not the end.
-        reasoning: whether thoughts are written.
+        reasoning: write the reasoning.
         options: how questions are asked at first.
-        resume: name of a kept conversation to go on with.
+        resume: name of a conversation to open.
     """
 
     def __init__(
@@ -51,28 +51,29 @@ class Talk:
         self._interactive = interactive
         self._resume = resume
         self._transcript = Transcript(controller, console, reasoning=reasoning, questions=not interactive)
-        self._verbs = Verbs(controller, self._transcript, options or Options())
+        self._commands = PlainCommands(controller, self._transcript, options or Options())
+        self._verbs = self._commands.verbs
         self._changed = asyncio.Event()
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._code: int | None = None
-        """What to leave with at once, if anything."""
+        """Exit code to leave with at once."""
         self._broken: OSError | MagistralError | None = None
-        """Why nothing can be written any more."""
+        """The error that ended the output."""
 
     async def run(self) -> int:
         """Talk until the end; returns the exit code.
 
         Raises:
-            OSError, MagistralError: what is said can't be written any more; everything is kept.
+            OSError, MagistralError: the output cannot be written any more; everything is kept.
         """
         self._controller.on_change = self._on_change
         reader = threading.Thread(target=self._read, args=(asyncio.get_running_loop(),), daemon=True)
-        with _interrupts(self._interrupt), last_words(self._leave):
+        with _interrupts(self._interrupt), leave_on_signals(self._leave):
             try:
                 if self._resume is not None:
-                    self._verbs.resume(self._resume)
+                    self._commands.say(self._verbs.resume(self._resume))
                 elif self._interactive:
-                    self._verbs.bring_back(self._controller.keeper.orphaned_draft())
+                    self._commands.say(self._verbs.restore(self._controller.recorder.orphaned_draft()))
                 self._controller.start()
                 self._on_change()
                 reader.start()
@@ -94,9 +95,9 @@ class Talk:
             if slash is None:
                 if text.strip():
                     self._controller.submit(self._verbs.question(text))
-                    self._controller.keeper.keep_draft("", ())
+                    self._controller.recorder.keep_draft("", ())
             elif slash[0] is None:
-                self._transcript.say(no_such_command(slash[2], otherwise="/help names them all."))
+                self._transcript.say(no_such_command(slash[2], otherwise="/help lists them all."))
             else:
                 await self._obey(slash[0], slash[1])
         await self._settled()
@@ -104,19 +105,19 @@ class Talk:
             self._transcript.say(f"not asked: {sanitize_line(line)}")
 
     async def _obey(self, command: Command, argument: str) -> None:
-        """Commands about what is running are obeyed at once, the others when nothing runs or waits.
+        """Obey commands about the running answer at once, others when nothing runs or waits.
 
-        In a pipe nobody is impatient: what was asked before /quit is answered, as at the end of the lines.
+        In a pipe, questions before /quit are answered first, as at the end of the lines.
         """
         if command.name not in AT_ONCE or (command.name == "quit" and not self._interactive):
             await self._settled()
         if not self._over():
-            self._verbs.obey(command, argument)
+            await self._commands.obey(command, argument)
 
     async def _next_line(self) -> str | None:
-        """The next line, with those that it goes on in; None at the end.
+        """The next line, with its continuations; None at the end.
 
-        A person is asked for it when nothing runs; who types meanwhile is heard all the same.
+        A person gets a prompt when nothing runs; lines typed meanwhile count too.
         """
         asked = False
         while True:
@@ -144,14 +145,14 @@ class Talk:
         self._changed.clear()
 
     def _idle(self) -> bool:
-        """Whether nothing runs, waits or can go on by itself."""
+        """Nothing runs, waits or can go on by itself."""
         controller = self._controller
         lost = controller.failure is not None and controller.failure.engine_lost
         resting = controller.phase in (Phase.READY, Phase.STOPPED, Phase.FAILED)
         return resting and not controller.arranging and (lost or not controller.queue)
 
     def _over(self) -> bool:
-        return self._verbs.left or self._code is not None or self._broken is not None
+        return self._commands.left or self._code is not None or self._broken is not None
 
     def _on_change(self) -> None:
         try:
@@ -169,9 +170,9 @@ class Talk:
         self._changed.set()
 
     def _leave(self, code: int) -> None:
-        """The terminal is gone, or somebody ends the program politely: first of all everything is written."""
+        """Save everything, then leave, on SIGHUP and SIGTERM."""
         self._keep_unasked()
-        self._controller.keeper.save_now()
+        self._controller.recorder.save_now()
         self._controller.on_change = self._changed.set  # nobody may be listening any more
         with suppress(OSError):
             self._transcript.say("leaving: everything is kept")
@@ -179,14 +180,14 @@ class Talk:
         self._changed.set()
 
     def _keep_unasked(self) -> list[str]:
-        """What was typed and will not be asked now; where a person typed it, it is brought back next time."""
+        """Return the typed lines that were not asked; a person's lines are restored next time."""
         questions = self._controller.withdraw()
         unasked = [question.text for question in questions]
         while self._interactive and not self._lines.empty():
             unasked += [line for line in [self._lines.get_nowait()] if line]
-        images = [each for question in questions for each in question.images] + self._verbs.images
+        images = [each for question in questions for each in question.images] + self._verbs.tray.images
         if self._interactive and (unasked or images):
-            self._controller.keeper.keep_draft("\n".join(unasked), images)
+            self._controller.recorder.keep_draft("\n".join(unasked), images)
         return unasked
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,39 +1,30 @@
-"""Writes what the controller knows as lines, as it happens; nothing is written twice or taken back."""
+"""Writes the conversation as lines, as it happens; nothing is written twice or erased."""
 
 from magistral_mlx.commands.console import Console
 from magistral_mlx.engine.protocol import EngineModel
-from magistral_mlx.events import Ending
 from magistral_mlx.sanitize import sanitize, sanitize_line
 from magistral_mlx_tui.conversation.controller import Controller
+from magistral_mlx_tui.conversation.endings import ending_words
 from magistral_mlx_tui.conversation.state import Phase
 from magistral_mlx_tui.conversation.turns import Turn
 from magistral_mlx_tui.plain.phrases import Phrases
-
-_ENDINGS = {
-    Ending.COMPLETE: "complete",
-    Ending.CUT_IN_REASONING: "cut off while thinking, so there is no answer; /continue goes on",
-    Ending.CUT_IN_ANSWER: "cut off in the answer; /continue goes on",
-    Ending.STOPPED: "stopped, everything is kept; /continue goes on",
-    Ending.LOOP: "stopped because it repeated itself; /again asks once more",
-    Ending.TOOL_CALLS: "it asked for a tool, and there is none",
-    Ending.OUT_OF_MEMORY: "the memory ran out, everything is kept; /new begins anew",
-}
+from magistral_mlx_tui.text.format import format_tokens
 
 
 class Transcript:
     """Call `report` after every change of the controller.
 
     Args:
-        controller: what is told.
+        controller: the conversation.
         console: answers go to its `out`, all else to its `err`.
-        reasoning: whether thoughts are written.
-        questions: whether each question is written when its turn comes.
+        reasoning: write the reasoning.
+        questions: write each question when its turn comes.
     """
 
     def __init__(self, controller: Controller, console: Console, *, reasoning: bool, questions: bool) -> None:
         self.reasoning = reasoning
         self.failed = False
-        """Whether anything failed so far."""
+        """Something has failed."""
         self._controller = controller
         self._console = console
         self._questions = questions
@@ -69,18 +60,18 @@ class Transcript:
                 self._pass_over(turn)
         if controller.model is not self._model and (model := controller.model):
             self._model = model
-            toy = " (a toy, not Magistral Small)" if model.is_miniature else ""
-            self.say(f"ready: {sanitize_line(model.name)}{toy}, {model.context_length} tokens of context")
+            demo = " (demo model, not Magistral Small)" if model.is_miniature else ""
+            self.say(f"ready: {sanitize_line(model.name)}{demo}, {model.context_length} tokens of context")
         if turn is not None and (turn is not self._turn or turn.running or self._open):
             self._follow(turn)
         if controller.failure is not None and controller.failure is not self._failure:
             self.failed = True
             failure = controller.failure
-            remedy = "/restart starts the engine again." if failure.engine_lost else failure.remedy
+            remedy = "/restart restarts the engine." if failure.engine_lost else failure.remedy
             self.say(f"failed: {failure.problem.rstrip('.')}. {remedy}".strip())
         self._failure = controller.failure
-        if controller.keeper.trouble != self._trouble:
-            self._trouble = controller.keeper.trouble
+        if controller.recorder.trouble != self._trouble:
+            self._trouble = controller.recorder.trouble
             self.say(f"not saved: {self._trouble}" if self._trouble else "saved again")
         self._report_phase(controller)
 
@@ -90,12 +81,12 @@ class Transcript:
         if phase is before:
             return
         if phase is Phase.PAUSED:
-            self.say("paused: /pause HINT goes on with a hint, /pause goes on, /stop stops")
+            self.say("paused: /pause resumes, /pause HINT resumes with a hint, /stop stops")
         elif phase is Phase.READING:
             self.say("reading")
 
     def _pass_over(self, turn: Turn | None) -> None:
-        """The turns that there are now were written before, or are known to people."""
+        """Skip the present turns: they were written before, or people know them."""
         self._flush()
         self._section = None
         self._turn, self._open = turn, False
@@ -148,8 +139,6 @@ class Transcript:
     def _end(self, turn: Turn) -> None:
         self._flush()
         self._section = None
-        if turn.reply is None:
-            self.say("done: broken off, everything is kept; /again asks once more")
-            return
-        tokens = turn.reasoning_tokens + turn.answer_tokens
-        self.say(f"done: {_ENDINGS[turn.reply.ending]}, {tokens} token{'s' if tokens != 1 else ''}")
+        ending = turn.reply.ending if turn.reply else None
+        words = ending_words(ending, produced=turn.said_something, continuing="/continue continues")
+        self.say(f"done: {format_tokens(turn.reasoning_tokens + turn.answer_tokens)}. {words or 'Complete.'}")

@@ -1,4 +1,4 @@
-"""The attached images: look at each, change their order, take one away."""
+"""Review, reorder and remove the attached images."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -21,8 +21,8 @@ class AttachedScreen(ModalScreen[None]):
     """Works on `images` in place.
 
     Args:
-        images: in the order in which the model gets them.
-        cost: what an image will cost, in words.
+        images: in the order for the model.
+        cost: says what an image will cost.
         mode: how previews are drawn.
     """
 
@@ -49,7 +49,7 @@ class AttachedScreen(ModalScreen[None]):
             with Horizontal():
                 yield OptionList(id="image-list", markup=False)
                 yield Preview(self._mode, id="preview")
-            yield PlainStatic("↑ ↓ choose · [ ] move · delete removes · esc closes", classes="hint")
+            yield PlainStatic("↑ ↓ choose · [ ] move · Delete removes · Esc closes", classes="hint")
 
     def on_mount(self) -> None:
         """Fill the list and show the first image."""
@@ -64,7 +64,7 @@ class AttachedScreen(ModalScreen[None]):
             self._fill(chosen + step)
 
     def action_remove(self) -> None:
-        """Take the chosen image away; after the last one there is nothing to look at."""
+        """Remove the chosen image; close after the last one."""
         chosen = self.query_one(OptionList).highlighted
         if chosen is None:
             return

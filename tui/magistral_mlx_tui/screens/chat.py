@@ -1,33 +1,26 @@
-"""The main screen: composes the parts, draws what the controller knows, obeys the commands."""
+"""The main screen: composes the parts, draws the controller's state, takes questions and commands."""
 
-from inspect import isawaitable
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Awaitable, Sequence
+from typing import ClassVar, cast
 
 from textual import events, on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import BindingType
+from textual.screen import Screen
 from textual.widgets import Footer
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
-from magistral_mlx.storage.paths import typed_path
 from magistral_mlx_tui.attachments.clipboard import copy_text
 from magistral_mlx_tui.attachments.thumbnail import ImageMode
-from magistral_mlx_tui.command_table import Command, bindings, no_such_command, parse_slash
-from magistral_mlx_tui.conversation.attachment_tray import AttachmentTray
-from magistral_mlx_tui.conversation.branching import edit_last
+from magistral_mlx_tui.command_table import bindings, no_such_command, parse_slash
 from magistral_mlx_tui.conversation.controller import Controller
 from magistral_mlx_tui.conversation.turns import Question
-from magistral_mlx_tui.panes.pane_pair import PanePair
-from magistral_mlx_tui.screens.attached import AttachedScreen
-from magistral_mlx_tui.screens.conversation_actions import ConversationActions
-from magistral_mlx_tui.screens.help import HelpScreen
-from magistral_mlx_tui.screens.image_path import ImagePathScreen
-from magistral_mlx_tui.screens.looking import LookingScreen
+from magistral_mlx_tui.conversation.verbs import Verbs, obey
+from magistral_mlx_tui.panes.find_bar import FindBar
+from magistral_mlx_tui.panes.pane_pair import Fold, PanePair
+from magistral_mlx_tui.screens.chat_commands import ChatCommands
 from magistral_mlx_tui.terminal.frame_clock import FrameClock
-from magistral_mlx_tui.text.paths import dropped_files, find_file
-from magistral_mlx_tui.themes import THEMES, next_theme
+from magistral_mlx_tui.text.paths import dropped_files
 from magistral_mlx_tui.widgets.attachments import Attachments
 from magistral_mlx_tui.widgets.gauges import Gauges
 from magistral_mlx_tui.widgets.header import Header
@@ -41,24 +34,29 @@ _FIGURES_SECONDS = 0.4
 """Between two drawings of the figures while text streams: nobody reads faster, and they cost no less."""
 
 
-class ChatScreen(ConversationActions, LookingScreen):
-    """Header, note, panes or welcome, attachments, status, prompt, gauges, footer."""
+class ChatScreen(Screen[None]):
+    """Header, note, panes or welcome, attachments, status, prompt, gauges, footer.
+
+    Args:
+        controller: the conversation.
+        image_mode: how previews are drawn.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
     def __init__(self, controller: Controller, *, image_mode: ImageMode = ImageMode.HALF) -> None:
         super().__init__()
         self.controller = controller
-        self.options = Options()
-        """How the next questions are asked."""
-        self._image_mode = image_mode
-        self.desk = AttachmentTray(controller, self.say)
+        self.verbs = Verbs(controller, put_back=self.put_back)
+        self.image_mode = image_mode
+        self._commands = ChatCommands(self)
         self._message = ""
         self._clock = FrameClock(self._draw, self.set_timer)
         self._figures = FrameClock(self.draw_figures, self.set_timer, shortest=_FIGURES_SECONDS)
         self._arrangement = 0
         self._editing = False
         self._set_aside = ""
+        self._first_fold = Fold.SHOW
 
     def compose(self) -> ComposeResult:
         """All parts from top to bottom."""
@@ -74,15 +72,32 @@ class ChatScreen(ConversationActions, LookingScreen):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Begin to listen."""
+        """Listen to the controller."""
+        self.pair.set_fold(self._first_fold)
         self.prompt.focus()
         self.controller.on_change = self._clock.request
         self._draw()
 
     @property
+    def host(self) -> App[None]:
+        """The app, as Textual does not type it."""
+        return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] - Textual leaves it open
+
+    @property
     def prompt(self) -> Prompt:
-        """Where questions are typed."""
+        """The field for questions."""
         return self.query_one("#prompt", Prompt)
+
+    @property
+    def pair(self) -> PanePair:
+        """Reasoning and answer."""
+        return self.query_one(PanePair)
+
+    def show_reasoning(self, shown: bool) -> None:
+        """Show or hide the reasoning, now or on start."""
+        self._first_fold = Fold.SHOW if shown else Fold.HIDE
+        if self.is_mounted:
+            self.pair.set_fold(self._first_fold)
 
     # -- drawing -----------------------------------------------------------------------------------------
 
@@ -97,9 +112,9 @@ class ChatScreen(ConversationActions, LookingScreen):
         note.show_note(self.size.width - 2)
         self._draw_failure()
         self.query_one(Attachments).show_images(
-            self.desk.images, controller.model, reading_speed=self.desk.reading_speed
+            self.verbs.tray.images, controller.model, reading_speed=self.verbs.tray.reading_speed
         )
-        self.query_one(StatusLine).show_state(controller, self._message, self.options)
+        self.query_one(StatusLine).show_state(controller, self._message, self.verbs.options)
         self.set_class(bool(turns), "-talking")
         if controller.arrangement != self._arrangement:
             self._arrangement = controller.arrangement
@@ -129,14 +144,29 @@ class ChatScreen(ConversationActions, LookingScreen):
         if appears and not self.prompt.text:  # its keys must not swallow what is being typed
             self.call_after_refresh(panel.focus)
 
+    def redraw(self) -> None:
+        """Draw a frame soon."""
+        self._clock.request()
+
+    @on(FindBar.Closed)
     def focus_prompt(self) -> None:
-        """Go on typing."""
+        """Put the cursor into the prompt."""
         self.prompt.focus()
 
     def say(self, message: str) -> None:
         """Show `message` in the status line until something else happens."""
         self._message = sanitize_line(message)
         self._clock.request()
+
+    def show(self, work: Awaitable[str | None]) -> None:
+        """Do `work` in the background, then show the line it returns."""
+
+        async def wait() -> None:
+            said = await work
+            if said is not None:
+                self.say(said)
+
+        self.run_worker(wait(), group="verbs")
 
     def on_resize(self, _event: events.Resize) -> None:
         """Rows that are laid out by hand depend on the width."""
@@ -153,161 +183,96 @@ class ChatScreen(ConversationActions, LookingScreen):
                 self.say(no_such_command(name, otherwise="F1 lists them all."))
                 return
             self.prompt.clear()
-            await self._obey(command, argument)
+            await self._commands.obey(command.name, argument if command.argument else "")
         elif files := dropped_files(text):
             self.prompt.clear()
-            self._attach_all(files)
+            self.show(self.verbs.tray.attach(files))
         elif text:
             self.prompt.clear()
-            self._ask(Question(text, self.desk.take(), self.options))
+            self._ask(self.verbs.question(text))
+
+    async def action_obey(self, name: str) -> None:
+        """Do the command called `name`."""
+        await self._commands.obey(name)
 
     def _ask(self, question: Question) -> None:
         self._message = ""
         self.pair.begin_question()
         if self._editing:
             self._end_editing()
-            self.put_back(self.controller.withdraw())
-            edit_last(self.controller, question)
+            self.verbs.edit_last(question)
         else:
             self.controller.submit(question)
 
-    async def _obey(self, command: Command, argument: str) -> None:
-        action = getattr(self, f"action_{command.name}")
-        if command.name == "reasoning" and argument:
-            self.fold_reasoning(argument)
-        elif command.name == "find" and argument:
-            self.pair.find(argument)
-        else:
-            done = action(argument) if argument and command.argument else action()
-            if isawaitable(done):
-                await done
-
-    def put_back(self, questions: list[Question]) -> None:
-        """Put `questions` into the prompt, before what stands there."""
+    def put_back(self, questions: Sequence[Question]) -> None:
+        """Put `questions` into the prompt, before its text."""
         if questions:
             typed = [self.prompt.text] if self.prompt.text else []
             self.prompt.text = "\n".join([*(question.text for question in questions), *typed])
-            self.desk.images[:0] = [each for question in questions for each in question.images]
+            self.verbs.tray.images[:0] = [each for question in questions for each in question.images]
 
     def edit(self, question: Question) -> None:
-        """Let people change `question` and ask it in the place of the last one."""
+        """Put `question` into the prompt, to be asked in place of the last one."""
         if not self._editing:
             self._editing, self._set_aside = True, self.prompt.text
         self.prompt.text = question.text
         self.prompt.move_cursor(self.prompt.document.end)
-        self.desk.images[:] = question.images
-        self.options = question.options
+        self.verbs.tray.images[:] = question.images
+        self.verbs.options = question.options
         self.prompt.focus()
-        self.say("Editing the last question: enter asks it anew, esc leaves it as it is.")
+        self.say("Editing the last question: Enter resends · Esc cancels")
+
+    def cancel_editing(self) -> bool:
+        """Leave the last question as it is; returns whether it was being edited."""
+        editing = self._editing
+        if editing:
+            self._end_editing()
+            self.verbs.tray.images.clear()
+        return editing
 
     def _end_editing(self) -> None:
         self._editing = False
         self.prompt.text, self._set_aside = self._set_aside, ""
 
+    def bring_back(self, name: str | None) -> None:
+        """Open the conversation called `name`; None: restore an unsent question, if there is one."""
+        if name is None:
+            self.say(self.verbs.restore(self.controller.recorder.orphaned_draft()) or self._message)
+        else:
+            self.show(obey(self.verbs.resume, name))
+
     @on(Prompt.Changed)
     def _keep_draft(self) -> None:
-        self.controller.keeper.keep_draft(self.prompt.text, self.desk.images)
+        self.controller.recorder.keep_draft(self.prompt.text, self.verbs.tray.images)
+
+    # -- images ------------------------------------------------------------------------------------------
+
+    def attach(self, typed: str) -> None:
+        """Attach the image at a typed path."""
+        self.show(obey(self.verbs.image, typed))
 
     @on(Prompt.RemoveRequested)
-    def action_remove_image(self) -> None:
-        """Take the last attached image away."""
-        self.desk.remove_last()
+    async def _remove_image(self) -> None:
+        if self.verbs.tray.images:
+            await self._commands.obey("remove_image")
 
     @on(Prompt.Dropped)
     def _take_dropped(self, event: Prompt.Dropped) -> None:
-        self._attach_all(event.files)
-
-    def attach(self, typed: str) -> None:
-        """Attach the image that a typed path names."""
-        found = find_file(typed)
-        self._attach_all([found or typed_path(typed.strip())])
-
-    def _attach_all(self, files: list[Path]) -> None:
-        if refusal := self.desk.refusal():
-            self.say(refusal)
-        else:
-            self.run_worker(self.desk.attach(files), group="attach")
+        self.show(self.verbs.tray.attach(event.files))
 
     @on(Prompt.ImageWanted)
-    def action_paste_image(self) -> None:
-        """Attach the image on the clipboard."""
-        if refusal := self.desk.refusal():
-            self.say(refusal)
-        else:
-            self.run_worker(self.desk.paste(), group="attach")
+    async def _paste_image(self) -> None:
+        await self._commands.obey("paste_image")
 
-    def action_images(self) -> None:
-        """Look at the attached images, reorder and remove them."""
-        if self.desk.images:
-            screen = AttachedScreen(self.desk.images, cost=self.desk.cost, mode=self._image_mode)
-            self.host.push_screen(screen, lambda _: self._clock.request())
-        else:
-            self.say("No image is attached; ctrl+o adds one.")
-
-    # -- commands ----------------------------------------------------------------------------------------
-
-    def action_image(self, typed: str = "") -> None:
-        """Attach the image that a typed path names, or ask for the path."""
-        if typed:
-            self.attach(typed)
-            return
-
-        def take(typed: str | None) -> None:
-            if typed and typed.strip():
-                self.attach(typed)
-
-        self.host.push_screen(ImagePathScreen(self._image_mode), take)
-
-    def action_stop(self) -> None:
-        """Stop the answer; questions that waited come back into the prompt."""
-        if self.controller.failure and not self.controller.failure.engine_lost:
-            self.controller.dismiss_failure()
-            return
-        if self._editing:
-            self._end_editing()
-            self.desk.images.clear()
-            self.say("")
-            return
-        self.put_back(self.controller.stop())
-        self.prompt.focus()
-
-    def action_restart(self) -> None:
-        """Start the engine again."""
-        self.controller.restart()
-        self.prompt.focus()
+    # -- failures ----------------------------------------------------------------------------------------
 
     def action_dismiss_failure(self) -> None:
-        """The failure was read."""
+        """Hide the failure."""
         self.controller.dismiss_failure()
         self.prompt.focus()
 
     def action_copy_failure(self) -> None:
-        """Copy what broke, what to do and where to read more."""
+        """Copy the failure, its remedy and the log's path."""
         if failure := self.controller.failure:
-            parts = (failure.problem, failure.remedy, failure.log and f"More in {failure.log}")
+            parts = (failure.problem, failure.remedy, failure.log and f"Log: {failure.log}")
             self.say(copy_text(self.host, "\n".join(part for part in parts if part)))
-
-    def action_theme(self, name: str = "") -> None:
-        """The theme called `name`, or the next one."""
-        if not name:
-            self.host.theme = next_theme(self.host.theme)
-        elif name in THEMES:
-            self.host.theme = THEMES[name]
-        else:
-            self.say(f"There is no theme {name}; there are {', '.join(THEMES)}.")
-
-    async def action_models(self) -> None:
-        """Choose a model, or convert one."""
-        await self.host.run_action("app.models")
-
-    async def action_settings(self) -> None:
-        """Show all settings."""
-        await self.host.run_action("app.settings")
-
-    def action_help(self) -> None:
-        """Show all keys and commands."""
-        self.host.push_screen(HelpScreen())
-
-    async def action_quit(self) -> None:
-        """End the engine and leave."""
-        await self.host.action_quit()

@@ -1,4 +1,4 @@
-"""All kept conversations: search while typing, go on with one, rename, delete and bring back, export."""
+"""All conversations: search, open, rename, delete, restore, export."""
 
 import asyncio
 from pathlib import Path
@@ -24,16 +24,16 @@ from magistral_mlx_tui.screens.export import ExportChoice, ExportScreen
 from magistral_mlx_tui.screens.one_line import OneLineScreen
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
-_KEYS = "enter goes on · ctrl+d deletes · ctrl+z brings back · f2 renames · ctrl+e exports · esc closes"
+_KEYS = "Enter opens · Ctrl+D deletes · Ctrl+Z restores · F2 renames · Ctrl+E exports · Esc closes"
 
 
 class ConversationsScreen(ModalScreen[str | None]):
-    """Gives the id of the conversation to go on with, or None.
+    """Returns the id of the conversation to open, or None.
 
     Args:
-        library: where they are kept.
-        current: the one that is on the screen now.
-        words: what is searched for at first.
+        library: all conversations.
+        current: the one on the screen.
+        words: the first search.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,7 +43,7 @@ class ConversationsScreen(ModalScreen[str | None]):
         Binding("pageup", "move(-10)", "Up", show=False, priority=True),
         Binding("pagedown", "move(10)", "Down", show=False, priority=True),
         Binding("ctrl+d", "delete", "Delete", show=False, priority=True),
-        Binding("ctrl+z", "restore", "Bring back", show=False, priority=True),
+        Binding("ctrl+z", "restore", "Restore", show=False, priority=True),
         Binding("f2", "rename", "Rename", show=False, priority=True),
         Binding("ctrl+e", "export", "Export", show=False, priority=True),
         Binding("ctrl+q", "app.quit", "Quit", show=False, priority=True),
@@ -56,10 +56,10 @@ class ConversationsScreen(ModalScreen[str | None]):
         self._words = words
 
     def compose(self) -> ComposeResult:
-        """A line to search in, the list, the keys."""
+        """The search, the list, the keys."""
         with Vertical(id="conversations-box") as box:
             box.border_title = Content("Conversations")
-            yield Input(self._words, placeholder="words to search for, in questions, thoughts and answers")
+            yield Input(self._words, placeholder="Search questions, reasoning, answers")
             yield OptionList(id="conversation-list", markup=False)
             yield PlainStatic(id="conversation-words")
             yield PlainStatic(_KEYS, classes="hint")
@@ -91,7 +91,7 @@ class ConversationsScreen(ModalScreen[str | None]):
         if words:
             self._say(f"{len(summaries)} found")
         elif not summaries:
-            self._say("No conversation is kept yet.")
+            self._say("There is no conversation yet.")
 
     def _look(self, words: str) -> tuple[list[Summary], dict[str, Hit]]:
         summaries = self._library.summaries()
@@ -130,7 +130,7 @@ class ConversationsScreen(ModalScreen[str | None]):
     def _say(self, words: str) -> None:
         self.query_one("#conversation-words", PlainStatic).show(sanitize_line(words))
 
-    # -- what to do with one -----------------------------------------------------------------------------
+    # -- actions on one ---------------------------------------------------------------------------------
 
     @on(Input.Submitted)
     def _go_on(self) -> None:
@@ -142,12 +142,12 @@ class ConversationsScreen(ModalScreen[str | None]):
         self.dismiss(event.option_id)
 
     def action_delete(self) -> None:
-        """Delete the chosen one; it can be brought back."""
+        """Delete the chosen one; it can be restored."""
         if not (chosen := self._chosen()):
             return
         id_, at = chosen
         if id_ == self._current.id:
-            self._say("This conversation is on the screen; begin a new one first (ctrl+n).")
+            self._say("This conversation is open; start a new one first (Ctrl+N).")
             return
         try:
             self._library.delete(id_)
@@ -155,13 +155,13 @@ class ConversationsScreen(ModalScreen[str | None]):
             self._say(str(error))
         else:
             self._show(chosen=at)
-            self._say("Deleted. ctrl+z brings it back.")
+            self._say("Deleted. Ctrl+Z restores it.")
 
     def action_restore(self) -> None:
-        """Bring back what was deleted last."""
+        """Restore the last deleted one."""
         deleted = self._library.deleted()
         if not deleted:
-            self._say("No conversation was deleted.")
+            self._say("There is no deleted conversation.")
             return
         try:
             self._library.restore(deleted[0])
@@ -169,7 +169,7 @@ class ConversationsScreen(ModalScreen[str | None]):
             self._say(str(error))
         else:
             self._show()
-            self._say("It is back.")
+            self._say("Restored.")
 
     def action_rename(self) -> None:
         """Name the chosen one."""
@@ -187,7 +187,7 @@ class ConversationsScreen(ModalScreen[str | None]):
             else:
                 self._show(chosen=at)
 
-        words = "an empty title: the first question is its name · esc changes nothing"
+        words = "Leave empty to use the first question · Esc cancels"
         title = next((each.title for each in self._library.summaries() if each.id == id_), "")
         self.app.push_screen(OneLineScreen("Title", words, value=title), take)  # pyright: ignore[reportUnknownMemberType] - Textual leaves the app's type open
 
@@ -198,7 +198,7 @@ class ConversationsScreen(ModalScreen[str | None]):
             self._library.rename(id_, title)
 
     def action_export(self) -> None:
-        """Write the chosen one to a file where the program was started."""
+        """Save the chosen one to a file in the current folder."""
         if not (chosen := self._chosen()):
             return
 
@@ -211,6 +211,6 @@ class ConversationsScreen(ModalScreen[str | None]):
             except MagistralError as error:
                 self._say(str(error))
             else:
-                self._say(f"Written to {path}.")
+                self._say(f"Saved to {path}.")
 
         self.app.push_screen(ExportScreen(Path.cwd()), take)  # pyright: ignore[reportUnknownMemberType] - Textual leaves the app's type open

@@ -1,4 +1,4 @@
-"""How a conversation is exported: the format, with or without the thoughts."""
+"""Asks for the format of an export, with or without reasoning."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 @dataclass(frozen=True)
 class ExportChoice:
-    """A format, and whether the thoughts are in it."""
+    """A format, with or without reasoning."""
 
     form: Format
     reasoning: bool
@@ -33,7 +33,7 @@ class ExportScreen(ModalScreen[ExportChoice | None]):
     """The choice, or None for escape.
 
     Args:
-        folder: where the file will be written.
+        folder: the file goes there.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,8 +51,8 @@ class ExportScreen(ModalScreen[ExportChoice | None]):
             box.border_title = Content("Export this conversation")
             yield OptionList(*map(_row, _CHOICES), id="export-list", markup=False)
             yield PlainStatic(
-                f"enter writes a new file into {shown_path(self._folder)} · esc leaves\n"
-                "/export FILE writes it anywhere else, /export FILE without reasoning too",
+                f"Enter saves a new file in {shown_path(self._folder)} · Esc cancels\n"
+                "/export FILE saves it elsewhere; “without reasoning” can follow",
                 classes="hint",
             )
 

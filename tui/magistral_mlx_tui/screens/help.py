@@ -13,7 +13,7 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
 class HelpScreen(ModalScreen[None]):
-    """Any of the closing keys leaves it."""
+    """Keys, typed commands, and how to get the real model."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1,q,enter", "dismiss", "Close", show=False),
@@ -24,7 +24,7 @@ class HelpScreen(ModalScreen[None]):
         """One scrolling sheet."""
         with VerticalScroll(id="sheet") as sheet:
             sheet.border_title = Content("Keys and commands")
-            sheet.border_subtitle = Content("esc closes")
+            sheet.border_subtitle = Content("Esc closes")
             for group in dict.fromkeys(command.group for command in COMMANDS):
                 yield PlainStatic(group, classes="group")
                 with Grid(classes="keys"):
@@ -46,5 +46,5 @@ _REAL_MODEL = Content.assemble(
     "Magistral Small 1.2 runs on a Mac with 32 GB of memory:\n",
     ("  magistral convert mistralai/Magistral-Small-2509 --to DIR\n", "bold"),
     ("  magistral --model DIR\n", "bold"),
-    "Without it the miniature is the model: a toy that shows how all of this works.",
+    "Until then the miniature is the model: a demo of the same architecture.",
 )

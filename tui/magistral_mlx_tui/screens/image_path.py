@@ -1,4 +1,4 @@
-"""Asks for an image: a typed path that completes itself, or a tree of folders with a preview."""
+"""Asks for an image: a path with completion, or a tree of folders with a preview."""
 
 import asyncio
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 from magistral_mlx_tui.widgets.preview import Preview
 
 _MOST_ENTRIES = 2000
-"""Names that are looked at in a folder to complete a path."""
+"""Names in a folder that are tried to complete a path."""
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif"))
 
 
@@ -50,7 +50,7 @@ class PathSuggester(Suggester):
 
 
 class ImageTree(DirectoryTree):
-    """Folders and image files; what is hidden or has a hostile name is left out."""
+    """Folders and image files; hidden files and hostile names are left out."""
 
     # One cell each everywhere; terminals do not agree on the width of Textual's.
     ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "▣ "
@@ -91,13 +91,12 @@ class ImagePathScreen(ModalScreen[str | None]):
         """An input line over the tree and the preview."""
         with Vertical(id="images-box") as box:
             box.border_title = Content("Attach an image")
-            yield Input(placeholder="~/Images/chart.png", suggester=PathSuggester(), compact=True, id="path")
+            suggester = PathSuggester()
+            yield Input(placeholder="~/Pictures/chart.png", suggester=suggester, compact=True, id="path")
             with Horizontal():
                 yield ImageTree(self._folder, id="image-tree")
                 yield Preview(self._mode, id="preview")
-            yield PlainStatic(
-                "enter attaches · → completes · tab to the folders · esc leaves", classes="hint"
-            )
+            yield PlainStatic("Enter attaches · → completes · Tab browse · Esc cancels", classes="hint")
 
     def on_mount(self) -> None:
         """Typing comes first."""
@@ -128,5 +127,5 @@ class ImagePathScreen(ModalScreen[str | None]):
             self.query_one(Preview).show_image(image.kept, image.label)
 
     def action_cancel(self) -> None:
-        """Leave without an image."""
+        """Close without an image."""
         self.dismiss(None)

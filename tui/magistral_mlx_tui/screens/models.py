@@ -1,4 +1,4 @@
-"""Choose a model, or make one: what is installed with a verdict, and a conversion in the background."""
+"""Pick an installed model, or convert one in the background."""
 
 import asyncio
 from typing import ClassVar
@@ -26,7 +26,7 @@ class ModelsScreen(ModalScreen[str | None]):
 
     Args:
         current: the running model's name; None: none runs.
-        machine: what the verdicts are measured against.
+        machine: this machine's memory, for the verdicts.
         job: the app's one conversion, which outlives this screen.
     """
 
@@ -45,21 +45,20 @@ class ModelsScreen(ModalScreen[str | None]):
         self._seen: JobState | None = job.state
 
     def compose(self) -> ComposeResult:
-        """The list, the source of a new one, and what the conversion says."""
+        """The list, the source to convert, and the conversion's state."""
         with Vertical(id="models-box") as box:
             box.border_title = Content("Models")
             yield OptionList(id="model-list", markup=False)
-            yield PlainStatic(
-                "Convert another one: a folder, or an id of the Hugging Face hub", classes="key"
-            )
+            yield PlainStatic("Convert another one: a folder, or a Hugging Face repo id", classes="key")
             yield Input(placeholder=_REAL, compact=True, id="source")
             yield PlainStatic("", id="job")
             yield PlainStatic(
-                "enter switches or converts · tab · f2 stops converting · esc closes", classes="hint"
+                "Enter switches or converts · Tab · F2 stops converting · Esc closes",
+                classes="hint",
             )
 
     def on_mount(self) -> None:
-        """Look for models, and keep looking at the conversion."""
+        """Look for models, and watch the conversion."""
         self.query_one(OptionList).add_option(Option("  looking for models…", disabled=True))
         self.query_one(OptionList).focus()
         self.run_worker(self._fill(), group="models")
@@ -107,5 +106,5 @@ class ModelsScreen(ModalScreen[str | None]):
         self.app.run_worker(self._job.run(source), group="convert", exit_on_error=False)  # pyright: ignore[reportUnknownMemberType] - Textual leaves the app's type open
 
     def action_stop_job(self) -> None:
-        """Stop the conversion; the same source goes on where it was."""
+        """Stop the conversion; the same source resumes it."""
         self._job.stop()

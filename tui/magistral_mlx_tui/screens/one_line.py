@@ -14,12 +14,12 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
 class OneLineScreen(ModalScreen[str | None]):
-    """Gives the line back, or None for escape.
+    """Returns the line, or None for Escape.
 
     Args:
-        title: what is asked for.
+        title: names the line.
         words: one sentence about it.
-        value: what stands there at first.
+        value: the first text.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,4 +1,4 @@
-"""All settings on one sheet, made from their table; every change is kept at once."""
+"""All settings on one sheet, made from their table; changes are saved immediately."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,11 +19,11 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
 class SettingsScreen(ModalScreen[None]):
-    """Tells `changed` of each new state.
+    """Calls `changed` after every change.
 
     Args:
-        settings: as they are.
-        changed: keeps them and lets them work; says in one line why it could not, else nothing.
+        settings: the present ones.
+        changed: saves and applies settings; returns a line if it failed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,7 +40,7 @@ class SettingsScreen(ModalScreen[None]):
         """Name, control and explanation of each setting."""
         with VerticalScroll(id="sheet") as sheet:
             sheet.border_title = Content("Settings")
-            sheet.border_subtitle = Content("esc closes; changes are kept at once")
+            sheet.border_subtitle = Content("Esc closes · saved immediately")
             yield PlainStatic("", id="settings-problem")
             with Grid(classes="settings"):
                 for name, setting in shown_fields():
@@ -48,7 +48,7 @@ class SettingsScreen(ModalScreen[None]):
                     yield self._control(name, setting)
                     yield PlainStatic(setting.help, classes="hint")
             yield PlainStatic(
-                f"Keys of commands are changed in {shown_path(settings_file())}, table [keys].",
+                f"Change shortcuts in {shown_path(settings_file())}, table [keys].",
                 classes="hint",
             )
 

@@ -1,9 +1,9 @@
-"""Collecting cyclic garbage without a pause that people see.
+"""Collect cyclic garbage without a visible pause.
 
-CPython's full collection looks at every object there is: 170 ms once 50,000 tokens are on the screen, at any
-moment, and again and again while text streams. So what has survived some seconds gets tenure here: it is set
-aside (`gc.freeze`), and the next collection looks only at what came since. Cyclic garbage among the tenured
-(a closed dialog) waits for a sweep over everything, which is made while nobody looks.
+CPython's full collection visits every object: 170 ms with 50,000 tokens on the screen, again and again while
+text streams. Objects that survive some seconds are therefore set aside (`gc.freeze`), and the next collection
+visits only newer ones. Cyclic garbage among the old objects (a closed dialog) waits for a full collection
+while the app is idle.
 """
 
 import gc
@@ -20,10 +20,10 @@ _NEVER = 1_000_000
 """Collections of the middle generation between two full ones: Python makes none by itself."""
 
 
-class Tenure:
-    """Sets aside what lives long; call `tick` every `EVERY_SECONDS`.
+class Collector:
+    """Sets old objects aside; call `tick` every `EVERY_SECONDS`.
 
-    The collector belongs to the whole process: one `Tenure` at a time, and `stop` gives it back as it was.
+    The collector belongs to the whole process: use one `Collector` at a time; `stop` restores it.
 
     Args:
         now: seconds that only grow.
@@ -36,7 +36,7 @@ class Tenure:
         self._before: tuple[int, int, int] | None = None
 
     def start(self) -> None:
-        """Everything there is gets tenure: modules, classes, the first screen."""
+        """Set all present objects aside: modules, classes, the first screen."""
         if self._before is None:
             self._before = gc.get_threshold()
             gc.set_threshold(_YOUNG, self._before[1], _NEVER)
@@ -44,12 +44,12 @@ class Tenure:
             gc.freeze()
 
     def touch(self) -> None:
-        """Something happens that people look at."""
+        """Note activity: a sweep waits."""
         self._touched = self._now()
         self._swept = False
 
     def tick(self) -> None:
-        """Collect among what is new, or once among everything when nothing has happened for long."""
+        """Collect among new objects; once after a long idle time, among all."""
         if self._before is None:
             return
         if not self._swept and self._now() - self._touched >= IDLE_SECONDS:
@@ -59,7 +59,7 @@ class Tenure:
         gc.freeze()
 
     def stop(self) -> None:
-        """Leave the collector as it was."""
+        """Restore the collector."""
         if self._before is not None:
             gc.set_threshold(*self._before)
             gc.unfreeze()

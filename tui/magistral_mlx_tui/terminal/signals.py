@@ -1,4 +1,4 @@
-"""A closed terminal and a polite kill: everything is written first, then the app leaves."""
+"""Save, then exit, on SIGHUP and SIGTERM."""
 
 import asyncio
 import signal
@@ -10,8 +10,8 @@ _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
 
 
 @contextmanager
-def last_words(leave: Callable[[int], None]) -> Generator[None]:
-    """While it lasts, SIGHUP and SIGTERM call `leave` in the event loop, with the exit code to end with."""
+def leave_on_signals(leave: Callable[[int], None]) -> Generator[None]:
+    """SIGHUP and SIGTERM call `leave` with the exit code, in the event loop."""
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
         yield

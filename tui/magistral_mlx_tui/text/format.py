@@ -12,7 +12,7 @@ def format_speed(tokens_per_second: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration: 0.42 s, 12.3 s, 3 min 05 s."""
+    """Write a duration: 0.42 s, 12.3 s, 3 min 05 s."""
     if seconds < 1:
         return f"{seconds:.2f} s"
     if seconds < 60:

@@ -1,6 +1,6 @@
-"""What the gauges say, as styled pieces of text for a given width; what is not known is not shown.
+"""The gauges as styled pieces of text for a given width; unknown figures are left out.
 
-Each gauge is three rows: a bar or a course, its figures, and what stands behind them.
+Each gauge is three rows: a bar or a sparkline, figures, details.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from magistral_mlx.engine.protocol import Prefill, Progress
 from magistral_mlx.events import ContextSegments
 from magistral_mlx.machine.telemetry import MemoryPressure, Telemetry, ThermalState
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_memory
 from magistral_mlx_tui.text.format import bar, format_seconds, format_speed, sparkline
 
 Piece = tuple[str, str]
@@ -23,12 +23,12 @@ _CONTEXT_WARNING, _CONTEXT_ALARM = 0.80, 0.95
 _MEMORY_WARNING = 0.90
 _HOT = (ThermalState.SERIOUS, ThermalState.CRITICAL)
 _SWAP_WORTH_SAYING = 64 * 2**20
-"""Bytes by which swap must have grown since the start: less is other programs' everyday life."""
+"""Bytes; less growth of swap since the start is other programs' normal use."""
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What the running or last answer did; counts in tokens, times in seconds."""
+    """Work of the running or last answer; counts in tokens, times in seconds."""
 
     thinking_tokens: int = 0
     thinking_seconds: float = 0.0
@@ -38,30 +38,30 @@ class Activity:
 
 @dataclass(frozen=True)
 class _Limit:
-    """What memory is measured against, and how that is called."""
+    """The limit of memory and its name."""
 
     size: int
     name: str
 
 
 def _limit(telemetry: Telemetry) -> _Limit | None:
-    """Metal's recommendation if there is one, else all of the machine's memory, said so."""
+    """Metal's recommended limit if there is one, else all of the machine's memory."""
     if telemetry.recommended_bytes:
-        return _Limit(telemetry.recommended_bytes, "recommended")
+        return _Limit(telemetry.recommended_bytes, "limit")
     if telemetry.total_bytes:
         return _Limit(telemetry.total_bytes, "RAM")
     return None
 
 
 def memory_title(telemetry: Telemetry, width: int) -> str:
-    """What memory is measured against, on `width` cells."""
+    """The noun and the limit of memory, on `width` cells."""
     limit = _limit(telemetry)
-    of = f"of {format_bytes(limit.size)} {limit.name}" if limit else ""
-    return next((title for title in (f"Memory {of}", of) if len(title) <= width), "Memory").strip()
+    title = f"Memory · {limit.name} {format_memory(limit.size)}" if limit else "Memory"
+    return title if len(title) <= width else "Memory"
 
 
 def memory_rows(progress: Progress, width: int) -> Rows:
-    """A bar of active and cached memory against its limit; MLX's figures; the process and the machine."""
+    """A bar of active and cached memory; MLX's figures; the process and the machine."""
     telemetry = progress.telemetry
     machine = _machine(telemetry, width)
     limit, active = _limit(telemetry), telemetry.active_bytes
@@ -77,7 +77,7 @@ def memory_rows(progress: Progress, width: int) -> Rows:
     ]
     if not known:
         return [[("not measured yet", _QUIET)], [], machine]
-    figures = [(f"{name} ", format_bytes(size)) for name, size in known]
+    figures = [(f"{name} ", format_memory(size)) for name, size in known]
     details = _spread(figures, width)
     one_unit = len({figure.partition(" ")[2] for _name, figure in figures}) == 1
     if len(details) < 2 * len(known) and one_unit:  # the title has the unit
@@ -97,18 +97,18 @@ def memory_rows(progress: Progress, width: int) -> Rows:
 
 
 def _machine(telemetry: Telemetry, width: int) -> list[Piece]:
-    """One row: what is worrying first, then the process, then the sensors that this machine has."""
+    """One row: warnings first, then the process, then this machine's sensors."""
     parts: list[tuple[str, str, str]] = []
     pressure, thermal = telemetry.pressure, telemetry.thermal
     if pressure is not None and pressure is not MemoryPressure.NORMAL:
         style = _ALARM if pressure is MemoryPressure.CRITICAL else _WARNING
         parts.append(("pressure ", pressure.value, style))
     if (telemetry.swap_grown_bytes or 0) >= _SWAP_WORTH_SAYING:
-        parts.append(("swap ", f"+{format_bytes(telemetry.swap_grown_bytes or 0)}", _WARNING))
+        parts.append(("swap ", f"+{format_memory(telemetry.swap_grown_bytes or 0)}", _WARNING))
     if thermal is not None and thermal in _HOT:
-        parts.append(("heat ", thermal.value, _WARNING))
+        parts.append(("temperature ", "critical" if thermal is ThermalState.CRITICAL else "high", _WARNING))
     if telemetry.footprint_bytes is not None:
-        parts.append(("process ", format_bytes(telemetry.footprint_bytes), ""))
+        parts.append(("process ", format_memory(telemetry.footprint_bytes), ""))
     if telemetry.gpu_busy is not None:
         parts.append(("GPU ", f"{telemetry.gpu_busy:.0%}", ""))
     if telemetry.system_watts is not None:
@@ -116,14 +116,14 @@ def _machine(telemetry: Telemetry, width: int) -> list[Piece]:
     elif telemetry.gpu_watts is not None:
         parts.append(("GPU power ", f"{telemetry.gpu_watts:.0f} W", ""))
     if thermal is not None and thermal not in _HOT:
-        parts.append(("heat ", thermal.value, ""))
+        parts.append(("temperature ", thermal.value, ""))
     if pressure is MemoryPressure.NORMAL:
         parts.append(("pressure ", "normal", ""))
     if telemetry.swap_bytes is not None:
-        parts.append(("swap ", format_bytes(telemetry.swap_bytes), ""))
+        parts.append(("swap ", format_memory(telemetry.swap_bytes), ""))
     once: dict[str, tuple[str, str, str]] = {}
     for part in parts:
-        once.setdefault(part[0], part)  # said as a worry already: not said again
+        once.setdefault(part[0], part)  # shown as a warning already
     return _spread_styled(list(once.values()), width)
 
 
@@ -152,14 +152,14 @@ def speed_rows(
     reading_speed: float | None = None,
     activity: Activity | None = None,
 ) -> Rows:
-    """Tokens per second with their course, or how far reading is; averages; what was thought and said.
+    """Tokens per second with their sparkline, or prefill progress; averages; counts.
 
     Args:
         reading_speed: prompt tokens per second of the running or last prefill.
     """
     first: list[Piece] = []
     if prefill is not None and prefill.done < prefill.total:
-        figure = f" read {prefill.done:,} / {prefill.total:,}"
+        figure = f" prompt {prefill.done:,} / {prefill.total:,}"
         first = [
             (bar(prefill.done / prefill.total, max(0, width - len(figure))), f"$secondary {_TRACK}"),
             (figure, "bold"),
@@ -172,31 +172,34 @@ def speed_rows(
             (figure, "bold" if now is not None else _QUIET),
         ]
     else:
-        first = [("no answer yet", _QUIET)]
+        first = [("–", _QUIET)]
     known: list[tuple[str, str]] = []
     if progress.average is not None:
-        known.append(("avg ", f"{format_speed(progress.average)}"))
+        known.append(("average ", f"{format_speed(progress.average)} tok/s"))
     if progress.time_to_first_token is not None:
         known.append(("first token ", format_seconds(progress.time_to_first_token)))
     if reading_speed:
-        known.append(("reading ", f"{format_speed(reading_speed)}/s"))
-    return [first, _spread(known, width), _activity_row(activity, width)]
+        known.append(("prompt ", f"{format_speed(reading_speed)} tok/s"))
+    row = _spread(known, width)
+    if len(row) < 2 * len(known):  # the units give way
+        row = _spread([(name, value.removesuffix(" tok/s")) for name, value in known], width)
+    return [first, row, _activity_row(activity, width)]
 
 
 def _activity_row(activity: Activity | None, width: int) -> list[Piece]:
     if activity is None:
         return []
     parts = [
-        (name, f"{tokens:,} tok {format_seconds(seconds)}" if seconds else f"{tokens:,} tok")
+        (name, f"{tokens:,} in {format_seconds(seconds)}" if seconds else f"{tokens:,}")
         for name, tokens, seconds in (
-            ("think ", activity.thinking_tokens, activity.thinking_seconds),
+            ("thinking ", activity.thinking_tokens, activity.thinking_seconds),
             ("answer ", activity.answer_tokens, activity.answer_seconds),
         )
         if tokens
     ]
     row = _spread(parts, width)
     if len(row) < 2 * len(parts):  # the seconds give way
-        row = _spread([(name, value.partition(" tok")[0]) for name, value in parts], width)
+        row = _spread([(name, value.partition(" in ")[0]) for name, value in parts], width)
     return row
 
 
@@ -211,7 +214,7 @@ _SEGMENTS: tuple[tuple[str, str], ...] = (
 
 
 def context_rows(progress: Progress, context_length: int | None, width: int) -> Rows:
-    """How full the context is, in parts; the figures, with a word of warning; the parts by name."""
+    """A bar of the context in parts; figures with a warning; the parts by name."""
     length = progress.context_length or context_length
     if not length:
         return [[("no model yet", _QUIET)], [], []]
@@ -228,7 +231,7 @@ def context_rows(progress: Progress, context_length: int | None, width: int) -> 
 
 
 def _context_bar(progress: Progress, length: int, width: int) -> list[Piece]:
-    """A cell for each part of the context; a part that is there at all keeps a sliver of colour."""
+    """A bar of the parts; each part gets at least a sliver of colour."""
     parts = _parts(progress.segments)
     if not parts:
         return [(bar(progress.context_used / length, width), f"$success {_TRACK}")]
@@ -271,8 +274,8 @@ def narrow_rows(
 ) -> Rows:
     """Everything in two rows for a narrow screen."""
     telemetry, limit = progress.telemetry, _limit(progress.telemetry)
-    memory = format_bytes(telemetry.active_bytes) if telemetry.active_bytes is not None else "–"
-    of = f" of {format_bytes(limit.size)} {limit.name}" if limit else ""
+    memory = format_memory(telemetry.active_bytes) if telemetry.active_bytes is not None else "–"
+    of = f" · {limit.name} {format_memory(limit.size)}" if limit else ""
     length = progress.context_length or context_length
     context = f"context {progress.context_used / length:.0%}" if length else ""
     left = f"memory {memory}{of}"

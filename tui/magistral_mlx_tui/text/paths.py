@@ -1,4 +1,4 @@
-"""Which files a typed, pasted or dropped text means.
+"""Find the files named by typed, pasted or dropped text.
 
 Terminals write a dropped file in many ways: quoted, with escaped spaces, as file:// with percent escapes.
 macOS puts a narrow no-break space (U+202F) before AM and PM in the names of screenshots, which people type
@@ -24,7 +24,7 @@ LONGEST_PASTE = 20_000
 
 
 def shown_path(path: Path) -> str:
-    """`path` as people write it: with `~` for their home, on one harmless line."""
+    """Write `path` with `~` for the home, on one sanitized line."""
     try:
         return sanitize_line(str(Path("~") / path.relative_to(Path.home())))
     except (ValueError, RuntimeError):  # it lies elsewhere, or there is no home
@@ -41,7 +41,7 @@ def find_file(typed: str) -> Path | None:
 
 
 def dropped_files(pasted: str) -> list[Path]:
-    """The files that a paste consists of; empty if it is anything else than paths of existing files."""
+    """The files named by a paste; empty unless all of it is paths of existing files."""
     text = pasted.strip()
     if not text or len(text) > LONGEST_PASTE or not _may_be_path(text):
         return []
@@ -76,7 +76,7 @@ def _unquoted(text: str) -> Iterable[str]:
 
 
 def _unescaped(text: str) -> str:
-    """What a shell would make of `text`."""
+    """Unquote `text` as a shell does."""
 
     def plain(match: re.Match[str]) -> str:
         if match["single"] is not None:

@@ -15,7 +15,7 @@ _MARKS = re.compile(
 _SEPARATORS = str.maketrans({"\u2028": "\n", "\u2029": "\n"})
 
 
-class Incoming:
+class StreamSanitizer:
     """Sanitises a stream: any cutting into pieces gives the same text in the end."""
 
     def __init__(self) -> None:

@@ -1,19 +1,19 @@
-"""The images that go with the next question, each with what it will cost; hidden when there are none."""
+"""The images of the next question, each with its cost; hidden when there are none."""
 
 from collections.abc import Sequence
 
 from textual.content import Content
 
 from magistral_mlx.engine.protocol import EngineModel
-from magistral_mlx.storage.units import format_bytes
+from magistral_mlx.storage.units import format_memory
 from magistral_mlx_tui.attachments.cost import image_cost
 from magistral_mlx_tui.attachments.images import AttachedImage
 from magistral_mlx_tui.text.format import format_seconds
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _MOST_ROWS = 3
-"""Images listed one by one; the rest is summed up."""
-_HINT = "   f7 looks at them, backspace in an empty prompt removes the last"
+"""Images listed one by one; more are summed up."""
+_HINT = "   F7 review, Backspace in an empty prompt removes the last"
 
 
 class Attachments(PlainStatic):
@@ -25,7 +25,7 @@ class Attachments(PlainStatic):
         """List `images` in their order.
 
         Args:
-            reading_speed: prompt tokens per second that were measured last.
+            reading_speed: prompt tokens per second, as measured last.
         """
         self.display = bool(images)
         if not images:
@@ -50,7 +50,7 @@ def _sum(images: Sequence[AttachedImage], model: EngineModel | None, reading_spe
     if len(known) == len(costs):
         parts.append(f"{sum(cost.tokens for cost in known):,} tokens")
         if memory := sum(cost.kv_bytes or 0 for cost in known):
-            parts.append(format_bytes(memory))
+            parts.append(format_memory(memory))
         if reading_speed:
             parts.append(f"about {format_seconds(sum(cost.seconds or 0.0 for cost in known))} to read")
     return ", ".join(parts)

@@ -18,7 +18,7 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
 class Gauges(Horizontal):
-    """Draws the controller's figures; the stylesheet decides which of the parts are visible."""
+    """Draws the controller's figures; the stylesheet shows the parts that fit."""
 
     def compose(self) -> ComposeResult:
         """Three gauges, and all of them in short."""
@@ -29,7 +29,7 @@ class Gauges(Horizontal):
         yield PlainStatic(id="all-gauges")
 
     def show(self, controller: Controller) -> None:
-        """Draw what the controller knows now."""
+        """Draw the present figures."""
         progress, prefill = controller.progress, controller.prefill
         length = controller.model.context_length if controller.model else None
         short = self.query_one("#all-gauges", PlainStatic)

@@ -1,4 +1,4 @@
-"""The first row: what this is, which model, and in one word what it is doing."""
+"""The first row: the program, the model, and its state in one word."""
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -19,7 +19,7 @@ _LOOKS: dict[Phase, tuple[str, str]] = {
     Phase.STOPPED: ("■", "$warning"),
     Phase.FAILED: ("✖", "$error"),
 }
-"""A sign and a colour beside each word, never instead of it."""
+"""A sign and a colour beside each word, never in its place."""
 
 
 class Header(PlainStatic):

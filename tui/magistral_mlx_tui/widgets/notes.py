@@ -1,4 +1,4 @@
-"""What the app says in words: the miniature's banner, the status line, the failure panel."""
+"""The miniature's banner, the status line, the failure panel."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from magistral_mlx.sanitize import sanitize_line
-from magistral_mlx.sessions.records import Options
+from magistral_mlx.storage.messages import Options
 from magistral_mlx_tui.conversation.controller import Controller, Failure, Phase
 from magistral_mlx_tui.conversation.thinking import thinking_label
 from magistral_mlx_tui.text.format import bar, format_seconds
@@ -14,37 +14,36 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 _PROGRESS_WIDTH = 24
 _MINIATURE = (
-    "a toy of the same build, not Magistral Small: it adds numbers and reads its own little images. "
-    "F1 tells how to get the real one",
-    "a toy of the same build, not Magistral Small. F1 tells how to get the real one",
-    "a toy, not Magistral Small: see F1",
+    "Demo model, not Magistral Small: it adds numbers and reads its own small images. F3 gets the real one",
+    "Demo model, not Magistral Small. F3 gets the real one",
+    "Demo model. F3 gets the real one",
 )
 """From long to short."""
 
 
 class MiniatureNote(PlainStatic):
-    """Stands under the header as long as the miniature is the model."""
+    """Stands under the header while the miniature is the model."""
 
     def show_note(self, width: int) -> None:
-        """Say it in one row of `width` cells."""
+        """Show the note in one row of `width` cells."""
         words = next((words for words in _MINIATURE if len(words) + 14 <= width), _MINIATURE[-1])
         self.show(Content.assemble(("▲ MINIATURE  ", "bold"), words))
 
 
 class StatusLine(PlainStatic):
-    """One row above the prompt: what is going on, or the last thing worth saying."""
+    """One row above the prompt: progress, the last message, or advice."""
 
     def show_state(self, controller: Controller, message: str, options: Options) -> None:
-        """Loading and reading show how far they are; otherwise `message`, or what is next.
+        """Show progress while loading and reading; otherwise `message`, or advice.
 
-        What people must not miss stands first: that the conversation cannot be saved, that thinking is off.
+        Warnings stand first: the conversation cannot be saved, thinking is off.
         """
         waiting = len(controller.queue)
         progress = [] if message else _progress(controller)
         words = progress or [(message or _standing_words(controller, self.size.width), "$foreground 60%")]
         if waiting:
-            words = [(f"{waiting} question{'s' if waiting > 1 else ''} waiting  ", "bold $warning"), *words]
-        if trouble := controller.keeper.trouble:
+            words = [(f"{waiting} queued  ", "bold $warning"), *words]
+        if trouble := controller.recorder.trouble:
             words = [(f"▲ {sanitize_line(trouble)}  ", "bold $error"), *words]
         if label := thinking_label(options):
             words = [(f"{label}  ", "bold $secondary"), *words]
@@ -55,7 +54,7 @@ def _progress(controller: Controller) -> list[tuple[str, str]]:
     if controller.phase is Phase.LOADING:
         what, done, total = controller.loading.stage, controller.loading.done, controller.loading.total
     elif controller.phase is Phase.READING and controller.prefill is not None:
-        what, done, total = "Reading the question", controller.prefill.done, controller.prefill.total
+        what, done, total = "Reading the prompt", controller.prefill.done, controller.prefill.total
     else:
         return []
     if total <= 0:
@@ -73,19 +72,19 @@ def _standing_words(controller: Controller, width: int) -> str:
     if controller.stopping:
         return "Stopping…"
     if controller.phase is Phase.PAUSED:
-        return "Paused: F11 goes on, with a hint if you like · esc stops"
+        return "Paused: F11 resumes, with an optional hint · Esc stops"
     if controller.phase is Phase.THINKING:
-        return "esc stops and keeps everything · F12 answers now · F11 pauses"
+        return "Esc stops and keeps everything · F12 answers now · F11 pauses"
     if controller.phase.busy:
-        return "esc stops and keeps everything"
+        return "Esc stops and keeps everything"
     if turn is None or turn.reply is None:
         return ""
     stats = turn.reply.stats
-    cached = f" ({stats.cached_tokens:,} remembered)" if stats.cached_tokens else ""
-    words = "ctrl+y copies the answer"
+    cached = f" ({stats.cached_tokens:,} cached)" if stats.cached_tokens else ""
+    words = "Ctrl+Y copies the answer"
     for part in (
-        f"{stats.prompt_tokens:,} tokens read{cached}" if stats.prompt_tokens else "",
-        f"{turn.reasoning_tokens + turn.answer_tokens:,} written",
+        f"{stats.prompt_tokens:,} prompt{cached}" if stats.prompt_tokens else "",
+        f"{turn.reasoning_tokens + turn.answer_tokens:,} generated",
         f"first token after {format_seconds(stats.time_to_first_token)}" if stats.time_to_first_token else "",
     ):
         longer = f"{words} · {part}"
@@ -94,10 +93,10 @@ def _standing_words(controller: Controller, width: int) -> str:
 
 
 class FailurePanel(PlainStatic, can_focus=True):
-    """What broke, what to do, where to read more; it has keys of its own while it has the focus."""
+    """A failure, its remedy and the log; has its own keys while it has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "screen.restart", "Restart"),
+        Binding("r", "screen.obey('restart')", "Restart"),
         Binding("c", "screen.copy_failure", "Copy"),
         Binding("escape", "screen.dismiss_failure", "Dismiss"),
     ]
@@ -107,14 +106,14 @@ class FailurePanel(PlainStatic, can_focus=True):
         self.display = failure is not None
         if failure is None:
             return
-        self.border_title = Content("The engine is gone" if failure.engine_lost else "That did not work")
+        self.border_title = Content("The engine stopped" if failure.engine_lost else "Couldn't answer")
         keys = (
-            "ctrl+r (or r here) starts the engine again · c copies"
+            "Ctrl+R (or R here) restarts the engine · C copies"
             if failure.engine_lost
-            else "esc closes · c copies"
+            else "Esc closes · C copies"
         )
         self.border_subtitle = Content(keys)
         parts: list[str | tuple[str, str]] = [(failure.problem, "bold")]
         parts += ["\n" + failure.remedy] if failure.remedy else []
-        parts += [("\nMore in " + failure.log, "$foreground 60%")] if failure.log else []
+        parts += [("\nLog: " + failure.log, "$foreground 60%")] if failure.log else []
         self.show(Content.assemble(*parts))

@@ -1,4 +1,4 @@
-"""Thin versions of Textual's own widgets that never read markup in what they show."""
+"""A Static that never reads markup."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ class PlainStatic(Static):
         self._shown: str | Content = text
 
     def show(self, text: str | Content, *, layout: bool = True) -> None:
-        """Show `text`; nothing is done when it is what stands there. `layout`: its height may change."""
+        """Show `text`, unless it is shown already. `layout`: its height may change."""
         if text != self._shown:
             self._shown = text
             self.update(text, layout=layout)

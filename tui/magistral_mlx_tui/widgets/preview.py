@@ -1,4 +1,4 @@
-"""An image as large as its place allows; drawn in a thread, so that the screen goes on."""
+"""An image as large as its place allows, drawn in a thread to keep the screen responsive."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from magistral_mlx_tui.widgets.plain import PlainStatic
 
 
 class Preview(Vertical):
-    """Shows one image at a time, or why it cannot be shown.
+    """Shows one image, or the reason why it cannot be shown.
 
     Args:
         mode: KITTY, SIXEL, HALF or OFF; the first two fall back to HALF where the terminal was not prepared.

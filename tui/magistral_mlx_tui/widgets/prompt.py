@@ -1,4 +1,4 @@
-"""The prompt: enter sends, ctrl+j begins a new line, dropped images become attachments."""
+"""The prompt: Enter sends, Ctrl+J starts a new line, dropped images are attached."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from magistral_mlx_tui.text.paths import dropped_files
 
 
 class Prompt(TextArea):
-    """Grows with its text; see the messages for what it tells the screen."""
+    """Grows with its text; tells the screen through its messages."""
 
     @dataclass
     class Sent(Message):
@@ -26,17 +26,17 @@ class Prompt(TextArea):
         files: list[Path]
 
     class ImageWanted(Message):
-        """A paste without text: an image may lie on the clipboard."""
+        """A paste without text: the clipboard may hold an image."""
 
     class RemoveRequested(Message):
-        """Backspace was pressed where there is nothing to delete."""
+        """Backspace was pressed in an empty prompt."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(
             id=id,
             compact=True,
             highlight_cursor_line=False,
-            placeholder="Ask anything…   enter sends · ctrl+o adds an image",
+            placeholder="Ask anything…   Enter sends · Ctrl+O attaches an image",
         )
 
     # Textual calls the handlers of all base classes after these two, unless the default is prevented.

@@ -1,4 +1,4 @@
-"""What stands in the middle before the first question."""
+"""The middle of the screen before the first question."""
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -14,15 +14,15 @@ _WORDMARK = (
 )
 _SHADES = ("#FFD800", "#FFAF00", "#FF8205", "#FA500F", "#E10500")
 _HINTS = (
-    ("type", "a question; you need not wait for the model"),
-    ("drop", "an image onto this window, or press ctrl+o"),
-    ("esc", "stops an answer and keeps all of it"),
+    ("type", "a question; you can type while the model loads"),
+    ("drop", "an image onto this window, or press Ctrl+O"),
+    ("Esc", "stops an answer and keeps everything so far"),
     ("F1", "shows all keys"),
 )
 _WAYS = (
-    "f3, enter: fetch Magistral Small and convert it (48 GB to read, 14 GB to keep)",
-    "f3: convert a folder that you have, or take a model that is installed",
-    "stay with the miniature, a toy that shows how all of this works",
+    "F3: download and convert Magistral Small (48 GB download, 14 GB on disk)",
+    "F3: pick an installed model, or convert a folder",
+    "stay with the miniature, a demo model",
 )
 _MINIATURE_EXAMPLE = "What is 347 + 285?"
 _EXAMPLE = "Why is the sky dark at night?"
@@ -30,7 +30,7 @@ _HINT_COLUMN = 4
 
 
 class Welcome(Vertical):
-    """Name, what is loading, and how to begin."""
+    """Name, loading progress, and how to start."""
 
     def compose(self) -> ComposeResult:
         """Three centred blocks."""
@@ -38,14 +38,14 @@ class Welcome(Vertical):
         for number, row in enumerate(_WORDMARK):
             wordmark += ["\n" if number else "", *_shaded(row)]
         yield PlainStatic(Content.assemble(*wordmark), id="wordmark")
-        yield PlainStatic("reasoning and seeing, on your own machine", id="motto")
+        yield PlainStatic("reasoning and vision, on your own machine", id="motto")
         yield PlainStatic(id="welcome-state")
         hints: list[str | tuple[str, str]] = []
         for name, words in _HINTS:
             hints += ["\n"] if hints else []
             hints += [(name.rjust(_HINT_COLUMN), "bold $primary"), "  ", (words, "$foreground 60%")]
         yield PlainStatic(Content.assemble(*hints), id="hints")
-        ways: list[str | tuple[str, str]] = [("Three ways to a model\n", "bold $secondary")]
+        ways: list[str | tuple[str, str]] = [("Choose a model\n", "bold $secondary")]
         for number, words in enumerate(_WAYS, start=1):
             ways += [
                 (f"{number}".rjust(_HINT_COLUMN), "bold $primary"),
@@ -56,7 +56,7 @@ class Welcome(Vertical):
         yield PlainStatic(Content.assemble(*ways), id="ways")
 
     def show_state(self, controller: Controller) -> None:
-        """Draw what the controller is doing; beside the miniature, how to get a real model."""
+        """Draw the controller's state; with the miniature, how to get a real model."""
         ways = self.query_one("#ways", PlainStatic)
         ways.display = bool(controller.model and controller.model.is_miniature)
         self.query_one("#welcome-state", PlainStatic).show(Content.assemble(*_state(controller)))

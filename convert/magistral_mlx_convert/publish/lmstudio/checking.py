@@ -33,7 +33,7 @@ PROBES: tuple[str, ...] = (
     "aaaaaaaaaaaaaaaaaaaa ---------- ======== ........ \u00a0\u2003\u200b",
     'https://example.org/a?b=c&d=%20#e <html lang="en">&nbsp;</html> \\frac{1}{2}',
 )
-"""Where tokenizers differ first: case inside words, digits, blanks, combining characters, emoji, scripts."""
+"""Where tokenizers differ: case inside words, digits, blanks, combining characters, emoji, scripts."""
 
 
 def check_tokenizer(files: Mapping[str, bytes], checkpoint: Checkpoint) -> None:
@@ -71,7 +71,7 @@ def renderer(files: Mapping[str, bytes]) -> Callable[..., str]:
 
 
 def geometry_of(checkpoint: Checkpoint) -> ImageGeometry | None:
-    """How the checkpoint's images become tokens; None where it can't see."""
+    """Return the geometry of image tokens; None for a text-only checkpoint."""
     vision = checkpoint.config.vision
     if vision is None:
         return None
@@ -85,7 +85,7 @@ _SIZES = ((60, 90), (200, 30))
 def _conversations(
     checkpoint: Checkpoint, tokenizer: Tokenizer
 ) -> list[tuple[str, list[dict[str, Any]], list[int]]]:
-    """What is compared: a name, messages as a client sends them, and mistral-common's ids."""
+    """A conversation to compare: a name, messages as a client sends them, and mistral-common's ids."""
     prompt = ReasoningPrompt.parse(checkpoint.system_prompt) if checkpoint.system_prompt else None
     if prompt is not None and prompt.marks is not ThoughtMarks.TOKENS:
         prompt = None

@@ -9,7 +9,7 @@ from typing import cast
 from magistral_mlx.checkpoint.folder import MANIFEST_FILE, Checkpoint, open_checkpoint, read_json
 from magistral_mlx.checkpoint.manifest import SEAL, sealed
 from magistral_mlx.errors import ConversionError, UsageError
-from magistral_mlx_convert.writing.shard_file import hash_file
+from magistral_mlx.storage.atomic import hash_file
 from magistral_mlx_convert.writing.shard_writer import explain_os_error
 from magistral_mlx_convert.writing.side_files import to_json
 from magistral_mlx_convert.writing.staging import Workplace, open_workplace

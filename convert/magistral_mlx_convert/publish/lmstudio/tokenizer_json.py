@@ -18,7 +18,7 @@ from magistral_mlx.errors import ConversionError
 
 @dataclass(frozen=True)
 class Tekken:
-    """What of a tekken.json matters here: `control` spellings by id, `ranked` bytes of the text's tokens."""
+    """The parts of a tekken.json used here: `control` spellings by id, `ranked` bytes of the text tokens."""
 
     pattern: str
     control: tuple[str, ...]

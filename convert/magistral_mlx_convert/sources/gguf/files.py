@@ -73,7 +73,11 @@ def _parts(file: Path, headers: dict[Path, GGUFHeader]) -> tuple[GGUFHeader, ...
     split = _SPLIT.fullmatch(file.name)
     if split is None:
         return (headers[file],)
-    stem, _, count = split.groups()
+    stem, part, count = split.groups()
+    if not 1 <= int(part) <= int(count):
+        raise ConversionError(
+            f"{file} is named as part {int(part)} of {int(count)}", "Give it its own name back."
+        )
     files = [file.with_name(f"{stem}-{part:05}-of-{count}.gguf") for part in range(1, int(count) + 1)]
     if absent := [part for part in files if not part.is_file()]:
         raise ConversionError(f"{absent[0]} is missing", "Put all parts of the model into one folder.")

@@ -17,6 +17,7 @@ from typing import cast
 import numpy as np
 
 from magistral_mlx.errors import CheckpointError
+from magistral_mlx.storage.atomic import open_regular
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 
 _AGAIN = "Download the file again."
-_MOST_ENTRIES = 10_000_000
+_MOST_ENTRIES = 100_000
+"""Tensors, or keys: Magistral Small has some hundred of each."""
+_MOST_VALUES = 2_000_000
+"""Values of all arrays together; two lists of 131,072 tokens and 270,000 merges are usual."""
+_MOST_HEADER_BYTES = 64 << 20
 _MOST_DIMENSIONS = 4
 _SKIPPED = ("tokenizer.ggml.merges", "tokenizer.ggml.scores")
 """Long lists that nobody asks for."""
@@ -95,7 +100,7 @@ def read_gguf_header(path: Path) -> GGUFHeader:
             overlap. The text names the file, and the key or tensor where there is one.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, 2)
             if size < 24:
                 raise CheckpointError(f"{path} is cut off or no GGUF file", _AGAIN)
@@ -111,7 +116,7 @@ class _Parser:
     """Walks through the header once, from the first byte on."""
 
     def __init__(self, path: Path, content: mmap.mmap) -> None:
-        self._path, self._content, self._at = path, content, 0
+        self._path, self._content, self._at, self._values = path, content, 0, 0
 
     def header(self) -> GGUFHeader:
         if self._take(4) != MAGIC:
@@ -143,6 +148,8 @@ class _Parser:
     def _take(self, nbytes: int) -> bytes:
         if nbytes > len(self._content) - self._at:
             raise self._wrong("is cut off inside its header")
+        if self._at + nbytes > _MOST_HEADER_BYTES:
+            raise self._wrong(f"has a header of more than {_MOST_HEADER_BYTES} bytes")
         taken = self._content[self._at : self._at + nbytes]
         self._at += nbytes
         return taken
@@ -167,7 +174,10 @@ class _Parser:
             return self._string()
         if kind != _ARRAY:
             raise self._wrong(f"gives {key:.80} the unknown type {kind}")
-        item, count = self._number("<I"), self._count("values")
+        item, count = self._number("<I"), self._number("<Q")
+        self._values += count
+        if self._values > _MOST_VALUES:
+            raise self._wrong(f"claims {self._values} values in its lists")
         if item == _STRING:
             return self._strings(count, keep=key not in _SKIPPED)
         if item not in _SCALARS:

@@ -73,7 +73,7 @@ class GGUFSource:
     def identity(self) -> tuple[tuple[str, int, int], ...]:
         """See `Source.identity`."""
         states = ((path.name, path.stat()) for path in self._paths)
-        return tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
+        return tuple((name, state.st_size, state.st_ctime_ns) for name, state in states)
 
     def read_rows(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
         """See `Source.read_rows`."""

@@ -1,4 +1,4 @@
-"""Files that come when they are needed and go when they are used up: which, when, at what cost of disk.
+"""Fetch files when they are needed, remove them once they are used up, and say what disk that takes.
 
 A job names its tensors in the order in which it reads them. A thread brings their files in that order, at
 most one ahead of the file in use and only where the disk has room for it; a file goes once all that was made
@@ -26,7 +26,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Fetched:
-    """How much of the source is here: bytes so far, bytes that this run fetches in all; or a note."""
+    """Progress of a download: bytes so far, bytes that this run fetches in all; or a note."""
 
     done: int = 0
     total: int = 0
@@ -45,15 +45,15 @@ class Arriving(Protocol):
         ...
 
     def expect(self, needs: Sequence[Need], tell: Callable[[Fetched], None]) -> None:
-        """The job begins: these tensors are read, once each and in this order. `tell`: from any thread."""
+        """Begin the job: these tensors are read, once each and in this order. `tell`: from any thread."""
         ...
 
     def consumed(self, count: int) -> None:
-        """What was made of the first `count` needs is on the disk: their files may go. From any thread."""
+        """Note that the first `count` needs are on the disk: their files may go. From any thread."""
         ...
 
     def cancel(self) -> None:
-        """Nobody waits any more: whoever does gets `Cancelled`."""
+        """Give up: everyone who waits gets `Cancelled`."""
         ...
 
 
@@ -65,7 +65,7 @@ class Supplied(Protocol):
 
 
 def supply_of(source: Source) -> Arriving | None:
-    """What brings the source's files; None where they are simply there."""
+    """Return the fetcher of the source's files; None for a source without one."""
     return source.supply if isinstance(source, Supplied) else None
 
 
@@ -90,7 +90,7 @@ def peak_bytes(needs: Sequence[Need], sizes: Mapping[str, int]) -> int:
 
 
 class Arrivals:
-    """Runs the rule above.
+    """Run the rule above.
 
     Args:
         bring: makes a file available, from the thread; `cancelled()` says when to give up with `Cancelled`.
@@ -121,7 +121,7 @@ class Arrivals:
         self._thread.start()
 
     def path(self, file: str) -> Path:
-        """Where `file` lies; waits for it.
+        """Return the path of `file`; wait for it.
 
         Raises:
             Cancelled: `cancel` was called.

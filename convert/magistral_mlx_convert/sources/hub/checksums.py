@@ -1,8 +1,8 @@
-"""What is known of a weight file's content before it is read, and whether the file keeps to it.
+"""Known checksums of weight files, and comparing files with them.
 
 Safetensors files carry no checksum of their own. The hub names one for each of its files; its cache keeps
-it as the name of the blob, and a download into a folder in a note beside it. Of other files nothing is known:
-a flipped bit that leaves the header valid and the weight finite can't be noticed there, by anyone.
+it as the name of the blob, and a download into a folder in a note beside it. Other files have no checksum:
+a flipped bit that leaves the header valid and the weight finite can't be noticed there.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from typing import Protocol
 
 _BLOCK_BYTES = 1 << 22
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256, _GIT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _NOTES = Path(".cache/huggingface/download")
-"""Where `hf download --local-dir` keeps commit, etag and time of each file, a line each."""
+"""Notes of `hf download --local-dir`: commit, etag and time of each file, a line each."""
 
 
 class Hash(Protocol):
-    """What hashlib's objects do."""
+    """The part of hashlib's objects used here."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...
     def hexdigest(self) -> str: ...
@@ -33,6 +33,11 @@ class Checksum:
     kind: str
     digest: str
 
+    @classmethod
+    def is_valid(cls, kind: str, digest: object) -> bool:
+        """Tell if `digest` is hexadecimal of the length of its kind."""
+        return isinstance(digest, str) and bool((_SHA256 if kind == "sha256" else _GIT).fullmatch(digest))
+
     def begin(self, size: int) -> Hash:
         """An empty hash of this kind, for a file of `size` bytes."""
         if self.kind == "git":
@@ -41,7 +46,7 @@ class Checksum:
 
 
 def known_checksum(path: Path) -> Checksum | None:
-    """What the hub said of a local file's content; None where it was never asked."""
+    """Return the hub's checksum of a local file; None where it is not known."""
     blob = path.resolve()
     if path.is_symlink() and blob.parent.name == "blobs" and _SHA256.fullmatch(blob.name):
         return Checksum("sha256", blob.name)
@@ -54,7 +59,7 @@ def known_checksum(path: Path) -> Checksum | None:
 
 
 def keeps_to(path: Path, checksum: Checksum, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
-    """Reads the whole file and compares.
+    """Read the whole file and compare.
 
     Raises:
         OSError: it can't be read.

@@ -1,4 +1,4 @@
-"""A hub repository that is converted as its files arrive: headers first, then one weight file at a time.
+"""Read a hub repository as its files arrive: headers first, then one weight file at a time.
 
 Where a file comes from, in this order: the hub library's cache, which is only read; a file that an
 interrupted run left; the hub. What is fetched lies beside the growing result and goes once it is used up, or
@@ -22,7 +22,7 @@ from magistral_mlx.checkpoint.safetensors_header import (
     read_header,
 )
 from magistral_mlx.errors import CheckpointError, ConversionError, NetworkError
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.sources.hub import client as hub_client
 from magistral_mlx_convert.sources.hub.arrivals import Arrivals, Fetched, Need, peak_bytes
 from magistral_mlx_convert.sources.hub.checksums import Cancelled, keeps_to
@@ -43,7 +43,7 @@ class HubFiles:
         repository: `owner/name`; `commit` pins it.
         placed: weight file -> the tensors that the index places in it, as `indexed_files` gives it.
         index: the index's name, for messages.
-        files: what the hub says of each weight file.
+        files: size and checksum of each weight file.
         scratch: where fetched files wait; made when it is needed.
         keep: fetch into the library's cache instead, and leave the files there.
 
@@ -114,7 +114,7 @@ class HubFiles:
             return output + sum(missing.values())
         if (free := shutil.disk_usage(cache).free) < sum(missing.values()) + SPARE_BYTES:
             raise ConversionError(
-                f"The cache {cache} has {in_gb(free)} free, but {in_gb(sum(missing.values()))} "
+                f"The cache {cache} has {format_disk(free)} free, but {format_disk(sum(missing.values()))} "
                 "are to be downloaded and kept",
                 "Free some space, leave --keep-source out, or set HF_HOME to a folder on another disk.",
             )
@@ -156,7 +156,7 @@ class HubFiles:
         return parse_header(start[LENGTH_BYTES:end], size=size, path=named)
 
     def _clear_out(self, files: set[str]) -> None:
-        """Removes what an unfinished conversion of something else had fetched."""
+        """Remove files that an unfinished conversion of something else had fetched."""
         ours = {path for file in files for path in (self._place(file), _part(self._place(file)))}
         for path in self._scratch.iterdir() if self._scratch.is_dir() else ():
             if path not in ours:
@@ -203,9 +203,7 @@ class HubFiles:
         if (path := self._cached.get(file)) is not None:
             if keeps_to(path, wanted.checksum, cancelled=cancelled):
                 return path
-            self._tell(
-                Fetched(note=f"{path.resolve()} is damaged: {file} is fetched again, into another place")
-            )
+            self._tell(Fetched(note=f"{path.resolve()} is damaged: {file} is fetched again, elsewhere"))
         elif self._keep:
             return self._into_cache(file, cancelled)
         try:
@@ -224,7 +222,7 @@ class HubFiles:
         if path.exists():
             if path.stat().st_size == wanted.size and keeps_to(path, wanted.checksum, cancelled=cancelled):
                 return path
-            self._tell(Fetched(note=f"{path} is not what the hub gave: it is fetched again"))
+            self._tell(Fetched(note=f"{path} differs from the hub's file and is fetched again"))
             path.unlink()
         self._scratch.mkdir(parents=True, exist_ok=True)
         for attempt in ("first", "last"):

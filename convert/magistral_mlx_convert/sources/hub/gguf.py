@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from magistral_mlx.errors import CheckpointError, ConversionError
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert.progress.events import Progress, Stage
 from magistral_mlx_convert.sources.hub import client as hub_client
 from magistral_mlx_convert.sources.hub.checksums import keeps_to
@@ -18,32 +18,32 @@ from magistral_mlx_convert.sources.hub.client import RemoteFile, explained
 from magistral_mlx_convert.system import SPARE_BYTES
 
 _PART = re.compile(r"(.+)-\d{5}-of-\d{5}\.gguf")
-_EYES = ("bf16", "f32", "f16")
+_VISION_TYPES = ("bf16", "f32", "f16")
 """Types of a vision part, the preferred first: all of them are exact for a bf16 model."""
 
 
 def holds_gguf(files: Mapping[str, RemoteFile]) -> bool:
-    """Whether a repository has any."""
+    """Tell if a repository has GGUF files."""
     return any(name.endswith(".gguf") for name in files)
 
 
 def chosen_files(names: Sequence[str], tag: str | None, *, repository: str) -> list[str]:
-    """The files of the one model that is meant (several, where it comes in parts), and its vision part.
+    """Choose the files of one model (several, where it comes in parts), and its vision part.
 
     A repository may keep each type in a folder of its own; the vision part then often lies above them.
 
     Args:
         names: the repository's files, by their paths in it.
-        tag: what the model's file name ends in, such as `Q8_0`; None where there is only one.
+        tag: the end of the model's file name, such as `Q8_0`; None where there is only one.
 
     Raises:
-        ConversionError: none or several models are meant; the text names them.
+        ConversionError: none or several models fit; the text names them.
     """
     ggufs = sorted(name for name in names if name.endswith(".gguf"))
-    eyes = [name for name in ggufs if "mmproj" in name.lower()]
+    vision_parts = [name for name in ggufs if "mmproj" in name.lower()]
     models: dict[str, list[str]] = {}
     for name in ggufs:
-        if name not in eyes:
+        if name not in vision_parts:
             part = _PART.fullmatch(name)
             models.setdefault(part.group(1) if part else name.removesuffix(".gguf"), []).append(name)
     meant = [stem for stem in models if tag is None or stem.lower().endswith(f"-{tag.lower()}")]
@@ -54,7 +54,10 @@ def chosen_files(names: Sequence[str], tag: str | None, *, repository: str) -> l
         )
     parts = models[meant[0]]
     folder = PurePosixPath(parts[0]).parent
-    return parts + sorted(eyes, key=lambda eye: (PurePosixPath(eye).parent != folder, *_rank(eye)))[:1]
+    return (
+        parts
+        + sorted(vision_parts, key=lambda part: (PurePosixPath(part).parent != folder, *_rank(part)))[:1]
+    )
 
 
 def vision_part(names: Sequence[str]) -> str | None:
@@ -70,10 +73,10 @@ def fetch_gguf(
     files: Mapping[str, RemoteFile],
     progress: Callable[[Progress], None],
 ) -> tuple[Path, Path | None]:
-    """Fetches what the cache lacks of one model and gives the paths of its text file and its vision part.
+    """Fetch one model into the cache; return the paths of its text file and its vision part.
 
     Raises:
-        ConversionError: it is not clear which model is meant, or the disk is too full.
+        ConversionError: the model is ambiguous, or the disk is too full.
         NetworkError: the hub did not answer.
         CheckpointError: a file does not have the checksum that the hub names.
     """
@@ -84,7 +87,7 @@ def fetch_gguf(
     free = shutil.disk_usage(cache).free
     if missing and free < total + SPARE_BYTES:
         raise ConversionError(
-            f"The cache {cache} has {in_gb(free)} free, but {in_gb(total)} are to be fetched",
+            f"The cache {cache} has {format_disk(free)} free, but the download takes {format_disk(total)}",
             "Free some space, or set HF_HOME to a folder on another disk.",
         )
     done = 0
@@ -108,4 +111,6 @@ def fetch_gguf(
 
 
 def _rank(name: str) -> tuple[int, str]:
-    return next((place for place, kind in enumerate(_EYES) if kind in name.lower()), len(_EYES)), name
+    return next(
+        (place for place, kind in enumerate(_VISION_TYPES) if kind in name.lower()), len(_VISION_TYPES)
+    ), name

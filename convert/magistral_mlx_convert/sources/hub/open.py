@@ -1,8 +1,8 @@
 """A hub id: only the files that are needed, each once.
 
 `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean everywhere: the hub library
-reads them. Of Magistral's 96 GB the half in Mistral's own format is left where it is. Small files go into the
-library's own cache, weights only if they are to be kept.
+reads them. Half of Magistral's repository, the copy in Mistral's own format, is not fetched. Small files
+go into the library's own cache, weights only with `keep_source`.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,10 +32,10 @@ def open_hub(
     keep_source: bool,
     progress: Callable[[Progress], None],
 ) -> Source:
-    """Fetches the small files and the headers; the revision is pinned to its commit with the first file.
+    """Fetch the small files and the headers; pin the revision to its commit.
 
-    Of several formats that of Hugging Face is taken, then Mistral's own, then GGUF, whose files are fetched
-    whole into the hub library's cache.
+    Formats in order of preference: Hugging Face's, Mistral's own, GGUF. GGUF files are fetched whole into
+    the hub library's cache.
 
     Args:
         name: `owner/name`; of a repository of GGUF files also `owner/name:TYPE`.
@@ -46,7 +46,7 @@ def open_hub(
 
     Raises:
         NetworkError: the hub can't be reached, or does not know the repository or the revision.
-        ConversionError: the repository holds no weights of a format that is read, or the disk is too full.
+        ConversionError: the repository holds no weights of a known format, or the disk is too full.
         CheckpointError: a file is damaged.
     """
     repository, _, tag = name.partition(":")
@@ -75,8 +75,8 @@ def open_hub(
         weights = arriving(placed=held, index=native.INDEX_FILE)
         return NativeFolder(folder, provenance=provenance, files=weights)
     if holds_gguf(files):
-        path, eye = fetch_gguf(repository, commit=commit, tag=tag or None, files=files, progress=progress)
-        return GGUFSource(path, provenance=provenance, eye=eye)
+        path, vision = fetch_gguf(repository, commit=commit, tag=tag or None, files=files, progress=progress)
+        return GGUFSource(path, provenance=provenance, eye=vision)
     raise ConversionError(
         f"{repository} holds no {huggingface.SINGLE_FILE}, no {native.SINGLE_FILE} and no GGUF file",
         "Take a repository with weights, such as mistralai/Magistral-Small-2509.",
@@ -106,10 +106,10 @@ def _open_shards(
 
 
 def _open_cached(folder: Path, tag: str, provenance: Provenance) -> Source:
-    """What a cached snapshot holds; of GGUF files those of that type."""
+    """Open a cached snapshot; of GGUF files those of that type."""
     ggufs = [path.relative_to(folder).as_posix() for path in folder.rglob("*.gguf")]
     if not ggufs or (not tag and any(folder.glob("*.safetensors"))):
         return open_local(folder, provenance=provenance)
     names = chosen_files(ggufs, tag or None, repository=provenance.name)
-    eye = vision_part(names)
-    return GGUFSource(folder / names[0], provenance=provenance, eye=folder / eye if eye else None)
+    vision = vision_part(names)
+    return GGUFSource(folder / names[0], provenance=provenance, eye=folder / vision if vision else None)

@@ -2,7 +2,7 @@
 
 The file is a safetensors file. Its arrays are keys and values (`layer.N.keys.0`, three each where they are
 packed), the record of what stands at which position (`positions`, int32) and what else is given along
-(`extra.*`); its metadata are texts, among them one of the caller's. Everything is under one SHA-256, so that
+(`extra.*`); its metadata are texts, one of them the caller's. One SHA-256 covers everything, so that
 a file that was cut, or changed in a single bit, is refused. A file is tied to the model whose cache it is:
 another model's keys and values would be no error but nonsense.
 """
@@ -38,11 +38,11 @@ _REMEDY = "Leave it: the conversation itself is not lost, its next question only
 
 @dataclass(frozen=True)
 class CacheFile:
-    """What a file holds."""
+    """The content of a file."""
 
     cache: PromptCache
     text: str
-    """What the writer gave along."""
+    """The caller's metadata."""
     arrays: Mapping[str, mx.array]
     """Likewise."""
     nbytes: int
@@ -50,7 +50,7 @@ class CacheFile:
 
 
 def model_identity(checkpoint: Checkpoint) -> str:
-    """What tells a model from every other: config, tokenizer, sizes, both ends of each weight file."""
+    """Identity of a model: config, tokenizer, sizes, both ends of each weight file."""
     digest = hashlib.sha256(json.dumps(checkpoint.raw_config, sort_keys=True).encode())
     digest.update(checkpoint.tokenizer_file.read_bytes())
     for path in checkpoint.weight_files:
@@ -66,7 +66,7 @@ def model_identity(checkpoint: Checkpoint) -> str:
 def write_cache(
     path: Path, cache: PromptCache, *, identity: str, text: str, arrays: Mapping[str, mx.array]
 ) -> int:
-    """Writes a file in place of the one that may be there; its size in bytes.
+    """Write or replace a file; return its size in bytes.
 
     Raises:
         CacheFileError: it cannot be written; a file that was there is as it was.
@@ -105,7 +105,7 @@ def write_cache(
 
 
 def read_cache(path: Path, model: MagistralModel, *, identity: str) -> CacheFile:
-    """Reads a file of `write_cache`.
+    """Read a file of `write_cache`.
 
     Raises:
         CacheFileError: there is none, it is damaged, of another version or of another model.

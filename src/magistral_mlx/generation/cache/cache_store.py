@@ -1,9 +1,9 @@
-"""The KV caches of one model that nobody uses right now, within a bound of bytes.
+"""Idle KV caches of one model, within a limit of bytes.
 
-A question takes the cache with the longest common beginning, whoever made it, and gives it back afterwards.
-What goes beyond the common beginning is trimmed if it is the asker's own (an edited question, a reply asked
-for again), and left to its owner otherwise: the asker then gets a copy of the beginning. So a branch costs a
-copy when it is first asked, and conversations share what they have in common without harming each other.
+A question takes the cache with the longest common prefix, of any owner, and gives it back afterwards. Its own
+cache is trimmed to the common prefix (an edited question, a regenerated reply). A longer cache of another
+owner stays as it is; the question gets a copy of the prefix. So the first question of a branch costs a copy,
+and conversations share their prefixes without harm to each other.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class _Idle:
 class CacheStore:
     """Idle caches, least recently used first out when they take more than `limit_bytes`.
 
-    The cache that was given back last stays even when it alone is over the limit: its conversation is the
-    one that goes on most likely. For the owner thread only.
+    The cache given back last stays even when it alone is over the limit: its conversation most likely goes
+    on. For the owner thread only.
     """
 
     def __init__(self, model: MagistralModel, *, limit_bytes: int) -> None:
@@ -37,7 +37,7 @@ class CacheStore:
 
     @property
     def limit_bytes(self) -> int:
-        """The bound."""
+        """Most bytes of all idle caches."""
         return self._limit_bytes
 
     @property
@@ -46,7 +46,7 @@ class CacheStore:
         return sum(idle.cache.nbytes for idle in self._idle)
 
     def take(self, keys: Sequence[Key], *, owner: object, kv_bits: int = 16) -> PromptCache:
-        """A cache that holds the longest known beginning of `keys` and nothing else; maybe none of it.
+        """A cache that holds the longest known prefix of `keys`, maybe an empty one, and nothing else.
 
         Args:
             owner: whoever asks, compared by identity.
@@ -68,7 +68,7 @@ class CacheStore:
         return cache
 
     def give_back(self, cache: PromptCache, *, owner: object) -> None:
-        """Takes a cache that is not used any more; forgets older ones if need be."""
+        """Take back a cache; drop older ones beyond the limit."""
         if not len(cache):
             return
         cache.compact()
@@ -76,17 +76,17 @@ class CacheStore:
         self.shrink(self._limit_bytes)
 
     def make_room(self, nbytes: int) -> None:
-        """Before an answer that will need so many bytes: idle caches and it get twice the bound together."""
+        """Evict idle caches until they and an answer of `nbytes` fit into twice the limit."""
         while self._idle and self.nbytes + nbytes > 2 * self._limit_bytes:
             del self._idle[0]
 
     def shrink(self, limit_bytes: int) -> None:
-        """Forgets the least recently used caches until the rest takes at most so much, or is one."""
+        """Evict the least recently used caches until the rest fits the limit or one is left."""
         while len(self._idle) > 1 and self.nbytes > limit_bytes:
             del self._idle[0]
 
     def forget(self, owner: object) -> None:
-        """Frees the caches of one owner."""
+        """Free the caches of one owner."""
         self._idle = [idle for idle in self._idle if idle.owner is not owner]
 
     def held(self, owner: object) -> PromptCache | None:
@@ -94,14 +94,14 @@ class CacheStore:
         return next((idle.cache for idle in reversed(self._idle) if idle.owner is owner), None)
 
     def clear(self) -> None:
-        """Frees everything."""
+        """Free everything."""
         self._idle = []
 
     def _usable(self, owner: object, kv_bits: int) -> list[_Idle]:
-        """Those of the width, and the asker's own unpacked ones.
+        """Caches of this width, and unpacked ones of this owner.
 
-        What others have read unpacked is not packed for somebody else: attention saw it unpacked, so the
-        reply could differ from the one that reading it anew would give.
+        Unpacked caches of other owners are not packed: attention saw them unpacked, so the reply could differ
+        from that after a fresh prefill.
         """
         return [
             idle
@@ -110,5 +110,5 @@ class CacheStore:
         ]
 
     def _worth(self, idle: _Idle, keys: Sequence[Key], owner: object) -> tuple[int, bool]:
-        """The longest beginning; of equals the asker's own."""
+        """The length of the common prefix; among equals the owner's own cache wins."""
         return common_length(idle.cache.keys, keys), idle.owner is owner

@@ -1,4 +1,4 @@
-"""Image features, kept so that no image is encoded twice."""
+"""Features of images, cached: no image is encoded twice."""
 
 from collections import OrderedDict
 
@@ -21,10 +21,10 @@ class FeatureStore:
         self._limit_bytes = limit_bytes
         self._features: OrderedDict[str, mx.array] = OrderedDict()
         self.encoded = 0
-        """How many images went through the vision tower."""
+        """Images that went through the vision tower."""
 
     def knows(self, image: PreparedImage) -> bool:
-        """Whether the image need not be encoded again."""
+        """Whether the features of the image are cached."""
         return image.digest in self._features
 
     def features(self, image: PreparedImage) -> mx.array:

@@ -1,8 +1,8 @@
-"""What the KV cache of one conversation holds, position by position, so that only new tokens are read.
+"""The KV cache of one conversation and the record of its positions; only new tokens are read.
 
 A position is identified by its token id; a position filled by an image feature by the image's digest and
-the feature's number. So two images of one size are never confused, and a changed image spoils the cache
-from its first position on, not before.
+the feature's number. So two images of one size are never confused, and a changed image invalidates the
+cache from its first position on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from magistral_mlx.prompt.turns import PreparedPrompt
 Key = int | tuple[str, int]
 """A token id, or an image's digest and the number of the feature."""
 SPARE_POSITIONS = 1024
-"""Unused positions that are not worth a copy."""
+"""Fewer unused positions than this are not worth a copy."""
 
 
 def position_keys(prompt: PreparedPrompt, *, image_id: int | None) -> list[Key]:
@@ -41,7 +41,7 @@ def position_keys(prompt: PreparedPrompt, *, image_id: int | None) -> list[Key]:
 
 
 def common_length(held: Sequence[Key], wanted: Sequence[Key]) -> int:
-    """How many keys both begin with."""
+    """Length of the common prefix."""
     longest = min(len(held), len(wanted))
     # Comparing slices in halves runs in C: a long conversation has a hundred thousand keys.
     low, high = 0, longest
@@ -57,10 +57,10 @@ def common_length(held: Sequence[Key], wanted: Sequence[Key]) -> int:
 
 
 class PromptCache:
-    """The KV cache of one conversation and the record of what is in it.
+    """A KV cache and the record of its positions.
 
-    The record and the cache always have the same length, wherever a reply was stopped. `layers` goes to the
-    model; whoever runs the model reports with `extend` what was fed.
+    Both have the same length wherever a reply was stopped. `layers` goes to the model; the code that runs the
+    model calls `extend` with the keys it fed.
 
     Args:
         kv_bits: the width of keys and values: 16 (the model's own dtype), 8 or 4.
@@ -89,16 +89,16 @@ class PromptCache:
 
     @property
     def keys(self) -> Sequence[Key]:
-        """What it holds, position by position; not to be changed."""
+        """The key of each position; not to be changed."""
         return self._keys
 
     @property
     def logits(self) -> mx.array | None:
-        """Logits [1, vocab] after the last position, if they are known: with them a reply goes on at once."""
+        """Logits [1, vocab] after the last position, if known; with them a reply goes on at once."""
         return self._logits
 
     def use_bits(self, kv_bits: int) -> None:
-        """Goes on in another width. From 16 bits what is there is packed; else it has to be read again."""
+        """Go on in another width. From 16 bits the content is packed; else it has to be read again."""
         if kv_bits == self._kv_bits:
             return
         packs = self._kv_bits == 16
@@ -109,7 +109,7 @@ class PromptCache:
             self.reset()
 
     def match(self, keys: Sequence[Key]) -> int:
-        """Keeps the longest common beginning of the cache and `keys`, drops the rest.
+        """Keep the longest common beginning of the cache and `keys`, drops the rest.
 
         The last position of `keys` is kept only if the logits after it are known: else it has to be read
         for the logits of the first new token.
@@ -124,7 +124,7 @@ class PromptCache:
         return kept
 
     def extend(self, keys: Iterable[Key], *, logits: mx.array | None = None) -> None:
-        """Notes what the model has been fed, in order, and the logits [1, vocab] after it."""
+        """Note what the model has been fed, in order, and the logits [1, vocab] after it."""
         self._keys.extend(keys)
         self._logits = logits
 
@@ -136,18 +136,18 @@ class PromptCache:
         return copied
 
     def restore(self, layers: list[LayerCache], keys: Iterable[Key]) -> None:
-        """Becomes what was saved: layers and what stands at their positions, of the same length."""
+        """Become what was saved: layers and what stands at their positions, of the same length."""
         self.layers = layers
         self._keys = list(keys)
         self._logits = None
 
     def compact(self) -> None:
-        """Gives memory back if trimming has left more than half of it unused."""
+        """Give memory back if trimming has left more than half of it unused."""
         if room_of(self.layers) > 2 * len(self) + SPARE_POSITIONS:
             self.layers = copy_layers(self.layers, len(self))
 
     def trim(self, length: int) -> None:
-        """Keeps the first `length` positions.
+        """Keep the first `length` positions.
 
         What the cache holds beyond its record (an interrupted step) goes in any case.
         """
@@ -157,7 +157,7 @@ class PromptCache:
             self._logits = None
 
     def reset(self) -> None:
-        """Forgets everything and gives the memory back."""
+        """Forget everything and gives the memory back."""
         self._keys = []
         self._logits = None
         self.layers = self._model.make_cache(bits=self._kv_bits)

@@ -1,4 +1,4 @@
-"""Guesses of what a model will write next, for speculation: from the text so far, or by a smaller model."""
+"""Drafts of the next tokens, for speculation: from the text so far, or by a smaller model."""
 
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from magistral_mlx.generation.cache.prompt_cache import PromptCache, position_keys
-from magistral_mlx.generation.decode.decoding import PromptReader, prefill
-from magistral_mlx.generation.decode.sampling import Draws
+from magistral_mlx.generation.decode.prefill import PromptReader, prefill
+from magistral_mlx.generation.decode.sampling import PositionSampler
 from magistral_mlx.generation.evaluation import trim_layers
 from magistral_mlx.generation.loaded_model import LoadedModel
 from magistral_mlx.prompt.turns import PreparedPrompt
@@ -19,23 +19,23 @@ _NGRAMS = (5, 4, 3)
 
 
 class Drafter(Protocol):
-    """Guesses tokens; a wrong guess costs time only."""
+    """Drafts tokens; a wrong draft costs time only."""
 
     def push(self, token_id: int) -> None:
-        """Takes the next token of the reply."""
+        """Take the next token of the reply."""
         ...
 
     def draft(self, *pending: int, most: int) -> list[int]:
-        """At most `most` tokens that may follow what was pushed and, after it, `pending`; often none."""
+        """At most `most` tokens that may follow the pushed ones and `pending`; often none."""
         ...
 
 
 class NgramDrafter:
-    """Prompt lookup: what followed the last time that the text ended as it does now.
+    """Prompt lookup: draft the tokens that followed when the text last ended as it does now.
 
     Args:
         prompt: token ids of the prompt.
-        never: ids that are not guessed (control tokens): a draft ends before them.
+        never: ids that are not drafted (control tokens); a draft ends before them.
     """
 
     def __init__(self, prompt: Sequence[int], *, never: frozenset[int]) -> None:
@@ -74,7 +74,7 @@ class NgramDrafter:
         return []
 
     def _following(self, place: int, most: int) -> list[int]:
-        """What stands after `place`; where that reaches the end, it goes on as a repetition."""
+        """The tokens after `place`; at the end of the text they repeat."""
         period = self._length - 1 - place
         draft: list[int] = []
         for step in range(most):
@@ -86,22 +86,31 @@ class NgramDrafter:
 
 
 class ModelDrafter:
-    """A smaller model of the same tokenizer guesses; it reads the prompt when it is first asked.
+    """Draft with a smaller model of the same tokenizer; it reads the prompt for its first draft.
 
     Args:
         loaded: the smaller model.
-        cache: its KV cache, which may hold the beginning of the prompt from earlier.
-        prompt: what the reply follows; images are shown to a model that can see.
-        draws: those of the reply, so that both models draw with the same chance.
+        cache: its KV cache, which may hold a prefix of the prompt.
+        prompt: the prompt of the reply; a model with vision reads its images.
+        sampler: that of the reply, so that both models draw with the same random keys.
+        position: tokens of the reply that `prompt` ends with.
     """
 
-    def __init__(self, loaded: LoadedModel, cache: PromptCache, prompt: PreparedPrompt, draws: Draws) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        cache: PromptCache,
+        prompt: PreparedPrompt,
+        sampler: PositionSampler,
+        *,
+        position: int = 0,
+    ) -> None:
         sees = loaded.checkpoint.config.vision is not None
         self._loaded = loaded
         self._cache = cache
         self._prompt = prompt if sees else PreparedPrompt(prompt.token_ids)
-        self._draws = draws
-        self._position = 0
+        self._sampler = sampler
+        self._position = position
         self._unread: list[int] = []
         self._ahead: list[int] = []
         self._begun = False
@@ -118,7 +127,7 @@ class ModelDrafter:
         self._unread.append(token_id)
 
     def draft(self, *pending: int, most: int) -> list[int]:
-        """As `Drafter.draft`; with the cache as far as was pushed, and what was guessed ahead of it."""
+        """As `Drafter.draft`. The cache record holds the pushed tokens, `_ahead` drafted ones read since."""
         if not self._begun:
             self._read_prompt()
         trim_layers(self._cache.layers, len(self._cache))
@@ -132,7 +141,7 @@ class ModelDrafter:
         draft: list[int] = []
         while True:
             place = self._position + len(pending) + len(draft)
-            draft.append(cast("int", self._draws.at(logits, place).item()))
+            draft.append(cast("int", self._sampler.at(logits, place).item()))
             if len(draft) == most:
                 return draft
             logits = self._read(draft[-1:])

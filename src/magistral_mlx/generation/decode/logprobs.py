@@ -1,4 +1,4 @@
-"""How likely the tokens of a reply were, for the model itself."""
+"""Log-probabilities that the model itself gave to the tokens of a reply."""
 
 from collections import deque
 from typing import cast
@@ -6,12 +6,11 @@ from typing import cast
 import mlx.core as mx
 
 from magistral_mlx.events import TokenLogprob
-from magistral_mlx.generation.decode.sampling import Sampler
 from magistral_mlx.prompt.tokenizer import Tokenizer
 
 
 class LogprobRecorder:
-    """Keeps the log-probability of each token; between sampler and caller of `decoding.decode`.
+    """Keep the log-probability of each token.
 
     Args:
         alternatives: how many of the likeliest tokens to keep at each place.
@@ -22,19 +21,15 @@ class LogprobRecorder:
         self._alternatives = alternatives
         self._waiting: deque[mx.array] = deque()
         self.tokens: list[TokenLogprob] = []
+        """One entry per token so far."""
 
-    def recording(self, sampler: Sampler) -> Sampler:
-        """`sampler`, called once per position in order, noting the logits on the way."""
-
-        def sample(logits: mx.array) -> mx.array:
-            raw = logits.astype(mx.float32)[0]
-            self._waiting.append(raw - mx.logsumexp(raw))
-            return sampler(logits)
-
-        return sample
+    def see(self, logits: mx.array) -> None:
+        """Take logits [1, vocab] of the next position, once per position in order."""
+        raw = logits.astype(mx.float32)[0]
+        self._waiting.append(raw - mx.logsumexp(raw))
 
     def push(self, token_id: int) -> None:
-        """Takes the token that came, drawn or forced."""
+        """Take the token of the oldest position seen, drawn or forced."""
         logprobs = self._waiting.popleft()
         top: tuple[TokenLogprob, ...] = ()
         if self._alternatives:

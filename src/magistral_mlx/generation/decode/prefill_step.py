@@ -6,8 +6,8 @@ one token to n others costs `4 * heads * head_dim * layers * n` operations, ever
 for Magistral Small as much at n = 68,000. So the step shrinks with the context such that a piece takes as
 long wherever it stands.
 
-On the CPU attention writes out its scores, so that memory, not patience, is what bounds a step: it is the
-largest whose peak (`chunk_memory.py` has the formula) is that of a full step at `FLAT_FROM` tokens. The peak
+On the CPU attention writes out its scores, so memory limits a step, not time: it is the largest whose peak
+(`memory/activations.py` has the formula) is that of a full step at `FLAT_FROM` tokens. The peak
 of a prefill beside the KV cache itself is then the same at 2,000 tokens and at 16,000; only where the copy of
 one layer of the cache takes most of that (from 33,000 tokens for Magistral Small) does it grow again.
 """
@@ -19,7 +19,7 @@ from magistral_mlx.checkpoint.config import TextConfig
 from magistral_mlx.memory.activations import FLAT_FROM, SMALLEST_STEP, ChunkMemory, chunk_memory
 
 RETRY_DIVISOR = 4
-"""By how much the step shrinks after a fault of the GPU."""
+"""Divisor of the step after a fault of the GPU."""
 
 _GPU_MULTIPLE = 16
 """Rows of a tile of a GPU's matrix kernels."""
@@ -32,17 +32,17 @@ _GPU_STEPS = {"g": 512, "s": 1024, "d": 2048}
 
 @dataclass(frozen=True, kw_only=True)
 class PrefillStep:
-    """The rule for one model on one machine."""
+    """The chunk sizes for one model on one machine."""
 
     full: int
     """Tokens at the beginning of a prompt."""
     half_at: int
-    """Tokens of context where a step is half as long, unless memory bounds it."""
+    """Tokens of context at which a step is half as long, unless memory limits it."""
     memory: ChunkMemory | None = None
-    """What a chunk takes, where memory bounds the step: on the CPU."""
+    """Memory of a chunk, where it limits the step: on the CPU."""
 
     def at(self, context: int, *, kv_bits: int = 16) -> int:
-        """Tokens to read next when so many are held in a KV cache of that width."""
+        """Tokens of the next chunk after `context` tokens in a KV cache of that width."""
         if self.memory is None:
             step, multiple = self.full * self.half_at // (self.half_at + context), _GPU_MULTIPLE
         else:
@@ -52,13 +52,13 @@ class PrefillStep:
         return max(SMALLEST_STEP, step // multiple * multiple)
 
     def smaller(self) -> "PrefillStep | None":
-        """The rule for another try after a fault; None if it is as small as it gets."""
+        """Smaller chunks for another try after a fault; None if they are the smallest."""
         full = max(SMALLEST_STEP, self.full // RETRY_DIVISOR)
         return None if full == self.full else replace(self, full=full)
 
 
 def prefill_step(text: TextConfig, device_info: Mapping[str, str | int], *, gpu: bool) -> PrefillStep:
-    """The rule for a decoder on this machine.
+    """The chunk sizes for a decoder on this machine.
 
     Args:
         device_info: of `mx.device_info()`; Metal names an "architecture" such as "applegpu_g15s".
@@ -82,7 +82,7 @@ def prefill_step(text: TextConfig, device_info: Mapping[str, str | int], *, gpu:
 
 
 def half_at(text: TextConfig) -> int:
-    """Tokens of context at which attention costs a token as much as everything else: 67,840 for Magistral."""
+    """Tokens of context at which attention costs as much as all else: 67,840 for Magistral."""
     attention = text.num_attention_heads * text.head_dim
     keys_and_values = 2 * text.num_key_value_heads * text.head_dim
     per_layer = text.hidden_size * (2 * attention + keys_and_values + 3 * text.intermediate_size)

@@ -1,30 +1,28 @@
 """Speculation: several tokens per pass of the model, and still exactly its own.
 
 A draft of the next tokens (see `drafts`) goes through the model in one pass together with the token before
-it. At each place the model's own token is drawn from its logits by the position's own random key (see
-`sampling.Draws`); drafted tokens are accepted as long as they are the drawn ones, and the first drawn token
-that differs comes instead. So nothing depends on the drafts but the number of passes: greedy replies are the
-same token by token, and drawn ones too, from the same distribution. For drafts without chance of their own
-this accepts as often as rejection sampling does (Leviathan et al. 2023, arXiv:2211.17192): a drafted token
-of probability p with probability p.
+it. At each position the model's own token is drawn from its logits with the position's own random key (see
+`sampling.PositionSampler`). Drafted tokens are accepted as long as they equal the drawn ones; the first drawn
+token that differs takes the place of its draft. Drafts change only the number of passes: with the same seed,
+the reply is the same token by token. For deterministic drafts this accepts as often as rejection sampling
+does (Leviathan et al. 2023, arXiv:2211.17192): a drafted token of probability p with probability p.
 
-A pass over several tokens takes longer than one over a single token, much longer on a CPU. So it is measured,
-and speculation rests while it does not pay.
+A pass over several tokens takes longer than one over a single token, much longer on a CPU. So passes are
+timed, and speculation rests while it does not pay.
 """
 
 import itertools
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import mlx.core as mx
 
 from magistral_mlx.generation.cache.prompt_cache import PromptCache
-from magistral_mlx.generation.decode.decoding import CLEAR_EVERY
 from magistral_mlx.generation.decode.drafts import Drafter
-from magistral_mlx.generation.decode.sampling import Draws
-from magistral_mlx.generation.evaluation import start_evaluating, trim_layers
+from magistral_mlx.generation.decode.next_token import Confirmed, Sampled
+from magistral_mlx.generation.decode.sampling import PositionSampler
+from magistral_mlx.generation.evaluation import trim_layers
 from magistral_mlx.model.magistral import MagistralModel
 
 SHORTEST_DRAFT, LONGEST_DRAFT = 2, 12
@@ -54,8 +52,6 @@ class Pace:
         self._resting = 0
         self.length = 4
         """Tokens of the next draft."""
-        self.passes = 0
-        """Passes of the model over one token or more."""
 
     @property
     def speculates(self) -> bool:
@@ -64,7 +60,6 @@ class Pace:
 
     def single(self, seconds: float | None) -> None:
         """A pass over one token took so long; None if that was not measured."""
-        self.passes += 1
         self._resting = max(self._resting - 1, 0)
         if seconds is None:
             return
@@ -73,7 +68,6 @@ class Pace:
 
     def several(self, seconds: float, *, drafted: int, accepted: int) -> None:
         """A pass over a draft took so long; `accepted` of its tokens were right."""
-        self.passes += 1
         if accepted == drafted:
             self.length = min(2 * self.length, LONGEST_DRAFT)
         elif 2 * accepted < drafted:
@@ -93,67 +87,72 @@ class Pace:
         self._trials = 0
 
 
-def decode_ahead(
-    model: MagistralModel, cache: PromptCache, logits: mx.array, draws: Draws, drafter: Drafter, pace: Pace
-) -> Generator[int, Sequence[int] | None, None]:
-    """As `decoding.decode`, with drafts; a forced token drops what was drafted beyond it."""
-    following = draws.at(logits, 0)
-    forced: deque[int] = deque()
-    position = 0
-    steady = False  # the last step was of one token too, so that the time between both is that of a pass
-    try:
-        for count in itertools.count(1):
-            began = pace.clock()
-            steady = steady and not forced
-            current = mx.array([forced.popleft()]) if forced else following
-            logits = model(current[None], cache=cache.layers)[:, -1, :]
-            following = draws.at(logits, position + 1)
-            start_evaluating(following)
-            token_id = cast("int", current.item())
-            cache.extend([token_id], logits=logits)
-            drafter.push(token_id)
-            position += 1
-            pace.single(pace.clock() - began if steady else None)
-            steady = True
-            if count % CLEAR_EVERY == 0:
-                mx.clear_cache()
-            forced.extend((yield token_id) or ())
-            if forced or not pace.speculates or not (draft := drafter.draft(most=pace.length)):
-                continue
-            # The next token is already being computed; a draft that begins with it goes on after it.
-            pending = cast("int", following.item())
-            draft = draft[1:] if draft[0] == pending else []
-            while draft := draft or (drafter.draft(pending, most=pace.length) if pace.speculates else []):
-                began = pace.clock()
-                drawn, seen = _verified(model, cache, draws, [pending, *draft], position + 1)
-                accepted = _agreement(draft, drawn)
-                trim_layers(cache.layers, len(cache) + 1 + accepted)
-                pace.several(pace.clock() - began, drafted=len(draft), accepted=accepted)
-                for place, token_id in enumerate((pending, *draft[:accepted])):
-                    cache.extend([token_id], logits=seen[place : place + 1])
-                    drafter.push(token_id)
-                    position += 1
-                    forced.extend((yield token_id) or ())
-                    if forced:
-                        break
-                if forced:
-                    trim_layers(cache.layers, len(cache))
-                    break
-                pending, draft = drawn[accepted], []
-            following, steady = mx.array([pending]), False
-    finally:
-        trim_layers(cache.layers, len(cache))
+class Drafted(Sampled):
+    """Draw as `Sampled`, and confirm drafts with one pass over several tokens.
 
-
-def _verified(
-    model: MagistralModel, cache: PromptCache, draws: Draws, token_ids: Sequence[int], position: int
-) -> tuple[list[int], mx.array]:
-    """The model's own tokens after each of `token_ids`, the first of which is for `position`.
-
-    With them the logits [tokens, vocab] that they were drawn from.
+    Args:
+        sampler: draws the model's own tokens.
+        drafter: guesses them.
+        pace: decides when and how far to draft.
     """
-    logits = model(mx.array(list(token_ids))[None], cache=cache.layers)[0]
-    return cast("list[int]", draws.at(logits, position).tolist()), logits
+
+    def __init__(self, sampler: PositionSampler, drafter: Drafter, pace: Pace) -> None:
+        super().__init__(sampler)
+        self._drafter = drafter
+        self._pace = pace
+        self._known: int | None = None  # the next token, if it was drawn with a draft
+        self._fed = False  # one token was fed since the last `push`
+        self._began: float | None = None
+        self._steady = False  # the last pass was over one token too: the time between both is that of a pass
+
+    def see(self, logits: mx.array, position: int) -> mx.array:
+        """See NextToken.see."""
+        self._fed, self._known = True, None
+        return super().see(logits, position)
+
+    def push(self, token_id: int) -> None:
+        """See NextToken.push."""
+        if self._fed:
+            measured = self._steady and self._began is not None
+            self._pace.single(self._pace.clock() - (self._began or 0) if measured else None)
+            self._steady = True
+        self._fed, self._began = False, None
+        self._drafter.push(token_id)
+
+    def choose(self) -> mx.array:
+        """See NextToken.choose."""
+        self._began = self._pace.clock()
+        return super().choose()
+
+    def ahead(self, model: MagistralModel, cache: PromptCache, position: int) -> list[Confirmed]:
+        """See NextToken.ahead."""
+        draft = self._draft()
+        if not draft or self._known is None:
+            return []
+        began = self._pace.clock()
+        run = [self._known, *draft]
+        logits = model(mx.array(run)[None], cache=cache.layers)[0]
+        drawn = cast("list[int]", self._sampler.at(logits, position + 1).tolist())
+        accepted = _agreement(draft, drawn)
+        trim_layers(cache.layers, len(cache) + 1 + accepted)
+        self._pace.several(self._pace.clock() - began, drafted=len(draft), accepted=accepted)
+        self._known, self._fed, self._steady = drawn[accepted], False, False
+        self._token = mx.array([self._known])
+        return [(run[place], logits[place : place + 1]) for place in range(1 + accepted)]
+
+    def _draft(self) -> list[int]:
+        """Guesses of what comes after the next token, which is then known; empty where there are none."""
+        if not self._pace.speculates:
+            return []
+        if self._known is None:
+            # The next token is already being computed; a draft that begins with it goes on after it.
+            draft = self._drafter.draft(most=self._pace.length)
+            if not draft:
+                return []
+            self._known, self._steady = cast("int", self._token.item()), False
+            if draft[0] == self._known and len(draft) > 1:
+                return draft[1:]
+        return self._drafter.draft(self._known, most=self._pace.length)
 
 
 def _agreement(draft: Sequence[int], drawn: Sequence[int]) -> int:

@@ -28,23 +28,23 @@ from magistral_mlx.prompt.tokenizer import SpecialIds, Tokenizer
 LARGEST_RESERVE = 1024
 SMALLEST_RESERVE = 8
 LANDING_TEXT = "\n\n… ⇒"
-"""How a thought that is cut short ends: it breaks off, therefore. No word of any language, so that a thought
-in French does not end in English; a sign that people see as well."""
+"""The end of a thought that is cut short: an ellipsis and an arrow, "therefore". No words, so a
+thought in French does not end in English. Readers see the cut."""
 LANDING_ZONE = 48
-"""A thought may end so many tokens before its limit if a sentence ends there; at most an eighth of it."""
+"""A thought may end this many tokens before its limit if a sentence ends there; at most an eighth of it."""
 _SENTENCE_ENDS = (b".", b"!", b"?", b"\n", "。".encode(), "！".encode(), "？".encode())
 
 
 @dataclass(frozen=True)
 class Landing:
-    """How a thought that is cut short is brought to its end."""
+    """The tokens that end a thought that is cut short."""
 
     ids: tuple[int, ...] = ()
     """Written before [/THINK]."""
     ends_sentence: Callable[[int], bool] = lambda token_id: False
-    """Whether a thought may well end after that token."""
+    """Whether a sentence ends with that token."""
     closing: tuple[int, ...] = ()
-    """What closes a thought, where no control token does."""
+    """Ids that close a thought where no control token does."""
 
 
 def soft_landing(tokenizer: Tokenizer) -> Landing:
@@ -60,10 +60,10 @@ def soft_landing(tokenizer: Tokenizer) -> Landing:
 
 
 def answer_reserve(max_tokens: int) -> int:
-    """How many of `max_tokens` tokens are kept for the answer.
+    """Tokens of `max_tokens` that are kept for the answer.
 
     A quarter, at most 1,024. Under 32 tokens nothing is kept: a handful of tokens makes no answer, so the
-    reply is honestly cut off in its thought.
+    reply is cut off in its thought and says so.
     """
     reserve = min(LARGEST_RESERVE, max_tokens // 4)
     return reserve if reserve >= SMALLEST_RESERVE else 0
@@ -74,16 +74,16 @@ class Limits:
     """All counts in generated tokens."""
 
     max_tokens: int
-    """Of the whole reply, control tokens included; at least 1."""
+    """Tokens of the whole reply, control tokens included; at least 1."""
     thinking_budget: int | None = None
-    """Of all thoughts of the reply together, without their control tokens; None: no own limit."""
+    """Tokens of all thoughts of the reply, without their control tokens; None: no limit."""
     answer_reserve: int = 0
-    """Of `max_tokens`, out of reach for a thought; [/THINK] itself is not counted."""
+    """Tokens of `max_tokens` that no thought may use; [/THINK] itself is not counted."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows a token: forced ids, an ending, or (neither) the model's own next token."""
+    """The consequence of a token: forced ids, an ending, or neither: the model chooses the next token."""
 
     forced: tuple[int, ...] = ()
     ending: Ending | None = None
@@ -118,7 +118,7 @@ class Control:
         self._end = self._landing.closing or tuple(i for i in (special.end_think,) if i is not None)
         self._cycles = CycleDetector()
         self._near_cycles = NearCycleDetector()
-        self._written_for_it: deque[int] = deque()
+        self._to_write: deque[int] = deque()
         self._closing = False
         self._thought_is_over = False
         self._thought_tokens = 0
@@ -126,7 +126,7 @@ class Control:
         self.generated = 0
 
     def resume_after(self, token_id: int) -> None:
-        """Takes a token of a reply that goes on: its thought counts towards the budget, nothing else does."""
+        """Take a token of a reply being continued. Only its thought counts, towards the budget."""
         starts_section = self._tracker.push(token_id)
         self._thought_tokens += self._tracker.section is Section.REASONING and not starts_section
 
@@ -136,10 +136,10 @@ class Control:
 
     def hint(self, token_ids: Sequence[int]) -> None:
         """Write ordinary tokens into the thought that is open, or that opens before the answer begins."""
-        self._written_for_it.extend(token_ids)
+        self._to_write.extend(token_ids)
 
     def push(self, token_id: int) -> Verdict:
-        """Takes the next generated (or forced) token; what is to follow it."""
+        """Take the next generated or forced token; return the consequence."""
         self.generated += 1
         starts_section = self._tracker.push(token_id)
         thinking = self._tracker.section is Section.REASONING
@@ -155,9 +155,9 @@ class Control:
             loop = self._near_cycles.push(token_id) or loop
             return self._in_thought(token_id, cut_short=loop or self._answer_now)
         self._closing = False
-        if not starts_section:  # the answer has begun: wishes for the thought come too late
+        if not starts_section:  # the answer has begun: too late for hints
             self._answer_now = False
-            self._written_for_it.clear()
+            self._to_write.clear()
         return _GO_ON
 
     def _own_ending(self) -> Ending:
@@ -168,8 +168,8 @@ class Control:
     def _in_thought(self, token_id: int, *, cut_short: bool) -> Verdict:
         if not self._closing and (cut_short or self._must_close(token_id)):
             self._close()
-        if self._written_for_it:
-            return Verdict(forced=(self._written_for_it.popleft(),))
+        if self._to_write:
+            return Verdict(forced=(self._to_write.popleft(),))
         return _GO_ON
 
     def _must_close(self, token_id: int) -> bool:
@@ -182,16 +182,16 @@ class Control:
         return room == landing or (room <= landing + zone and self._landing.ends_sentence(token_id))
 
     def _close(self) -> None:
-        """Whatever was to be written is replaced by the landing, if there is room, and the closing mark."""
-        self._written_for_it.clear()
+        """Write the landing, if there is room, and the closing mark, instead of anything waiting."""
+        self._to_write.clear()
         if not self._thought_is_over and 0 < len(self._landing.ids) <= self._room():
-            self._written_for_it.extend(self._landing.ids)
-        self._written_for_it.extend(self._end)
+            self._to_write.extend(self._landing.ids)
+        self._to_write.extend(self._end)
         self._closing = self._thought_is_over = True
         self._answer_now = False
 
     def _room(self) -> int:
-        """How many tokens the thought may still get before [/THINK]."""
+        """Tokens that the thought may still take before [/THINK]."""
         limits = self._limits
         room = limits.max_tokens
         if limits.answer_reserve:  # without one, the reply's own limit cuts the thought, and says so

@@ -1,4 +1,4 @@
-"""Finding out that a model repeats itself, on token ids."""
+"""Detect on token ids that a model repeats itself."""
 
 from collections import Counter, deque
 
@@ -6,25 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 LONGEST_PERIOD = 400
-"""Longest cycle looked for, in tokens."""
+"""Longest cycle searched for, in tokens."""
 SHORTEST_SPAN = 256
-"""At least so many tokens must repeat: rules of tables, runs of digits or blanks are shorter."""
+"""Fewest tokens that must repeat: table rules, runs of digits or blanks are shorter."""
 COPIES = 4
-"""At least so many copies of the cycle must stand one after the other."""
+"""Fewest copies of the cycle in a row."""
 NEAR_RUN = 16
-"""Tokens of a run that counts as said before: longer than the constant part of most rows of a table."""
+"""Tokens of a repeated run: longer than the constant part of most table rows."""
 NEAR_SPAN = 2048
-"""Tokens that novelty is measured over: longer than a song or a form that honestly repeats itself."""
+"""Tokens over which novelty is measured: longer than a song or form that repeats itself on purpose."""
 NEAR_DISTANCE = 512
-"""How far back a run counts as said before; a draft that is written once more is no cycle."""
+"""Tokens back that a run counts as repeated; a draft written a second time is no cycle."""
 NEAR_NOVELTY = 1 / 3
 """Below it, the tokens are a near-cycle."""
 NEAR_TOKENS = 16
-"""At least so many different tokens; less is a matrix or an image of signs, not somebody who talks."""
+"""Fewest different tokens; fewer are a matrix or a drawing of characters, not prose."""
 
 
 class CycleDetector:
-    """Tells when the last tokens are one exact cycle, copied again and again.
+    """Detects that the last tokens are one exact cycle, copied again and again.
 
     A cycle of p tokens (1 to 400) is a loop when the last max(256, 4 p) tokens consist of nothing else.
     Exactness is what avoids false alarms: rows of a table, lists of primes, digits of pi, listings of
@@ -40,7 +40,7 @@ class CycleDetector:
         self._end = LONGEST_PERIOD
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True while the last tokens are a loop."""
+        """Take the next token; True while the last tokens are a loop."""
         if self._end == len(self._recent):
             self._recent[:LONGEST_PERIOD] = self._recent[-LONGEST_PERIOD:]
             self._end = LONGEST_PERIOD
@@ -52,7 +52,7 @@ class CycleDetector:
 
 
 class NearCycleDetector:
-    """Tells when the last tokens are little but what stood shortly before, with small changes.
+    """Detects that the last tokens repeat the ones shortly before, with small changes.
 
     Measured is the novelty of the last `NEAR_SPAN` tokens: the share of them that do not complete a run of
     `NEAR_RUN` tokens which stood within the last `NEAR_DISTANCE` tokens before. A sentence that is said again
@@ -73,7 +73,7 @@ class NearCycleDetector:
         self._position = 0
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True while the last tokens are a near-cycle."""
+        """Take the next token; True while the last tokens are a near-cycle."""
         self._ids.append(token_id)
         run = hash(tuple(self._ids))
         before = self._last_seen.get(run)

@@ -1,7 +1,7 @@
-"""Where a reply is: thought, answer or tool call, decided on token ids alone.
+"""The section of a reply (thought, answer, tool call), decided on token ids alone.
 
 The control ids are looked up by name in tekken.json ([THINK], [/THINK], [TOOL_CALLS], [ARGS]); text that
-spells them consists of ordinary tokens and changes nothing. Markers that make no sense where they come change
+spells them consists of ordinary tokens and changes nothing. Misplaced markers change
 nothing either: a closer without an open thought, an opener or a tool call inside a thought.
 """
 
@@ -12,7 +12,7 @@ from magistral_mlx.prompt.tokenizer import SpecialIds
 
 
 class Section(Enum):
-    """What an ordinary token of a reply belongs to."""
+    """The section of an ordinary token of a reply."""
 
     REASONING = "reasoning"
     ANSWER = "answer"
@@ -30,11 +30,11 @@ class Tracker(Protocol):
 
     @property
     def tool_calls(self) -> int:
-        """How many tool calls were opened."""
+        """Tool calls opened."""
         ...
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True if it starts a section (or the same one anew)."""
+        """Take the next token; True if it starts a section (or the same one anew)."""
         ...
 
 
@@ -54,7 +54,7 @@ class SectionTracker:
         """How many tool calls were opened."""
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True if it is a marker that starts a section (or the same one anew)."""
+        """Take the next token; True if it is a marker that starts a section (or the same one anew)."""
         special = self._special
         if token_id == special.end_think:
             return self._enter(Section.ANSWER, allowed=self.section is Section.REASONING)

@@ -1,4 +1,4 @@
-"""Token ids of a reply -> events: the thought, the answer and tool calls apart, in whole characters."""
+"""Token ids of a reply -> events: thought, answer and tool calls, in whole characters."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from magistral_mlx.generation.reply.stop_strings import StopMatcher
 from magistral_mlx.prompt.tokenizer import TextDecoder, Tokenizer
 
 Piece = ReasoningText | AnswerText | ToolCall
-"""What a splitter yields."""
+"""An event from a splitter."""
 
 
 class EventSplitter:
@@ -39,7 +39,7 @@ class EventSplitter:
 
     @property
     def stopped(self) -> bool:
-        """A stop string is complete; nothing comes any more."""
+        """Whether a stop string is complete; then nothing more comes."""
         return self._stops.matched
 
     def push(self, token_id: int) -> list[Piece]:
@@ -56,7 +56,7 @@ class EventSplitter:
         return self._text(self._decoder.push(token_id), self._tracker.section)
 
     def finish(self) -> list[Piece]:
-        """What was held back, now that the reply is over, wherever it ended."""
+        """The text held back, now that the reply is over."""
         if self._over or self.stopped:
             return []
         self._over = True
@@ -88,7 +88,7 @@ class EventSplitter:
         return []
 
     def _end_of(self, section: Section) -> list[Piece]:
-        """Everything of `section` that waited for more: bytes of a character, a possible stop string."""
+        """The text of `section` that was held back: bytes of a character, a possible stop string."""
         pieces = self._text(self._decoder.flush(), section)
         if section is Section.ANSWER and (held := self._stops.flush()):
             pieces.append(AnswerText(held, self._count()))

@@ -1,10 +1,10 @@
-"""What people do to a running reply from any thread: stop, pause, give a hint, ask for the answer."""
+"""Steer a running reply from any thread: stop, pause, hint, answer now."""
 
 import threading
 
 
 class Steering:
-    """Wishes of any thread, read by the thread that answers at each token and each prefill chunk."""
+    """Commands of any thread. The answering thread reads them at each token and each prefill chunk."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -16,12 +16,12 @@ class Steering:
 
     @property
     def stopped(self) -> bool:
-        """Whether the reply is to end; there is no way back."""
+        """Whether the reply ends; final."""
         return self._stopped
 
     @property
     def paused(self) -> bool:
-        """Whether nothing is to be produced; never once stopped."""
+        """Whether the reply rests; never once stopped."""
         return not self._going.is_set()
 
     def stop(self) -> None:
@@ -50,7 +50,7 @@ class Steering:
             self._going.set()
 
     def wait(self) -> None:
-        """Returns when the reply is not paused (any more)."""
+        """Wait until the reply is not paused."""
         self._going.wait()
 
     def take_answer_now(self) -> bool:
@@ -60,7 +60,7 @@ class Steering:
         return asked
 
     def take_hints(self) -> list[str]:
-        """The hints since the last call, without blanks around them."""
+        """The hints since the last call, stripped."""
         with self._lock:
             hints, self._hints = self._hints, []
         return hints

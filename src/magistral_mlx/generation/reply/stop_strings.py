@@ -16,7 +16,7 @@ class StopMatcher:
         self.matched = False
 
     def push(self, text: str) -> str:
-        """The text that is certainly before any stop string; nothing more once one has matched."""
+        """The text that lies before any stop string; nothing more once one has matched."""
         if self.matched:
             return ""
         held = self._held + text
@@ -35,7 +35,7 @@ class StopMatcher:
         return held
 
     def _longest_beginning(self, text: str) -> int:
-        """Length of the longest end of `text` that a stop string begins with."""
+        """Length of the longest suffix of `text` that a stop string begins with."""
         longest = min(len(text), max((len(stop) - 1 for stop in self._stop), default=0))
         for length in range(longest, 0, -1):
             tail = text[len(text) - length :]

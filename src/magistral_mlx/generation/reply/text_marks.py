@@ -1,4 +1,4 @@
-"""Thoughts that are marked in the text: found in a stream of pieces, whatever tokens the marks fall into.
+"""Thoughts marked in the text, found in a stream of pieces however tokens split the marks.
 
 A reply begins with <think>, or it has no thought: a mark anywhere else is something the model wrote about.
 Blank lines around the marks belong to them.
@@ -17,7 +17,7 @@ _OPEN, _CLOSE = ThoughtMarks.TEXT.value
 
 
 class TextMarks:
-    """Splits the text of one reply; `section` is where the text that comes next belongs to."""
+    """Splits the text of one reply; the next text belongs to `section`."""
 
     def __init__(self) -> None:
         self.section = Section.ANSWER
@@ -42,12 +42,12 @@ class TextMarks:
         return pieces + self._release(len(self._held))
 
     def flush(self) -> list[tuple[Section, str]]:
-        """What was held back, now that the reply is over."""
+        """The text held back, now that the reply is over."""
         held, self._held = self._held, ""
         return [(self.section, held)] if held.strip() else []
 
     def _begin(self) -> bool:
-        """Whether it is certain now how the reply begins."""
+        """Whether the beginning of the reply is certain."""
         start = self._held.lstrip()
         if start.startswith(_OPEN):
             self.section, self._held, self._after_mark = Section.REASONING, start[len(_OPEN) :], True
@@ -69,7 +69,7 @@ class TextMarks:
 
 
 def _certain_length(thought: str) -> int:
-    """How much of an open thought can't belong to its closing mark, nor to the blanks before it."""
+    """Length of an open thought without a possible closing mark and the blanks before it."""
     for length in range(len(_CLOSE) - 1, 0, -1):
         if thought.endswith(_CLOSE[:length]):
             thought = thought[:-length]
@@ -92,7 +92,7 @@ class TextSectionTracker:
         return self._marks.section
 
     def push(self, token_id: int) -> bool:
-        """Takes the next token; True if it completes a mark that starts a section."""
+        """Take the next token; True if it completes a mark that starts a section."""
         before = self.section
         self._marks.push(self._decoder.push(token_id))
         return self.section is not before
@@ -139,7 +139,7 @@ class TextThoughtSplitter:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """What was held back, now that the reply is over, wherever it ended."""
+        """The text held back, now that the reply is over."""
         if self._over or self.stopped:
             return []
         self._over = True

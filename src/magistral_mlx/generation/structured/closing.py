@@ -1,4 +1,4 @@
-"""How to end a JSON answer from any point: a short way to a complete value.
+"""End a JSON answer from any point: find a short way to a complete value.
 
 The grammar says which bytes may come next. Outside of strings, closing brackets are tried before anything
 that opens something; inside, the quotation mark. Where a pattern, a format or a length keeps a string open,
@@ -18,22 +18,21 @@ _OUTSIDE = b'}]",1234567890ntf[{-'
 _MOST_STATES = 16
 _DEEPEST = 32
 _MOST_TRIALS = 20_000
-"""Bytes tried for one closing; about two seconds. A pattern that needs more is given up."""
+"""Most bytes tried for one closing; about two seconds."""
 _SAME_STEPS = 64
-"""So often a step that led nowhere new is repeated before the search looks around again: for long minimum
-lengths."""
+"""Repetitions of a step that led nowhere new before a new search, for long minimum lengths."""
 _QUOTE = ord('"')
 
 
 class _State(NamedTuple):
-    """A place in the search."""
+    """A state of the search."""
 
     way: bytes
     grammar: AnswerGrammar
     choices: list[int]
     """The bytes that may come next."""
     seen: bytes
-    """The mask of what may come next."""
+    """The mask of bytes that may come next."""
     changes: int
 
 
@@ -83,7 +82,7 @@ class Closer:
         return ids if len(ids) <= most_tokens else None
 
     def _step(self, grammar: AnswerGrammar, lexer: "StringTracker") -> bytes:
-        """The next bytes of the way; empty if there is none."""
+        """The next bytes of the closing; empty if there is none."""
         mask = grammar.allowed()
         allowed = self._bytes(mask)
         if not allowed:
@@ -162,13 +161,13 @@ class StringTracker:
         """The last byte was a backslash inside a string."""
 
     def copy(self) -> "StringTracker":
-        """The same state, to go on from."""
+        """A copy."""
         copy = StringTracker(inside=self.inside)
         copy.escaped = self.escaped
         return copy
 
     def push(self, text: bytes) -> None:
-        """Takes the next bytes of the text."""
+        """Take the next bytes of the text."""
         for byte in text:
             if self.escaped:
                 self.escaped = False

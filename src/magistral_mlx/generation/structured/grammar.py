@@ -1,4 +1,4 @@
-"""The one place that touches llguidance: JSON schemas as masks over the tokenizer's ids.
+"""JSON schemas as masks over the tokenizer's ids; the only module that imports llguidance.
 
 Answers are written with the separators of `json.dumps` (", " and ": ") and no other blanks outside of
 strings: the form in which mistral-common writes JSON for the model, and one in which nothing can be padded
@@ -27,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def grammar_problem(schema: str) -> str:
-    """Why no grammar can be made of a JSON schema, or "" if one can."""
+    """The reason why a JSON schema has no grammar, or ""."""
     try:
         grammar = LLMatcher.grammar_from_json_schema(schema, overrides=_FORM)
     except ValueError as error:
@@ -37,7 +37,7 @@ def grammar_problem(schema: str) -> str:
 
 
 class _Vocabulary:
-    """A tokenizer as llguidance wants it; mistral-common's own adapter would bring the whole hub along."""
+    """A tokenizer for llguidance; mistral-common's own adapter would import the hub client."""
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
         self._tokenizer = tokenizer
@@ -112,12 +112,12 @@ class AnswerGrammar:
         self._must_be_sound()
 
     def fork(self) -> "AnswerGrammar":
-        """The same state, to try something; a microsecond."""
+        """A copy to try tokens on; takes a microsecond."""
         return AnswerGrammar(self._tokenizer, self._schema, matcher=self._matcher.deep_copy())
 
     @property
     def accepts(self) -> bool:
-        """Whether the answer is a complete value as it stands."""
+        """Whether the answer so far is a complete value."""
         return self._matcher.is_accepting()
 
     def allowed(self) -> Mask:
@@ -129,7 +129,7 @@ class AnswerGrammar:
         return mask
 
     def push(self, token_id: int) -> None:
-        """Takes a token that `allowed` allows.
+        """Take a token that `allowed` allows.
 
         Raises:
             ValueError: it is not allowed.
@@ -143,7 +143,7 @@ class AnswerGrammar:
         return trial.try_consume_tokens(token_ids) == len(token_ids) and trial.is_accepting()
 
     def forced_bytes(self) -> bytes:
-        """What must come next in any case; often nothing."""
+        """Bytes that must come next; often none."""
         return self._matcher.compute_ff_bytes()
 
     def tokens_of(self, text: bytes) -> list[int]:

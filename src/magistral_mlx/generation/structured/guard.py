@@ -1,4 +1,4 @@
-"""Answers in a shape: the thought stays free, the answer follows a JSON schema and always ends.
+"""Structured answers: the thought stays free, the answer follows a JSON schema and always ends.
 
 The rules, for a reply with a schema:
 
@@ -11,10 +11,8 @@ The rules, for a reply with a schema:
    answer is valid at its last token, wherever that comes.
 """
 
-import itertools
 import json
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
 from typing import cast
 
 import mlx.core as mx
@@ -22,15 +20,11 @@ import numpy as np
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.events import Ending
-from magistral_mlx.generation.cache.prompt_cache import PromptCache
-from magistral_mlx.generation.decode.decoding import CLEAR_EVERY
 from magistral_mlx.generation.decode.sampling import Sampler
-from magistral_mlx.generation.evaluation import start_evaluating
 from magistral_mlx.generation.reply.sections import Section, SectionTracker
 from magistral_mlx.generation.structured.closing import Closer, StringTracker
 from magistral_mlx.generation.structured.grammar import AnswerGrammar, unenforced_bound
 from magistral_mlx.generation.structured.schema import AnswerSchema
-from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx.sanitize import sanitize_line
 
@@ -69,8 +63,8 @@ class AnswerGuard:
         self._left = self._pushed = 0
         self._looped = False
         self.cut_at: int | None = None
-        """How many tokens of the reply stand before the first one that was put in for want of room; None: the
-        model wrote all of them."""
+        """Tokens of the reply before the first one inserted to close the JSON; None: the model wrote all of
+        them."""
         self.is_whole = False
         """The model ended its turn after a complete answer."""
         try:
@@ -99,13 +93,13 @@ class AnswerGuard:
         return self._tracker.section is Section.REASONING
 
     def reserve(self, max_tokens: int) -> int:
-        """How many of `max_tokens` tokens a thought must leave: twice the smallest answer and some, if there
-        are so many, but the smallest answer and the end of the turn in any case."""
+        """Tokens of `max_tokens` kept from the thought: twice the smallest answer and 64 more if possible;
+        at least the smallest answer and the end of the turn."""
         smallest = len(self._ending) + 1
         return max(smallest, min(2 * smallest + _SOME, max_tokens // 2))
 
     def limit(self, max_tokens: int) -> None:
-        """Tells how many tokens the reply may have; once, before its first token.
+        """Set the most tokens of the reply; once, before its first token.
 
         Raises:
             UsageError: the smallest answer does not fit.
@@ -119,7 +113,7 @@ class AnswerGuard:
         self._left = max_tokens
 
     def push(self, token_id: int) -> None:
-        """Takes the token that came: one that `choose` chose, or one that was forced."""
+        """Take the next token, chosen or forced."""
         if self._tracker.section is Section.ANSWER and not self._tokenizer.is_control(token_id):
             ending = self._ending_after(token_id)
             self._grammar.push(token_id)
@@ -153,14 +147,14 @@ class AnswerGuard:
         return self._closing_token()
 
     def within_thought(self, logits: mx.array) -> mx.array:
-        """Logits [1, vocab] of which the end of the turn is not chosen."""
+        """Logits [1, vocab] without the end of the turn."""
         return mx.where(mx.arange(logits.shape[-1]) == self._special.eos, -mx.inf, logits)
 
     def ending(self, ending: Ending | None) -> Ending | None:
-        """How the reply ends, if it does, given what the control of its limits says.
+        """The ending of the reply, given that of its limits.
 
-        A loop inside the answer does not end it at once: the answer is closed first. One that had to be
-        closed for want of room is valid, but cut off all the same.
+        A loop inside the answer does not end it at once: the answer is closed first. An answer closed for
+        lack of room is valid but counts as cut off.
         """
         if ending is Ending.LOOP and self._tracker.section is Section.ANSWER:
             self._looped = True
@@ -181,7 +175,7 @@ class AnswerGuard:
         return self._ending[0] if self._ending else self._special.eos
 
     def _ending_after(self, token_id: int) -> list[int] | None:
-        """How the answer ends in time after this token; None if it would not."""
+        """Ids that end the answer in time after this token; None if none do."""
         most = self._left - 2  # this token, and the end of the turn
         if self._ending and self._ending[0] == token_id and len(self._ending) - 1 <= most:
             return self._ending[1:]
@@ -193,33 +187,3 @@ class AnswerGuard:
             string.push(self._tokenizer.token_bytes(token_id))
             self._tried = (token_id, self._closer.closing(trial, string, most_tokens=most))
         return self._tried[1]
-
-
-def decode_in_shape(
-    model: MagistralModel, cache: PromptCache, logits: mx.array, sampler: Sampler, guard: AnswerGuard
-) -> Generator[int, Sequence[int] | None, None]:
-    """As `decoding.decode`, with an answer that `guard` keeps in shape; ends after the end of the turn.
-
-    Inside a thought the next pass is computed ahead as in `decode`; inside the answer each mask needs the
-    token before it.
-    """
-    thinking = guard.thinking
-    following = sampler(guard.within_thought(logits)) if thinking else None
-    forced: deque[int] = deque()
-    for count in itertools.count(1):
-        if forced:
-            current = mx.array([forced.popleft()])
-        elif following is not None and guard.thinking:
-            current = following
-        else:
-            current = mx.array([guard.choose(logits, sampler)])
-        logits = model(current[None], cache=cache.layers)[:, -1, :]
-        # Right only if `current` does not close the thought; if it does, this one is not used.
-        following = sampler(guard.within_thought(logits)) if guard.thinking else None
-        start_evaluating(logits if following is None else following)
-        token_id = cast("int", current.item())
-        cache.extend([token_id], logits=logits)
-        guard.push(token_id)
-        if count % CLEAR_EVERY == 0:
-            mx.clear_cache()
-        forced.extend((yield token_id) or ())

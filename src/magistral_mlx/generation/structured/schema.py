@@ -1,6 +1,6 @@
-"""The shape that an answer must have: a JSON schema, from whatever the caller describes it with.
+"""The JSON schema of an answer, from any description that a caller may give.
 
-This module knows no MLX. Whether a schema can be followed at all is decided here, before any model is asked.
+This module imports no MLX. Whether a schema can be followed at all is decided here, before a model is asked.
 """
 
 import json

@@ -1,8 +1,8 @@
 """A conversation as one HTML page that loads nothing and runs nothing.
 
-Everything foreign is escaped; answers are rendered from Markdown by markdown-it-py with raw HTML and images
-switched off, formulas are left as their source. A content security policy says the same to the browser.
-Images that were asked about are inside the page as data.
+All foreign text is escaped. markdown-it-py renders the answers, with raw HTML and images switched off;
+formulas stay source. A content security policy tells the browser the same. The page holds the images of
+questions as data.
 """
 
 import base64
@@ -19,7 +19,6 @@ from magistral_mlx.sessions.export.words import day, ending_words, image_words, 
 from magistral_mlx.sessions.library import title_of
 from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.tree import Tree, Turn
-from magistral_mlx.storage.paths import images_directory
 
 _SHOWN_BY_BROWSERS = {
     ".png": "image/png",
@@ -48,7 +47,7 @@ code, pre { font-family: ui-monospace, Menlo, monospace; font-size: .92em; }
 
 
 def to_html(tree: Tree, *, reasoning: bool) -> str:
-    """The turns on the path that is shown; see `Tree.path`."""
+    """Return a page of the turns on the shown path."""
     title = escape(title_of(tree) or "Conversation")
     turns = "\n".join(_turn(turn, reasoning=reasoning) for turn in tree.path)
     return f"""<!DOCTYPE html>
@@ -101,11 +100,11 @@ def _image(image: KeptImage) -> str:
 
 
 def _bytes_of(image: KeptImage) -> bytes | None:
-    """None if they are gone, or the record names something else than a kept image."""
+    """Return None if they are gone, or if the record does not name a kept image."""
     if not _KEPT_NAME.fullmatch(image.file):
         return None
     try:
-        return (images_directory() / image.file).read_bytes()
+        return image.path.read_bytes()
     except OSError:
         return None
 
@@ -118,11 +117,11 @@ _FORMULAS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
 
 
 def render_markdown(text: str) -> str:
-    """HTML for `text`: HTML in it becomes text, images become links, links lead to the web or to mail."""
+    """Return HTML for Markdown: raw HTML becomes text, images become links, links lead to web or mail."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.disable(["image", "html_block", "html_inline"])
     markdown.inline.ruler.before("escape", "formula", _formula)
-    # The library's documented way to choose which links are links.
+    # The library's documented way to restrict links.
     markdown.validateLink = _is_plain_link  # type: ignore[method-assign]
     markdown.add_render_rule("formula", _formula_html)
     return str(markdown.render(text.encode("utf-8", "replace").decode()))
@@ -139,7 +138,7 @@ def _is_plain_link(url: str) -> bool:
 
 
 def _formula(state: StateInline, silent: bool) -> bool:
-    """LaTeX between dollars or escaped brackets keeps its backslashes and underscores."""
+    """Keep the backslashes and underscores of LaTeX between dollars or escaped brackets."""
     for opening, closing in _FORMULAS:
         if not state.src.startswith(opening, state.pos):
             continue
@@ -160,5 +159,5 @@ def _formula(state: StateInline, silent: bool) -> bool:
 
 
 def _is_formula(inside: str, after: str) -> bool:
-    """Two prices in one sentence are no formula (Pandoc's rule for dollars)."""
+    """Tell a formula from two prices in one sentence (Pandoc's rule for dollars)."""
     return not inside[0].isspace() and not inside[-1].isspace() and not after[:1].isdigit()

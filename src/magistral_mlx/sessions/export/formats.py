@@ -1,4 +1,4 @@
-"""Which formats there are, and writing one of them to a file."""
+"""The formats of exports, and writing one to a file."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _MOST_NAMES = 1000
 
 
 class Format(StrEnum):
-    """What a conversation can be written as."""
+    """A format of exports."""
 
     MARKDOWN = "markdown"
     HTML = "html"
@@ -28,26 +28,26 @@ class Format(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """The end of a file's name."""
+        """The suffix of a file's name."""
         return ".md" if self is Format.MARKDOWN else f".{self.value}"
 
     @classmethod
     def of(cls, path: Path) -> "Format":
-        """The format that the name of `path` asks for.
+        """Return the format for the name of `path`.
 
         Raises:
-            UsageError: it asks for none.
+            UsageError: its suffix is not one of a format.
         """
         if known := _SUFFIXES.get(path.suffix.lower()):
             return cls(known)
         raise UsageError(
-            f"{sanitize_line(path.name)} does not say which format it should have",
-            "Let the name end in .md, .html or .json, or name the format.",
+            f"The name {sanitize_line(path.name)} does not tell a format",
+            "End the name in .md, .html or .json, or name the format.",
         )
 
 
 def export(tree: Tree, form: Format, *, reasoning: bool = True) -> str:
-    """The conversation as text; `reasoning`: whether the thoughts are in it."""
+    """Return the conversation as text, with or without its reasoning."""
     match form:
         case Format.MARKDOWN:
             return to_markdown(tree, reasoning=reasoning)
@@ -63,7 +63,7 @@ def write_export(text: str, path: Path) -> None:
     """Write `text` to a new file at `path`, readable by this user only.
 
     Raises:
-        SessionError: there is a file already, or it cannot be written; then nothing is left behind.
+        SessionError: the file exists already, or cannot be written; nothing is left behind.
     """
     try:
         with open(path, "xb", opener=_private) as file:
@@ -83,7 +83,7 @@ def write_export(text: str, path: Path) -> None:
 
 
 def free_name(tree: Tree, form: Format, folder: Path) -> Path:
-    """A name in `folder` that no file has, made of the conversation's title."""
+    """Return a free path in `folder`, made of the conversation's title."""
     words = unicodedata.normalize("NFC", title_of(tree)).casefold()
     stem = re.sub(r"[\W_]+", "-", words).strip("-")[:_LONGEST_NAME].strip("-") or "conversation"
     for number in range(1, _MOST_NAMES):
@@ -98,7 +98,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def to_json(tree: Tree, *, reasoning: bool) -> str:
-    """`turns` in the order of asking, `path`: ids of those that are shown; times are seconds since 1970."""
+    """Return JSON: all turns in the order of asking, ids of the shown path; times are seconds since 1970."""
     whole = {
         "format": "magistral-mlx conversation",
         "version": 1,
@@ -130,7 +130,7 @@ def _json_turn(turn: Turn, *, reasoning: bool) -> dict[str, object]:
 
 
 def to_markdown(tree: Tree, *, reasoning: bool) -> str:
-    """The turns on the path that is shown; see `Tree.path`."""
+    """Return the turns on the shown path."""
     parts = [f"# {_escaped(title_of(tree)) or 'Conversation'}\n", f"{day(tree.began_at)}\n"]
     for number, turn in enumerate(tree.path, start=1):
         parts += _markdown_turn(turn, number, reasoning=reasoning)
@@ -152,11 +152,11 @@ def _markdown_turn(turn: Turn, number: int, *, reasoning: bool) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Nothing in `text` gets out of a quotation, whatever it opens or closes."""
+    """Quote `text`; no markup in it can end the quotation."""
     return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
 
 
 def _escaped(text: str) -> str:
-    """One line of text that Markdown takes literally."""
+    """Return one line that Markdown takes literally."""
     line = " ".join(text.split())
     return "".join(f"\\{each}" if each in "\\`*_[]<>#!|" else each for each in line)

@@ -1,43 +1,34 @@
-"""What the exports say in the same words: dates, figures, endings."""
+"""Words that all exports share: dates, figures, endings."""
 
 import math
 from datetime import datetime
 
+from magistral_mlx.engine.endings import describe_ending
 from magistral_mlx.events import Ending
 from magistral_mlx.sessions.records import KeptImage
 from magistral_mlx.sessions.tree import Turn
 
-_ENDINGS = {
-    None: "Broken off.",
-    Ending.CUT_IN_REASONING: "Cut off while reasoning: there is no answer.",
-    Ending.CUT_IN_ANSWER: "The answer is cut off.",
-    Ending.STOPPED: "Stopped by the user.",
-    Ending.LOOP: "Stopped because it repeated itself.",
-    Ending.OUT_OF_MEMORY: "Stopped because the memory ran out.",
-    Ending.TOOL_CALLS: "It asked for a tool.",
-}
-
 
 def day(seconds: float) -> str:
-    """Date and time of day, in this machine's time zone."""
+    """Return date and time, in this machine's time zone."""
     try:
         return datetime.fromtimestamp(seconds if math.isfinite(seconds) else 0).strftime("%Y-%m-%d %H:%M")
-    except (OverflowError, ValueError, OSError):  # a damaged file may say anything
+    except (OverflowError, ValueError, OSError):  # a damaged file may hold any number
         return "?"
 
 
 def ending_words(turn: Turn) -> str:
-    """How the turn ended, unless it just ended well."""
-    return _ENDINGS.get(turn.ending, "")
+    """Return the ending of the turn; nothing for a complete one."""
+    return "" if turn.ending is Ending.COMPLETE else describe_ending(turn.ending)
 
 
 def thought_figures(turn: Turn) -> str:
-    """How long the thought is."""
+    """Return the length of the reasoning."""
     seconds = f", {turn.thinking_seconds:.0f} s" if turn.thinking_seconds >= 1 else ""
     return f"{turn.reasoning_tokens:,} tokens{seconds}"
 
 
 def image_words(image: KeptImage) -> str:
-    """Name and size of an image."""
+    """Return name and size of an image."""
     size = f", {image.width}×{image.height}" if image.width and image.height else ""
     return f"{image.name}{size}"

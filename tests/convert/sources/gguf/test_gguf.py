@@ -14,7 +14,7 @@ from PIL import Image
 import magistral_mlx as mm
 from magistral_mlx.checkpoint.folder import open_checkpoint
 from magistral_mlx.errors import MagistralError
-from magistral_mlx.storage.units import in_gb
+from magistral_mlx.storage.units import format_disk
 from magistral_mlx_convert import convert
 from magistral_mlx_convert.sources.gguf.header import TYPES, read_gguf_header
 from magistral_mlx_convert.writing import stream
@@ -106,8 +106,8 @@ def test_a_text_only_file_gives_a_text_only_model_and_says_so(source: Path, tmp_
     notes: list[str] = []
     folder = convert(tmp_path / "gguf", tmp_path / "out", progress=lambda event: notes.append(event.note))
     assert open_checkpoint(folder).config.vision is None
-    assert "There is no vision part (mmproj) beside Tiny.gguf: the result will not see pictures" in notes
-    assert "The source has no tekken.json: it is made of the tokens in Tiny.gguf" in notes
+    assert "There is no vision part (mmproj) beside Tiny.gguf: the result will not see images" in notes
+    assert "The source has no tekken.json: it is rebuilt from the tokens in Tiny.gguf" in notes
     with mm.load(folder) as model:
         assert not model.sees
         assert model.ask("Hi", max_tokens=3, temperature=0).ending is not None
@@ -323,5 +323,5 @@ def test_the_size_that_is_told_is_that_of_the_file(source: Path, tmp_path: Path)
     stored = sum(tensor.nbytes for tensor in read_gguf_header(path).tensors.values())
     notes: list[str] = []
     folder = convert(path, tmp_path / "out", progress=lambda event: notes.append(event.note))
-    assert f"Source: Tiny-Q4_0, {in_gb(stored)} in 1 file, 21 tensors" in notes
-    assert f"| Size | {in_gb(stored)} became" in (folder / "README.md").read_text()
+    assert f"Source: Tiny-Q4_0, {format_disk(stored)} in 1 file, 21 tensors" in notes
+    assert f"| Size | {format_disk(stored)} became" in (folder / "README.md").read_text()

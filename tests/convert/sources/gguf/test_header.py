@@ -1,5 +1,6 @@
 """The header of a GGUF file: what the library writes is read; a spoiled byte does no worse than an error."""
 
+import struct
 from pathlib import Path
 
 import gguf
@@ -95,3 +96,30 @@ def test_what_is_wrong_is_said(file: Path, tmp_path: Path, place: int, new: byte
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="can't be read"):
         read_gguf_header(tmp_path / "none.gguf")
+
+
+def listing(path: Path, *, tensors: int = 0, values: int = 0, key: int = 1) -> Path:
+    """A header that claims so many tensors, and one list of so many bytes under a name of `key` bytes."""
+    pair = struct.pack("<Q", key) + b"k" * key + struct.pack("<IIQ", 9, 0, values) + bytes(values)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, tensors, 1) + pair + bytes(64))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("sizes", "complaint"),
+    [
+        ({"values": 2_000_001}, "claims 2000001 values in its lists"),
+        ({"tensors": 100_001}, "claims 100001 tensors"),
+        ({"key": (64 << 20) + 1}, "has a header of more than 67108864 bytes"),
+    ],
+)
+def test_a_header_larger_than_any_model_needs_is_refused(
+    tmp_path: Path, sizes: dict[str, int], complaint: str
+) -> None:
+    with pytest.raises(CheckpointError, match=complaint):
+        read_gguf_header(listing(tmp_path / "large.gguf", **sizes))
+
+
+def test_a_long_list_within_the_limits_is_read(tmp_path: Path) -> None:
+    header = read_gguf_header(listing(tmp_path / "long.gguf", values=300_000))
+    assert header.metadata["k"] == [0] * 300_000

@@ -153,6 +153,14 @@ def test_the_environment_chooses_the_hub(hub: Hub, tmp_path: Path) -> None:
     assert hub.downloaded()
 
 
+def test_every_kind_of_request_is_documented(hub: Hub, tmp_path: Path) -> None:
+    convert(REPOSITORY, tmp_path / "out")
+    page = (Path(__file__).parents[4] / "docs" / "network.md").read_text("utf-8")
+    kinds = {line.split(" ")[1].split(REPOSITORY)[0].rstrip("/") for line in hub.requests}
+    assert kinds <= {"", "/api/models", "/api/agent-harnesses"}
+    assert "`/api/agent-harnesses`" in page
+
+
 # Xet.
 
 

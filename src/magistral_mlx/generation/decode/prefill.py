@@ -1,0 +1,111 @@
+"""Prefill: run the model over a prompt in chunks.
+
+The generator can be left after any chunk, and an exception may end it: the prompt cache stays consistent,
+because each chunk is noted in its record once it has been fed.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+
+import mlx.core as mx
+import numpy as np
+
+from magistral_mlx.events import PrefillProgress
+from magistral_mlx.generation.cache.feature_store import FeatureStore
+from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache
+from magistral_mlx.generation.evaluation import evaluate, evaluate_layers
+from magistral_mlx.model.magistral import MagistralModel
+from magistral_mlx.prompt.turns import PreparedPrompt
+
+
+class PromptReader:
+    """Token ids and images of one prompt -> embeddings of any range of it.
+
+    Args:
+        image_id: the id of [IMG]; None for a tokenizer without images.
+    """
+
+    def __init__(
+        self, model: MagistralModel, store: FeatureStore, prompt: PreparedPrompt, *, image_id: int | None
+    ) -> None:
+        self._model = model
+        self._store = store
+        self._images = prompt.images
+        self._ids = np.asarray(prompt.token_ids, np.int32)
+        self._image_positions = np.flatnonzero(self._ids == (-1 if image_id is None else image_id))
+        sizes = [image.rows * image.columns for image in prompt.images]
+        self._first_feature = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+    def ids(self, start: int, stop: int) -> mx.array:
+        """[stop - start] token ids."""
+        return mx.array(self._ids[start:stop])
+
+    def embeddings(self, start: int, stop: int) -> mx.array | None:
+        """[stop - start, hidden]; None if no image lies there: then the ids are enough.
+
+        Images are encoded here, one at a time, when the first range that needs them is read.
+        """
+        first, last = (int(place) for place in np.searchsorted(self._image_positions, [start, stop]))
+        if first == last:
+            return None
+        places = mx.array(self._image_positions[first:last] - start)
+        embeddings = self._model.embed(self.ids(start, stop))
+        embeddings[places] = self._features(first, last).astype(embeddings.dtype)
+        return embeddings
+
+    def _features(self, first: int, last: int) -> mx.array:
+        """Features number `first` to `last` (exclusive), counted over all images of the prompt."""
+        pieces: list[mx.array] = []
+        for image, begin in zip(self._images, self._first_feature[:-1], strict=True):
+            end = begin + image.rows * image.columns
+            if begin < last and end > first:
+                features = self._store.features(image)
+                pieces.append(features[max(first - begin, 0) : last - begin])
+        return mx.concatenate(pieces)
+
+
+def prefill(
+    model: MagistralModel,
+    cache: PromptCache,
+    reader: PromptReader,
+    keys: Sequence[Key],
+    *,
+    step_at: Callable[[int], int],
+) -> Generator[PrefillProgress, None, mx.array]:
+    """Read everything that the cache lacks, in chunks.
+
+    Memory beyond the KV cache does not grow with the prompt: embeddings exist for one chunk at a time, and
+    only the last position goes through lm_head.
+
+    Args:
+        keys: one per position of the prompt; `cache` holds a prefix of them, or all and their logits.
+        step_at: tokens held -> tokens of the next chunk (`PrefillStep.at`).
+
+    Yields:
+        The progress, first with the cached tokens.
+
+    Returns:
+        Logits [1, vocab] after the last position.
+    """
+    yield PrefillProgress(len(cache), len(keys))
+    if len(cache) == len(keys) and cache.logits is not None:
+        return cache.logits
+    while True:
+        start = len(cache)
+        stop = min(start + step_at(start), len(keys))
+        embeddings = reader.embeddings(start, stop)
+        hidden = model.hidden(
+            reader.ids(start, stop)[None],
+            cache=cache.layers,
+            embeddings=None if embeddings is None else embeddings[None],
+        )
+        last = stop == len(keys)
+        logits = model.head(hidden[:, -1, :]) if last else None
+        del hidden  # else it lives on through the next chunk
+        evaluate_layers(cache.layers)
+        if logits is not None:
+            evaluate(logits)
+        cache.extend(keys[start:stop], logits=logits)
+        mx.clear_cache()
+        yield PrefillProgress(stop, len(keys))
+        if logits is not None:
+            return logits
