@@ -87,7 +87,8 @@ class Preflight:
         )
         kept = f"; {format_disk(self.kept_bytes)} of it are there already" if self.kept_bytes else ""
         fetch = f"; {format_disk(self.to_fetch)} to fetch" if self.to_fetch else ""
-        beside = " for the result and one file of the source at a time" if self.to_fetch else ""
+        files = "all files of the source" if self.calibration_tokens else "one file of the source at a time"
+        beside = f" for the result and {files}" if self.to_fetch else ""
         return [
             f"Source: {self.source}, {format_disk(self.stored_bytes)} in {_files(self.source_files)}, "
             f"{self.tensors} tensors{fetch}",
@@ -103,7 +104,7 @@ class Preflight:
         if not self.calibration_tokens:
             return ""
         seconds, tokens = _minutes(self.calibration_seconds), self.calibration_tokens
-        return f", {seconds} of it for the calibration on {tokens} tokens"
+        return f"; the calibration on {tokens} tokens takes {seconds} of it"
 
     def _fetching(self) -> str:
         if not self.to_fetch:
