@@ -1,5 +1,6 @@
 """The whole conversion in order: lock, open, plan, check, stream, publish."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -8,12 +9,11 @@ from pathlib import Path
 from magistral_mlx.checkpoint.manifest import sealed
 from magistral_mlx.errors import ConversionError, UsageError
 from magistral_mlx.machine.keep_awake import keep_awake
-from magistral_mlx.memory.sizes import this_machine
 from magistral_mlx.storage.atomic import hash_file
 from magistral_mlx.storage.paths import typed_path
-from magistral_mlx_convert.planning.automatic import AUTOMATIC, Choice, automatic_recipe
+from magistral_mlx_convert.planning.automatic import AUTOMATIC
 from magistral_mlx_convert.planning.choose import treat, unpacked_source
-from magistral_mlx_convert.planning.plan import Plan, make_plan
+from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.planning.recipe import Recipe, choose_recipe
 from magistral_mlx_convert.progress.events import Progress, Stage
 from magistral_mlx_convert.quantize.calibration import (
@@ -27,13 +27,13 @@ from magistral_mlx_convert.report.errors import error_report
 from magistral_mlx_convert.report.files import report_files
 from magistral_mlx_convert.report.fitting import fitted_plan
 from magistral_mlx_convert.report.metrics import Comparison
-from magistral_mlx_convert.sources.mapping import WeightMap
 from magistral_mlx_convert.sources.opening import open_source
 from magistral_mlx_convert.sources.source import Source
+from magistral_mlx_convert.system import SPARE_BYTES
 from magistral_mlx_convert.writing import journal
 from magistral_mlx_convert.writing.journal import Progressed
-from magistral_mlx_convert.writing.kernel import Quantize, SpoiledWeightsError, backend, plainly_quantized
-from magistral_mlx_convert.writing.preflight import preflight
+from magistral_mlx_convert.writing.kernel import Quantize, SpoiledWeightsError, plainly_quantized
+from magistral_mlx_convert.writing.preflight import preflight, recipe_for_this_machine
 from magistral_mlx_convert.writing.resume import earlier_work
 from magistral_mlx_convert.writing.shard_writer import explain_os_error
 from magistral_mlx_convert.writing.side_files import (
@@ -150,6 +150,7 @@ def convert(
                 chosen,
                 asked=not automatic and (recipe, bits, group_size, mode, vision_bits) != (None,) * 5,
                 automatic=automatic,
+                free_bytes=shutil.disk_usage(workplace.target.parent).free - SPARE_BYTES,
                 force=force,
                 tokenizer=tokenizer,
                 name=name,
@@ -193,6 +194,7 @@ def _prepare(
     *,
     asked: bool,
     automatic: bool,
+    free_bytes: int,
     force: bool,
     tokenizer: str | Path | None,
     name: str | None,
@@ -202,7 +204,7 @@ def _prepare(
     treatment = treat(source, recipe, asked=asked, force=force)
     notes = treatment.notes
     if automatic and treatment.plan.recipe is recipe:
-        choice = _for_this_machine(treatment.plan)
+        choice = recipe_for_this_machine(treatment.plan, treatment.source, free_bytes)
         treatment = treat(source, choice.recipe, asked=asked, force=force)
         notes = (*treatment.notes, choice.note)
     side_files = read_side_files(
@@ -223,16 +225,6 @@ def _prepare(
         calibration=(
             prepare_calibration(calibration, treatment.config, side_files) if plan.recipe.calibrated else None
         ),
-    )
-
-
-def _for_this_machine(plan: Plan) -> Choice:
-    weights = WeightMap(parameters=tuple(unit.parameter for unit in plan.units), dropped={})
-    return automatic_recipe(
-        lambda recipe: make_plan(plan.config, weights, recipe).output_bytes,
-        dtype=plan.recipe.dtype,
-        has_gpu=backend() != "cpu",
-        memory_bytes=this_machine().total_bytes,
     )
 
 

@@ -35,7 +35,12 @@ class Choice:
 
 
 def automatic_recipe(
-    weight_bytes: Callable[[Recipe], int], *, dtype: str, has_gpu: bool, memory_bytes: int | None
+    weight_bytes: Callable[[Recipe], int],
+    *,
+    dtype: str,
+    has_gpu: bool,
+    memory_bytes: int | None,
+    has_room: Callable[[Recipe], bool],
 ) -> Choice:
     """The recipe for a machine.
 
@@ -44,6 +49,7 @@ def automatic_recipe(
         dtype: as `choose_recipe` takes it.
         has_gpu: whether MLX computes on one.
         memory_bytes: of the machine; None where it is not known.
+        has_room: whether the disk holds what a recipe needs. A calibration needs the whole source at once.
     """
     if not has_gpu:
         recipe = choose_recipe(PLAIN, dtype=dtype)
@@ -56,6 +62,9 @@ def automatic_recipe(
     sizes = {name: weight_bytes(choose_recipe(name, dtype=dtype)) for name in CANDIDATES}
     name = next((name for name in CANDIDATES if sizes[name] <= SHARE * memory_bytes), CANDIDATES[-1])
     size, recipe = sizes[name], choose_recipe(name, dtype=dtype)
+    if not has_room(recipe):
+        plain = choose_recipe(PLAIN, dtype=dtype)
+        return Choice(plain, f"Recipe {PLAIN}: the disk has no room for the whole source, which {name} needs")
     tight = "" if size <= SHARE * memory_bytes else ", tight"
     return Choice(
         recipe,

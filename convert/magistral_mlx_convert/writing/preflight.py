@@ -15,12 +15,15 @@ from magistral_mlx.errors import ConversionError
 from magistral_mlx.memory.sizes import this_machine
 from magistral_mlx.storage.atomic import sync
 from magistral_mlx.storage.units import format_disk, format_memory, format_rate
-from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan
+from magistral_mlx_convert.planning.automatic import Choice, automatic_recipe
+from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan, make_plan
+from magistral_mlx_convert.planning.recipe import Recipe
 from magistral_mlx_convert.quantize.cost import CalibrationCost
 from magistral_mlx_convert.sources.hub.arrivals import peak_bytes, supply_of
+from magistral_mlx_convert.sources.mapping import WeightMap
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.system import SPARE_BYTES
-from magistral_mlx_convert.writing.kernel import Buffer, convert_rows
+from magistral_mlx_convert.writing.kernel import Buffer, backend, convert_rows
 from magistral_mlx_convert.writing.resume import Earlier
 from magistral_mlx_convert.writing.staging import Workplace
 from magistral_mlx_convert.writing.stream import BUFFERS, buffer_bytes_of, needs, open_units, row_bytes
@@ -170,6 +173,32 @@ def preflight(
         ),
         calibration_tokens=calibration.tokens if calibration else 0,
         calibration_seconds=calibration.seconds if calibration else 0.0,
+    )
+
+
+def recipe_for_this_machine(plan: Plan, source: Source, free_bytes: int) -> Choice:
+    """Choose a recipe by GPU, memory and disk.
+
+    Args:
+        plan: of the same source in any recipe.
+        source: what is converted.
+        free_bytes: that the target's disk has for it.
+    """
+    weights = WeightMap(parameters=tuple(unit.parameter for unit in plan.units), dropped={})
+
+    def planned(recipe: Recipe) -> Plan:
+        return make_plan(plan.config, weights, recipe)
+
+    def has_room(recipe: Recipe) -> bool:
+        arriving, wanted = supply_of(source), planned(recipe)
+        return arriving is None or arriving.peak_bytes(needs(wanted.units, wanted)) <= free_bytes
+
+    return automatic_recipe(
+        lambda recipe: planned(recipe).output_bytes,
+        dtype=plan.recipe.dtype,
+        has_gpu=backend() != "cpu",
+        memory_bytes=this_machine().total_bytes,
+        has_room=has_room,
     )
 
 

@@ -14,9 +14,11 @@ def size_of(recipe: Recipe) -> int:
     return SIZES[recipe.name]
 
 
-def chosen(*, gib: int | None, has_gpu: bool = True) -> tuple[str, str]:
+def chosen(*, gib: int | None, has_gpu: bool = True, room: bool = True) -> tuple[str, str]:
     memory = None if gib is None else gib << 30
-    choice = automatic_recipe(size_of, dtype="bfloat16", has_gpu=has_gpu, memory_bytes=memory)
+    choice = automatic_recipe(
+        size_of, dtype="bfloat16", has_gpu=has_gpu, memory_bytes=memory, has_room=lambda _: room
+    )
     return choice.recipe.name, choice.note
 
 
@@ -40,6 +42,12 @@ def test_the_note_says_what_was_chosen_and_why() -> None:
 
 def test_without_a_gpu_nothing_is_calibrated_unasked() -> None:
     assert chosen(gib=64, has_gpu=False)[0] == "4bit"
+
+
+def test_a_full_disk_leaves_the_plain_recipe_and_it_is_said() -> None:
+    name, note = chosen(gib=32, room=False)
+    assert name == "4bit"
+    assert "calibrated-5bit-g32" in note
 
 
 def test_a_machine_that_tells_nothing_gets_the_common_size() -> None:
