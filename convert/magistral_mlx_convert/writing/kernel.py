@@ -173,9 +173,8 @@ def _rewritten_rows(
     done = rewritten(packed, blocks, dtype=dtype, skip=-first % measure_every, step=measure_every)
     if done.bad_row is not None:
         raise SpoiledWeightsError(
-            f"{source.name} in {source.file} has a scale that is not finite or too large for {dtype}, "
-            f"in row {first + done.bad_row}",
-            "Download the file again, or choose --dtype bfloat16.",
+            f"{source.name} in {source.file} holds a scale that is not finite, in row {first + done.bad_row}",
+            "Download the file again. If it is whole, its scales need --dtype bfloat16.",
         )
     pieces = (done.words, done.scales, done.biases)
     return [memoryview(piece.tobytes()) for piece in pieces], Measured(done.noise, done.signal)
