@@ -6,7 +6,6 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import mlx.core as mx
 
@@ -17,6 +16,7 @@ from magistral_mlx_convert.quantize.curvature import block_curvature, block_widt
 from magistral_mlx_convert.quantize.feedback import quantize_with_feedback
 from magistral_mlx_convert.report.streamed_model import product
 from magistral_mlx_convert.report.weights import CHUNK_WEIGHTS
+from magistral_mlx_convert.writing.preflight import CalibrationCost
 
 _FLOAT = 4
 _READERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
@@ -27,16 +27,6 @@ _TURNED_COPIES = 6
 
 _FACTOR_STEPS = 4
 """Copies of a Gram matrix while its factor is made."""
-
-
-@dataclass(frozen=True)
-class CalibrationCost:
-    """Bytes and seconds; an estimate from the sizes and from work that was measured here and now."""
-
-    tokens: int
-    memory_bytes: int
-    disk_bytes: int
-    seconds: float
 
 
 def calibration_cost(plan: Plan, tokens: int, *, chunk_bytes: int) -> CalibrationCost:

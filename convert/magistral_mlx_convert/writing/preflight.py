@@ -18,7 +18,6 @@ from magistral_mlx.storage.units import format_disk, format_memory, format_rate
 from magistral_mlx_convert.planning.automatic import Choice, automatic_recipe
 from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan, make_plan
 from magistral_mlx_convert.planning.recipe import Recipe
-from magistral_mlx_convert.quantize.cost import CalibrationCost
 from magistral_mlx_convert.sources.hub.arrivals import peak_bytes, supply_of
 from magistral_mlx_convert.sources.mapping import WeightMap
 from magistral_mlx_convert.sources.source import Source
@@ -39,6 +38,16 @@ _WRITTEN_BYTES = 32 << 20
 """Written, flushed and deleted to measure the disk; less for a smaller result."""
 
 _LINK_BITS = {"100 Mbit/s": 100e6, "1 Gbit/s": 1e9}
+
+
+@dataclass(frozen=True)
+class CalibrationCost:
+    """What calibrating adds, in bytes and seconds: an estimate from the sizes and from work that was measured here and now."""
+
+    tokens: int
+    memory_bytes: int
+    disk_bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
