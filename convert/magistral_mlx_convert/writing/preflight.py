@@ -42,7 +42,7 @@ _LINK_BITS = {"100 Mbit/s": 100e6, "1 Gbit/s": 1e9}
 
 @dataclass(frozen=True)
 class CalibrationCost:
-    """What calibrating adds, in bytes and seconds: an estimate from the sizes and from work that was measured here and now."""
+    """What calibrating adds: estimated from sizes and from work that was measured here and now."""
 
     tokens: int
     memory_bytes: int
