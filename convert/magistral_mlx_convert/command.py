@@ -71,6 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare source and result: every weight, and the model's predictions",
     )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="a UTF-8 text of your own that a calibrated recipe reads, instead of the bundled one",
+    )
     add_targets(parser)
 
 
@@ -94,7 +99,7 @@ def _converted(
         bits=arguments.bits,
         group_size=arguments.group_size,
         mode=arguments.mode,
-        recipe=arguments.recipe,
+        recipe=_recipe_of(arguments),
         dtype=arguments.dtype,
         vision_bits=arguments.vision_bits,
         revision=arguments.revision,
@@ -103,28 +108,46 @@ def _converted(
         keep_source=arguments.keep_source,
         force=arguments.force,
         report=arguments.report,
+        calibration=arguments.calibration,
         progress=show,
     )
+
+
+def _recipe_of(arguments: argparse.Namespace) -> str | None:
+    """The recipe that was asked for; where nothing was, the one for this machine."""
+    from magistral_mlx_convert.planning.automatic import AUTOMATIC
+
+    asked = (arguments.recipe, arguments.bits, arguments.group_size, arguments.mode, arguments.vision_bits)
+    return AUTOMATIC if asked == (None,) * 5 and arguments.calibration is None else arguments.recipe
 
 
 def _is_made_already(arguments: argparse.Namespace) -> bool:
     """Tell if this very command made the target, and was stopped while it published."""
     if arguments.upload is None and arguments.lmstudio is None:
         return False
+    from magistral_mlx_convert.planning.automatic import AUTOMATIC, CANDIDATES, PLAIN
     from magistral_mlx_convert.planning.recipe import choose_recipe
     from magistral_mlx_convert.publish.command import is_made_already
 
-    recipe = choose_recipe(
-        arguments.recipe,
-        bits=arguments.bits,
-        group_size=arguments.group_size,
-        mode=arguments.mode,
-        dtype=arguments.dtype,
-        vision_bits=arguments.vision_bits,
-    )
+    asked = _recipe_of(arguments)
+    names = (PLAIN, *CANDIDATES) if asked == AUTOMATIC else (asked,)
+    recipes = [
+        choose_recipe(
+            name,
+            bits=arguments.bits,
+            group_size=arguments.group_size,
+            mode=arguments.mode,
+            dtype=arguments.dtype,
+            vision_bits=arguments.vision_bits,
+        )
+        for name in names
+    ]
     target = typed_path(arguments.to)
-    return is_made_already(
-        target, arguments.source, recipe, revision=arguments.revision, report=arguments.report
+    return any(
+        is_made_already(
+            target, arguments.source, recipe, revision=arguments.revision, report=arguments.report
+        )
+        for recipe in recipes
     )
 
 

@@ -1,19 +1,27 @@
 """The whole conversion in order: lock, open, plan, check, stream, publish."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from magistral_mlx.checkpoint.manifest import sealed
-from magistral_mlx.errors import ConversionError
+from magistral_mlx.errors import ConversionError, UsageError
 from magistral_mlx.machine.keep_awake import keep_awake
 from magistral_mlx.storage.atomic import hash_file
 from magistral_mlx.storage.paths import typed_path
+from magistral_mlx_convert.planning.automatic import AUTOMATIC
 from magistral_mlx_convert.planning.choose import treat, unpacked_source
 from magistral_mlx_convert.planning.plan import Plan
 from magistral_mlx_convert.planning.recipe import Recipe, choose_recipe
 from magistral_mlx_convert.progress.events import Progress, Stage
+from magistral_mlx_convert.quantize.calibration import (
+    Calibration,
+    calibrated_quantizer,
+    prepare_calibration,
+)
+from magistral_mlx_convert.quantize.cost import calibration_cost
 from magistral_mlx_convert.report.card import CARD_FILE, MANIFEST_FILE, manifest, model_card
 from magistral_mlx_convert.report.errors import error_report
 from magistral_mlx_convert.report.files import report_files
@@ -21,10 +29,11 @@ from magistral_mlx_convert.report.fitting import fitted_plan
 from magistral_mlx_convert.report.metrics import Comparison
 from magistral_mlx_convert.sources.opening import open_source
 from magistral_mlx_convert.sources.source import Source
+from magistral_mlx_convert.system import SPARE_BYTES
 from magistral_mlx_convert.writing import journal
 from magistral_mlx_convert.writing.journal import Progressed
-from magistral_mlx_convert.writing.kernel import SpoiledWeightsError
-from magistral_mlx_convert.writing.preflight import preflight
+from magistral_mlx_convert.writing.kernel import Quantize, SpoiledWeightsError, plainly_quantized
+from magistral_mlx_convert.writing.preflight import preflight, recipe_for_this_machine
 from magistral_mlx_convert.writing.resume import earlier_work
 from magistral_mlx_convert.writing.shard_writer import explain_os_error
 from magistral_mlx_convert.writing.side_files import (
@@ -36,7 +45,7 @@ from magistral_mlx_convert.writing.side_files import (
     to_json,
 )
 from magistral_mlx_convert.writing.staging import Workplace, open_workplace
-from magistral_mlx_convert.writing.stream import stream
+from magistral_mlx_convert.writing.stream import CHUNK_BYTES, stream
 
 SAMPLED_ROWS = 64
 """Without `report`, the weight error is measured on every 64th row, which costs about 1 % of the time."""
@@ -63,6 +72,7 @@ def convert(
     keep_source: bool = False,
     force: bool = False,
     report: bool = False,
+    calibration: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Convert a checkpoint into a folder that this program, mlx-lm and mlx-vlm load.
@@ -79,7 +89,7 @@ def convert(
         bits: 4 without it; 16 keeps the weights unquantized in `dtype`.
         group_size: weights that share one scale; 64 without it, or what the mode fixes.
         mode: `affine` (default), `mxfp4`, `mxfp8` or `nvfp4`.
-        recipe: a named recipe instead of the three numbers.
+        recipe: a named recipe instead of the three numbers; `auto` chooses by this machine's memory.
         dtype: `bfloat16`, `float16` or `float32`, of everything that is not quantized.
         vision_bits: bits of the vision tower and the projector, which are not quantized without it.
         revision: branch, tag or commit of a hub id.
@@ -93,6 +103,7 @@ def convert(
         report: measures the error of every weight instead of a sample, runs source and result on a
             calibration set and writes the figures into `report.json`, charts and the model card. A
             hub id's files are kept for it.
+        calibration: a text of your own, UTF-8, for calibrated recipes; the bundled one without it.
         progress: called often; while a source is fetched, also from another thread.
 
     Returns:
@@ -106,8 +117,19 @@ def convert(
     """
     tell = progress or _ignore
     chosen = choose_recipe(
-        recipe, bits=bits, group_size=group_size, mode=mode, dtype=dtype, vision_bits=vision_bits
+        None if recipe == AUTOMATIC else recipe,
+        bits=bits,
+        group_size=group_size,
+        mode=mode,
+        dtype=dtype,
+        vision_bits=vision_bits,
     )
+    if calibration is not None and not chosen.calibrated:
+        raise UsageError(
+            f"The recipe {chosen.name} reads no text",
+            "Leave the calibration text out, or take a calibrated recipe.",
+        )
+    automatic = recipe == AUTOMATIC
     with open_workplace(Path(to)) as workplace:
         if not resume:
             workplace.remove()
@@ -126,11 +148,14 @@ def convert(
             job = _prepare(
                 opened,
                 chosen,
-                asked=(recipe, bits, group_size, mode, vision_bits) != (None,) * 5,
+                asked=not automatic and (recipe, bits, group_size, mode, vision_bits) != (None,) * 5,
+                automatic=automatic,
+                free_bytes=shutil.disk_usage(workplace.target.parent).free - SPARE_BYTES,
                 force=force,
                 tokenizer=tokenizer,
                 name=name,
                 reopen=reopen,
+                calibration=Path(calibration) if calibration else None,
             )
             for note in job.notes:
                 tell(Progress(stage=Stage.CONVERT, note=note))
@@ -152,6 +177,7 @@ class _Job:
     name: str
     reopen: Callable[[], Source] | None
     """Opens the source once more, for a report; None when none is wanted."""
+    calibration: Calibration | None
 
     @property
     def measure_every(self) -> int:
@@ -167,12 +193,20 @@ def _prepare(
     recipe: Recipe,
     *,
     asked: bool,
+    automatic: bool,
+    free_bytes: int,
     force: bool,
     tokenizer: str | Path | None,
     name: str | None,
     reopen: Callable[[], Source] | None,
+    calibration: Path | None,
 ) -> _Job:
     treatment = treat(source, recipe, asked=asked, force=force)
+    notes = treatment.notes
+    if automatic and treatment.plan.recipe is recipe:
+        choice = recipe_for_this_machine(treatment.plan, treatment.source, free_bytes)
+        treatment = treat(source, choice.recipe, asked=asked, force=force)
+        notes = (*treatment.notes, choice.note)
     side_files = read_side_files(
         treatment.source, treatment.config, tokenizer=Path(tokenizer) if tokenizer else None
     )
@@ -185,9 +219,12 @@ def _prepare(
         plan=plan,
         dropped=treatment.dropped,
         side_files=side_files,
-        notes=(*source.notes, *treatment.notes, *side_files.notes),
+        notes=(*source.notes, *notes, *side_files.notes),
         name=name or treatment.name,
         reopen=reopen,
+        calibration=(
+            prepare_calibration(calibration, treatment.config, side_files) if plan.recipe.calibrated else None
+        ),
     )
 
 
@@ -219,6 +256,7 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
                 before,
                 measure_every=job.measure_every,
                 progress=progress,
+                quantize=_quantizer(job, workplace, progress),
             )
             if job.source.identity != identity:
                 raise ConversionError(
@@ -239,6 +277,12 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
             workplace.remove()
 
 
+def _quantizer(job: _Job, workplace: Workplace, progress: Callable[[Progress], None]) -> Quantize:
+    if job.calibration is None:
+        return plainly_quantized
+    return calibrated_quantizer(job.calibration, job.plan, job.source, workplace.partial, progress)
+
+
 def _prepared(
     job: _Job,
     workplace: Workplace,
@@ -251,9 +295,19 @@ def _prepared(
     def tell(note: str) -> None:
         progress(Progress(stage=Stage.CONVERT, note=note))
 
-    wanted = journal.fingerprint(job.plan, identity, measure_every=job.measure_every)
+    wanted = journal.fingerprint(
+        job.plan,
+        identity,
+        measure_every=job.measure_every,
+        calibration=job.calibration.text.sha256 if job.calibration else None,
+    )
     earlier = earlier_work(job.plan, workplace, fingerprint=wanted, tell=tell)
-    needed = preflight(job.plan, job.source, workplace, earlier=earlier)
+    cost = (
+        calibration_cost(job.plan, job.calibration.tokens, chunk_bytes=CHUNK_BYTES)
+        if job.calibration
+        else None
+    )
+    needed = preflight(job.plan, job.source, workplace, earlier=earlier, calibration=cost)
     progress(Progress(stage=Stage.PREFLIGHT, facts=asdict(needed)))
     for line in needed.lines():
         progress(Progress(stage=Stage.PREFLIGHT, note=line))
@@ -267,6 +321,7 @@ def _write_small_files(
     job: _Job, folder: Path, done: Progressed, progress: Callable[[Progress], None]
 ) -> None:
     errors = error_report(done)
+    calibration = job.calibration.to_json() if job.calibration else None
     provenance = job.source.provenance
     files = dict(job.side_files.files)
     files["config.json"] = to_json(converted_config(job.source.config, job.plan))
@@ -285,6 +340,7 @@ def _write_small_files(
         errors=errors,
         measured_rows=job.measured_rows,
         comparison=comparison,
+        calibration=calibration,
     )
     files[CARD_FILE] = card.encode()
     _write(folder, files)
@@ -301,6 +357,7 @@ def _write_small_files(
                     errors=errors,
                     measured_rows=job.measured_rows,
                     comparison=comparison,
+                    calibration=calibration,
                     files=hashes,
                 )
             )

@@ -1,13 +1,15 @@
 """What is done with a source: its weights are packed by the recipe, or kept as another one packed them."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from magistral_mlx.checkpoint.config import ModelConfig, parse_config
 from magistral_mlx.errors import UsageError
-from magistral_mlx_convert.planning.packing_rules import keep_everything
+from magistral_mlx_convert.planning.packing_rules import as_in_blocks, keep_everything
 from magistral_mlx_convert.planning.plan import Plan, keep_plan, make_plan
 from magistral_mlx_convert.planning.recipe import Recipe
-from magistral_mlx_convert.sources.mapping import map_tensors
+from magistral_mlx_convert.sources.gguf.source import GGUFSource
+from magistral_mlx_convert.sources.mapping import WeightMap, map_tensors
 from magistral_mlx_convert.sources.mlx_folder import MlxFolder, UnpackedMlx
 from magistral_mlx_convert.sources.source import Source
 
@@ -67,8 +69,30 @@ def treat(source: Source, recipe: Recipe, *, asked: bool, force: bool) -> Treatm
         source = unpacked_source(source)
     config = parse_config(source.config, file=f"config.json of {source.provenance.name}")
     weights = map_tensors(config, source.tensors)
+    if isinstance(source, GGUFSource) and not asked and (as_held := _of_blocks(weights, config, recipe)):
+        plan = make_plan(config, weights, as_held)
+        return Treatment(source, config, plan, dict(weights.dropped), name, (_told(plan),))
     plan = make_plan(config, weights, recipe)
     return Treatment(source, config, plan, dict(weights.dropped), f"{name}-{recipe.name}", notes)
+
+
+def _of_blocks(weights: WeightMap, config: ModelConfig, recipe: Recipe) -> Recipe | None:
+    """The recipe that takes over a GGUF file's codes; None where the file is not quantized."""
+    packings = [as_in_blocks(parameter, config) for parameter in weights.parameters]
+    if not any(packings):
+        return None
+    (bits, _), *_ = Counter(packing.bits for packing in packings if packing).most_common(1)
+    whole = next(packing for packing in packings if packing and packing.bits == bits)
+    return replace(recipe, name="as-in-file", whole=whole, packing_of=as_in_blocks, keeps_codes=True,
+                   calibrated=False)  # fmt: skip
+
+
+def _told(plan: Plan) -> str:
+    """What becomes of a GGUF file's types."""
+    matrices = [unit for unit in plan.units if unit.packing is not None]
+    others = sum(unit.blocks is None for unit in matrices)
+    told = f"The file's own codes are kept in {len(matrices) - others} matrices"
+    return f"{told}; {others} of types that MLX lacks get 8 bits" if others else told
 
 
 def unpacked_source(source: Source) -> Source:

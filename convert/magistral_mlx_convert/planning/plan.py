@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization
 from magistral_mlx.checkpoint.parameters import packed_shapes
@@ -16,7 +16,7 @@ from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import UsageError
 from magistral_mlx_convert.planning.recipe import Recipe
 from magistral_mlx_convert.sources.mapping import Parameter, WeightMap
-from magistral_mlx_convert.sources.source import SourceTensor
+from magistral_mlx_convert.sources.source import SourceTensor, in_blocks
 
 SHARD_BYTES = 1_000_000_000
 """A shard is closed before it would grow past this; a single larger tensor still gets its own."""
@@ -59,6 +59,8 @@ class Unit:
     outputs: tuple[OutputTensor, ...]
     kept: bool = False
     """The bytes are the source's, packed or not."""
+    blocks: str | None = None
+    """The type of the GGUF blocks whose codes are taken over; the source then delivers them as bytes."""
 
     @property
     def output_bytes(self) -> int:
@@ -206,4 +208,8 @@ def _unit(parameter: Parameter, recipe: Recipe, config: ModelConfig) -> Unit:
         OutputTensor(name=name, dtype=dtype if kind == "float" else kind, shape=shape)
         for name, (shape, kind) in stored.items()
     )
+    source = parameter.source
+    if recipe.keeps_codes and source.blocks is not None:
+        parameter = replace(parameter, source=in_blocks(source))
+        return Unit(parameter=parameter, packing=packing, outputs=outputs, blocks=source.blocks)
     return Unit(parameter=parameter, packing=packing, outputs=outputs)

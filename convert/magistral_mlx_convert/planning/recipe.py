@@ -13,7 +13,6 @@ from magistral_mlx_convert.planning.packing_rules import (
     Rule,
     every_text_matrix,
     keep_everything,
-    more_for_the_sensitive,
     with_vision,
 )
 
@@ -29,6 +28,10 @@ class Recipe:
     dtype: str
     whole: Quantization | None
     packing_of: Rule
+    keeps_codes: bool = False
+    """The codes of a GGUF file are taken over where their blocks fit."""
+    calibrated: bool = False
+    """Codes, scales and biases are chosen by what the matrices read; see `quantize`."""
     limit: int | None = None
     """Bytes that the whole folder may take: bits are then chosen by `fitting.py`, once there are weights."""
 
@@ -50,13 +53,20 @@ UNIFORM: Mapping[str, Quantization] = {
 }
 """Recipes with one packing for the whole text model."""
 
-MIXED: Mapping[str, tuple[Quantization, Quantization]] = {
-    "mixed-4-6": (_affine(4), _affine(6)),
-    "mixed-4-8": (_affine(4), _affine(8)),
-}
-"""Recipes with more bits where errors hurt most: (most matrices, the sensitive ones)."""
+RETIRED: Mapping[str, str] = {"mixed-4-6": "calibrated-4bit-g32", "mixed-4-8": "calibrated-5bit"}
+"""Recipes that lost to plain `5bit` on trained weights, and what to take at their size."""
 
-NAMES: tuple[str, ...] = (*UNIFORM, *MIXED)
+CALIBRATED: Mapping[str, Quantization] = {
+    "calibrated-4bit": _affine(4),
+    "calibrated-4bit-g32": _affine(4, 32),
+    "calibrated-3bit": _affine(3),
+    "calibrated-3bit-g32": _affine(3, 32),
+    "calibrated-5bit": _affine(5),
+    "calibrated-5bit-g32": _affine(5, 32),
+}
+"""Recipes with one packing for the whole text model, and codes that fit what its matrices read."""
+
+NAMES: tuple[str, ...] = (*UNIFORM, *CALIBRATED)
 
 
 def choose_recipe(
@@ -124,9 +134,14 @@ def _named(name: str, dtype: str) -> Recipe:
     if name in UNIFORM:
         packing = UNIFORM[name]
         return Recipe(name=name, dtype=dtype, whole=packing, packing_of=every_text_matrix(packing))
-    if name in MIXED:
-        low, high = MIXED[name]
-        return Recipe(name=name, dtype=dtype, whole=low, packing_of=more_for_the_sensitive(low, high))
+    if name in CALIBRATED:
+        packing = CALIBRATED[name]
+        rule = every_text_matrix(packing)
+        return Recipe(name=name, dtype=dtype, whole=packing, packing_of=rule, calibrated=True)
+    if name in RETIRED:
+        raise UsageError(
+            f"recipe {name!r} is retired: plain 5 bits lose less at its size", f"Use {RETIRED[name]}."
+        )
     raise UsageError(f"recipe {name!r} is not known", f"Use one of {', '.join(NAMES)}, fit:GB.")
 
 

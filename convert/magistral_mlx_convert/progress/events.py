@@ -11,6 +11,8 @@ class Stage(StrEnum):
     PREFLIGHT = "preflight"
     DOWNLOAD = "download"
     CONVERT = "convert"
+    CALIBRATE = "calibrate"
+    """Running the model on the calibration text; counted in layers, as `tensors_done` of `tensors_total`."""
     COMPARE = "compare"
     """For a report; counted in steps, as `tensors_done` of `tensors_total`."""
     PUBLISH = "publish"

@@ -90,6 +90,11 @@ def describe(progress: Progress, *, seconds: float, columns: int = 200) -> str:
     """
     if progress.stage is Stage.PUBLISH:
         return "publishing"
+    if progress.stage is Stage.CALIBRATE:
+        return (
+            f"calibrating layer {progress.tensors_done + 1}/{progress.tensors_total}  "
+            f"memory {memory_bytes() / 1e6:.0f} MB, peak {peak_memory_bytes() / 1e6:.0f}"
+        )
     if progress.stage is Stage.COMPARE:
         return (
             f"comparing source and result  {progress.tensors_done}/{progress.tensors_total} steps  "

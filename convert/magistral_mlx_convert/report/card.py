@@ -25,6 +25,7 @@ def manifest(
     errors: ErrorReport,
     measured_rows: str,
     comparison: Comparison | None,
+    calibration: Mapping[str, object] | None,
     files: Mapping[str, tuple[int, str]],
 ) -> dict[str, object]:
     """Build the manifest, to check the folder or make it again. `files`: name -> bytes, SHA-256."""
@@ -40,6 +41,7 @@ def manifest(
             "group_size": whole.group_size if whole else None,
             "mode": whole.mode if whole else None,
         },
+        "calibration": dict(calibration) if calibration else None,
         "made_with": {"mlx": mlx_version(), "backend": backend()},
         "dropped_tensors": dict(dropped),
         "weight_error": {
@@ -62,6 +64,7 @@ def model_card(
     errors: ErrorReport,
     measured_rows: str,
     comparison: Comparison | None,
+    calibration: Mapping[str, object] | None,
 ) -> str:
     """Write `README.md`: origin, recipe, and the measurements that were made or not."""
     parts = [
@@ -69,7 +72,7 @@ def model_card(
         f"# {sanitize_line(name)}\n",
         "Weights for [MLX](https://github.com/ml-explore/mlx), converted by magistral-mlx. "
         "magistral-mlx runs the folder whole; mlx-lm (text only) and mlx-vlm load the same weights.\n",
-        _facts(plan, provenance),
+        _facts(plan, provenance, calibration),
         _errors(plan, errors, measured_rows),
         _answers(comparison),
     ]
@@ -83,7 +86,7 @@ def _front_matter(provenance: Provenance) -> str:
     return "\n".join([*lines, "---", ""])
 
 
-def _facts(plan: Plan, provenance: Provenance) -> str:
+def _facts(plan: Plan, provenance: Provenance, calibration: Mapping[str, object] | None) -> str:
     whole = plan.recipe.whole
     kept = sum(unit.output_bytes for unit in plan.units if unit.packing is None)
     packed = sum(unit.output_bytes for unit in plan.units if unit.packing is not None)
@@ -101,6 +104,13 @@ def _facts(plan: Plan, provenance: Provenance) -> str:
         ("Size", f"{format_disk(plan.stored_bytes)} became {format_disk(plan.output_bytes)}"),
         ("Made with", f"MLX {mlx_version()} on {backend()}"),
     ]
+    if calibration:
+        read = (
+            f"{sanitize_line(str(calibration['text']))}: {calibration['tokens']} tokens, "
+            f"{calibration['images']} images; the codes are those that change least of what the matrices "
+            "give for them"
+        )
+        rows.insert(3, ("Calibrated on", read))
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows), ""])
 
 

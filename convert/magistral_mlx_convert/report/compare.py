@@ -4,6 +4,7 @@
 # Reason: mlx leaves *shape, *axes and *args of its array methods without types.
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
@@ -45,13 +46,12 @@ def compare(
     opened = HuggingFaceFolder(folder)
     try:
         config = parse_config(opened.config, file=str(folder / "config.json"))
-        tokenizer = Tokenizer.from_file(folder / "tekken.json", _geometry(config))
+        tokenizer = Tokenizer.from_file(folder / "tekken.json", image_geometry(config))
         read = samples(tokenizer, seeing=config.vision is not None, texts=texts)
         with small_allocator_cache():
-            return _compare(
-                config,
-                SourceWeights(source, map_tensors(config, source.tensors)),
-                StoredWeights(opened, config),
+            return compare_sides(
+                Side(config, SourceWeights(source, map_tensors(config, source.tensors))),
+                Side(config, StoredWeights(opened, config)),
                 read,
                 progress or _ignore,
             )
@@ -59,15 +59,26 @@ def compare(
         opened.close()
 
 
-def _compare(
-    config: ModelConfig,
-    source: Weights,
-    result: Weights,
-    read: list[Sample],
-    progress: Callable[[int, int], None],
+@dataclass(frozen=True)
+class Side:
+    """One of two models that are compared."""
+
+    config: ModelConfig
+    weights: Weights
+
+
+def side_of(source: Source) -> Side:
+    """A checkpoint of any kind as a side; MLX's packing must be undone before (`unpacked_source`)."""
+    config = parse_config(source.config, file=f"config.json of {source.provenance.name}")
+    return Side(config, SourceWeights(source, map_tensors(config, source.tensors)))
+
+
+def compare_sides(
+    source: Side, result: Side, read: list[Sample], progress: Callable[[int, int], None]
 ) -> Comparison:
-    layers = config.text.num_hidden_layers
-    ours, theirs = StreamedModel(config, source), StreamedModel(config, result)
+    """Runs both models on the same prompts; see `compare`."""
+    layers = source.config.text.num_hidden_layers
+    ours, theirs = (StreamedModel(side.config, side.weights) for side in (source, result))
     cut = batches(read)
     progress(0, layers + 2)
     ours_states, theirs_states = [ours.embed(batch) for batch in cut], [theirs.embed(batch) for batch in cut]
@@ -127,7 +138,8 @@ def _difference(ours: list[mx.array], theirs: list[mx.array], cut: list[list[Sam
     return float(f"{(noise / signal) ** 0.5:.5g}") if signal else 0.0
 
 
-def _geometry(config: ModelConfig) -> ImageGeometry | None:
+def image_geometry(config: ModelConfig) -> ImageGeometry | None:
+    """How the model's vision tower cuts images; None for a model that cannot see."""
     if config.vision is None:
         return None
     return ImageGeometry(

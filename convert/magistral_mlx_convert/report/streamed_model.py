@@ -6,7 +6,7 @@ The forward pass is the runtime's own (`magistral_mlx.model`); only what holds a
 # pyright: reportUnknownMemberType=false
 # Reason: mlx leaves *shape, *axes and *args of its array methods without types.
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import mlx.core as mx
@@ -24,14 +24,24 @@ from magistral_mlx_convert.report.weights import Weights, chunks, whole
 _HEAD = "language_model.lm_head.weight"
 
 
-class StreamedModel:
-    """Runs batches of samples through one layer after the other."""
+Observe = Callable[[str, mx.array], None]
+"""Gets the name of a matrix of the text model and what it is multiplied with: [positions, in], float32."""
 
-    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+
+class StreamedModel:
+    """Runs batches of samples through one layer after the other.
+
+    Args:
+        config: of the model.
+        weights: its parameters.
+        observe: called before a matrix of a layer is multiplied; of matrices that read the same, the first.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights, *, observe: Observe | None = None) -> None:
         self.config = config
         self._weights = weights
         self._model = MagistralModel(config)
-        _leave_weights_on_disk(self._model, weights)
+        _leave_weights_on_disk(self._model, weights, observe)
 
     def embed(self, batch: Sequence[Sample]) -> mx.array:
         """[samples, longest, hidden]: prompts with their images, filled up at the end.
@@ -67,13 +77,15 @@ class StreamedModel:
 
 
 class _Linear(nn.Module):
-    def __init__(self, weights: Weights, name: str) -> None:
+    def __init__(self, weights: Weights, name: str, observe: Observe | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # mlx leaves it unannotated
-        self._source, self._name = weights, name
+        self._source, self._name, self._observe = weights, name, observe
 
     def __call__(self, x: mx.array) -> mx.array:
         """[..., in] -> [..., out], evaluated."""
         flat = x.reshape(-1, x.shape[-1])  # one product for all samples
+        if self._observe is not None:
+            self._observe(self._name, flat)
         parts: list[mx.array] = []
         for _, rows in chunks(self._source, self._name):
             parts.append(product(flat, rows))
@@ -84,15 +96,19 @@ class _Linear(nn.Module):
 class _GatedMLP(nn.Module):
     """SwiGLU; its inner activations stay in the pieces in which they arise."""
 
-    def __init__(self, weights: Weights, path: str) -> None:
+    def __init__(self, weights: Weights, path: str, observe: Observe | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # mlx leaves it unannotated
-        self._source, self._path = weights, path
+        self._source, self._path, self._observe = weights, path, observe
 
     def __call__(self, x: mx.array) -> mx.array:
         """[..., hidden] -> [..., hidden], evaluated."""
-        inner = list(self._inner(x.reshape(-1, x.shape[-1])))
+        flat, down = x.reshape(-1, x.shape[-1]), f"{self._path}.down_proj.weight"
+        inner = list(self._inner(flat))
+        if self._observe is not None:
+            self._observe(f"{self._path}.gate_proj.weight", flat)
+            self._observe(down, mx.concatenate([piece for _, piece in inner], axis=1))
         parts: list[mx.array] = []
-        for _, rows in chunks(self._source, f"{self._path}.down_proj.weight"):
+        for _, rows in chunks(self._source, down):
             parts.append(
                 sum(
                     (product(piece, rows[:, first : first + piece.shape[1]]) for first, piece in inner),
@@ -124,15 +140,17 @@ class _Embedding(nn.Module):
         return mx.concatenate([rows[token] for token in wanted])
 
 
-def _leave_weights_on_disk(model: MagistralModel, weights: Weights) -> None:
+def _leave_weights_on_disk(model: MagistralModel, weights: Weights, observe: Observe | None) -> None:
     """Every module that holds a matrix is replaced, every other gets its few weights."""
     replaced: list[tuple[str, nn.Module]] = []
     modules = cast("list[tuple[str, nn.Module]]", cast(Any, model).named_modules())  # left untyped
     for path, module in modules:
+        observer = observe if path.startswith("language_model.") else None
         if path.endswith(".mlp"):
-            replaced.append((path, _GatedMLP(weights, path)))
+            replaced.append((path, _GatedMLP(weights, path, observer)))
         elif isinstance(module, nn.Linear) and ".mlp." not in path:
-            replaced.append((path, _Linear(weights, f"{path}.weight")))
+            repeats = path.endswith((".k_proj", ".v_proj"))
+            replaced.append((path, _Linear(weights, f"{path}.weight", None if repeats else observer)))
         elif isinstance(module, nn.Embedding):
             replaced.append((path, _Embedding(weights, f"{path}.weight")))
         elif f"{path}.weight" in weights.shapes and ".mlp." not in path:

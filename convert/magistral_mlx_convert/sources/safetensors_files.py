@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
+from threading import Lock
 from typing import Protocol, cast
 
 from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES, SafetensorsHeader, read_header
@@ -60,15 +61,17 @@ class RowReader:
     def __init__(self, headers: Mapping[str, SafetensorsHeader], *, path_of: Callable[[str], Path]) -> None:
         self._headers, self._path_of = headers, path_of
         self._open: dict[str, BufferedReader] = {}
+        self._opening = Lock()  # a calibration reads beside the conversion
 
     def read(self, tensor: SourceTensor, first: int, into: memoryview) -> None:
         """See `WeightFiles.read_rows`."""
         position = position_of(self._headers[tensor.file], tensor.name, first)
         path = self._path_of(tensor.file)
         try:
-            if tensor.file not in self._open:
-                self._open[tensor.file] = open_regular(path)
-                will_be_read_once(self._open[tensor.file].fileno())
+            with self._opening:
+                if tensor.file not in self._open:
+                    self._open[tensor.file] = open_regular(path)
+                    will_be_read_once(self._open[tensor.file].fileno())
             read_fully(self._open[tensor.file].fileno(), position, into, path=path, tensor=tensor.name)
         except OSError as error:
             raise ConversionError(

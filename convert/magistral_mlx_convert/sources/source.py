@@ -1,11 +1,13 @@
 """The interface that every kind of source implements."""
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
 
+from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import CheckpointError, ConversionError
 from magistral_mlx.storage import atomic
 
@@ -27,8 +29,22 @@ class SourceTensor:
     """The file that holds it, for messages."""
     packed_bytes: int | None = None
     """Bytes in its file, where they differ from the rows as delivered."""
+    blocks: str | None = None
+    """The type of its GGUF blocks, where their codes can be taken over."""
     channels_last: bool = False
     """A convolution is in MLX's order already: out, height, width, in."""
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the file holds it in fewer bytes than are delivered."""
+        delivered = math.prod(self.shape) * ITEM_BYTES[self.dtype]
+        return self.packed_bytes is not None and self.packed_bytes < delivered
+
+
+def in_blocks(tensor: SourceTensor) -> SourceTensor:
+    """The same tensor as `read_rows` gives it packed: rows of bytes."""
+    rows = tensor.shape[0]
+    return replace(tensor, dtype="U8", shape=(rows, (tensor.packed_bytes or 0) // rows))
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,17 @@ class Progressed:
         return replace(self, finished={**self.finished, file: shard}, mark=None)
 
 
-def fingerprint(plan: Plan, identity: Sequence[tuple[str, int, int]], *, measure_every: int) -> str:
-    """Digest everything that the output bytes depend on: source files, recipe, plan, backend, versions."""
+def fingerprint(
+    plan: Plan,
+    identity: Sequence[tuple[str, int, int]],
+    *,
+    measure_every: int,
+    calibration: str | None = None,
+) -> str:
+    """Digest everything that the output bytes depend on: source files, recipe, plan, backend, versions.
+
+    `calibration` is the digest of the text that a calibrated recipe reads.
+    """
     facts: dict[str, object] = {
         "format": FORMAT_VERSION,
         "mlx": mlx_version(),
@@ -70,6 +79,7 @@ def fingerprint(plan: Plan, identity: Sequence[tuple[str, int, int]], *, measure
         "source": identity,
         "recipe": [plan.recipe.name, plan.recipe.dtype],
         "measure_every": measure_every,
+        "calibration": calibration,
         "shards": [
             [
                 shard.file,

@@ -8,7 +8,7 @@ chunks. CPU and Metal kernels break ties differently, so the same recipe gives s
 # pyright: reportUnknownMemberType=false
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,6 +19,7 @@ import numpy as np
 from magistral_mlx.checkpoint.safetensors_header import ITEM_BYTES
 from magistral_mlx.errors import ConversionError
 from magistral_mlx_convert.planning.plan import Unit
+from magistral_mlx_convert.sources.gguf.rewriting import rewritten
 
 _MLX_DTYPE = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32, "U32": mx.uint32, "U8": mx.uint8}
 
@@ -30,6 +31,9 @@ _NOT_FINITE = {
     "F16": (mx.int16, 0x7C00, mx.uint16, 0xFC00),
     "F32": (mx.int32, 0x7F800000, mx.uint32, 0xFF800000),
 }
+
+Quantize = Callable[[Unit, mx.array], Sequence[mx.array]]
+"""Rows of a matrix, in the dtype of its scales -> what is stored of them, as `mx.quantize` gives it."""
 
 _CACHE_BYTES = 64 << 20
 """Freed buffers that the Metal allocator may keep while converting."""
@@ -96,14 +100,30 @@ def small_allocator_cache() -> Generator[None]:
         mx.set_cache_limit(before)
 
 
+def plainly_quantized(unit: Unit, weights: mx.array) -> Sequence[mx.array]:
+    """Quantizes with `mx.quantize`."""
+    packing = unit.packing
+    if packing is None:
+        raise ValueError(f"{unit.parameter.name} is not quantized")
+    return mx.quantize(weights, packing.group_size, packing.bits, packing.mode)
+
+
 def convert_rows(
-    unit: Unit, buffer: Buffer, *, dtype: str, first: int, rows: int, measure_every: int
+    unit: Unit,
+    buffer: Buffer,
+    *,
+    dtype: str,
+    first: int,
+    rows: int,
+    measure_every: int,
+    quantize: Quantize = plainly_quantized,
 ) -> tuple[list[memoryview], Measured]:
     """Converts `rows` rows of a parameter, from row `first` on, that lie at the start of `buffer`.
 
     Args:
         dtype: of what is not quantized and of scales, in safetensors' spelling.
         measure_every: the quantization error is measured on every row whose number this divides.
+        quantize: gives the codes, scales and biases.
 
     Returns:
         The stored bytes, one piece for each of `unit.outputs`, valid after the buffer is filled again; and
@@ -113,6 +133,10 @@ def convert_rows(
         SpoiledWeightsError: a value is not finite, or does not fit the wanted dtype.
     """
     source = unit.parameter.source
+    if unit.blocks is not None:
+        return _rewritten_rows(
+            unit, unit.blocks, buffer, dtype=dtype, first=first, rows=rows, measure_every=measure_every
+        )
     if source.dtype not in _NOT_FINITE:  # packed codes, or scales of one byte
         nbytes = rows * math.prod(source.shape[1:]) * ITEM_BYTES[source.dtype]
         return [memoryview(bytes(buffer.bytes[:nbytes]))], Measured([], [])
@@ -136,9 +160,24 @@ def convert_rows(
         )
     if unit.packing is None or unit.kept:
         return [_bytes_of(stored, owned=dtype != source.dtype)], Measured([], [])
-    pieces = mx.quantize(stored, unit.packing.group_size, unit.packing.bits, unit.packing.mode)
+    pieces = quantize(unit, stored)
     measured = _measure(weights, pieces, unit, skip=-first % measure_every, step=measure_every)
     return [_bytes_of(piece, owned=True) for piece in pieces], measured
+
+
+def _rewritten_rows(
+    unit: Unit, blocks: str, buffer: Buffer, *, dtype: str, first: int, rows: int, measure_every: int
+) -> tuple[list[memoryview], Measured]:
+    source = unit.parameter.source
+    packed = np.frombuffer(buffer.bytes[: rows * source.shape[1]], np.uint8).reshape(rows, -1)
+    done = rewritten(packed, blocks, dtype=dtype, skip=-first % measure_every, step=measure_every)
+    if done.bad_row is not None:
+        raise SpoiledWeightsError(
+            f"{source.name} in {source.file} holds a scale that is not finite, in row {first + done.bad_row}",
+            "Download the file again. If it is whole, its scales need --dtype bfloat16.",
+        )
+    pieces = (done.words, done.scales, done.biases)
+    return [memoryview(piece.tobytes()) for piece in pieces], Measured(done.noise, done.signal)
 
 
 def _has_not_finite(weights: mx.array, dtype: str) -> bool:

@@ -15,11 +15,14 @@ from magistral_mlx.errors import ConversionError
 from magistral_mlx.memory.sizes import this_machine
 from magistral_mlx.storage.atomic import sync
 from magistral_mlx.storage.units import format_disk, format_memory, format_rate
-from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan
+from magistral_mlx_convert.planning.automatic import Choice, automatic_recipe
+from magistral_mlx_convert.planning.plan import SAFETENSORS_DTYPE, Plan, make_plan
+from magistral_mlx_convert.planning.recipe import Recipe
 from magistral_mlx_convert.sources.hub.arrivals import peak_bytes, supply_of
+from magistral_mlx_convert.sources.mapping import WeightMap
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.system import SPARE_BYTES
-from magistral_mlx_convert.writing.kernel import Buffer, convert_rows
+from magistral_mlx_convert.writing.kernel import Buffer, backend, convert_rows
 from magistral_mlx_convert.writing.resume import Earlier
 from magistral_mlx_convert.writing.staging import Workplace
 from magistral_mlx_convert.writing.stream import BUFFERS, buffer_bytes_of, needs, open_units, row_bytes
@@ -35,6 +38,16 @@ _WRITTEN_BYTES = 32 << 20
 """Written, flushed and deleted to measure the disk; less for a smaller result."""
 
 _LINK_BITS = {"100 Mbit/s": 100e6, "1 Gbit/s": 1e9}
+
+
+@dataclass(frozen=True)
+class CalibrationCost:
+    """What calibrating adds: estimated from sizes and from work that was measured here and now."""
+
+    tokens: int
+    memory_bytes: int
+    disk_bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,10 @@ class Preflight:
     """Source bytes that this machine converts."""
     disk_bytes_per_second: float
     """That the target's disk takes."""
+    calibration_tokens: int = 0
+    """0 where nothing is calibrated."""
+    calibration_seconds: float = 0.0
+    """Of running the model on them and of choosing codes."""
 
     @property
     def seconds(self) -> tuple[float, float]:
@@ -70,7 +87,7 @@ class Preflight:
         other, reading at the speed of writing.
         """
         left = 1 - self.kept_bytes / self.output_bytes
-        convert = left * self.source_bytes / self.bytes_per_second
+        convert = left * (self.source_bytes / self.bytes_per_second + self.calibration_seconds)
         write = left * self.output_bytes / self.disk_bytes_per_second
         read = left * self.stored_bytes / self.disk_bytes_per_second
         return max(convert, write), convert + write + read
@@ -82,7 +99,8 @@ class Preflight:
         )
         kept = f"; {format_disk(self.kept_bytes)} of it are there already" if self.kept_bytes else ""
         fetch = f"; {format_disk(self.to_fetch)} to fetch" if self.to_fetch else ""
-        beside = " for the result and one file of the source at a time" if self.to_fetch else ""
+        files = "all files of the source" if self.calibration_tokens else "one file of the source at a time"
+        beside = f" for the result and {files}" if self.to_fetch else ""
         return [
             f"Source: {self.source}, {format_disk(self.stored_bytes)} in {_files(self.source_files)}, "
             f"{self.tensors} tensors{fetch}",
@@ -91,8 +109,14 @@ class Preflight:
             f"Disk: {format_disk(self.disk_needed)} needed{beside}, {format_disk(self.disk_free)} free",
             f"Memory: {format_memory(self.memory_needed)} needed{available}",
             f"Time: {_span(*self.seconds)}, converting {format_rate(self.bytes_per_second)} and writing "
-            f"{format_rate(self.disk_bytes_per_second)}{self._fetching()}",
+            f"{format_rate(self.disk_bytes_per_second)}{self._calibrating()}{self._fetching()}",
         ]
+
+    def _calibrating(self) -> str:
+        if not self.calibration_tokens:
+            return ""
+        seconds, tokens = _minutes(self.calibration_seconds), self.calibration_tokens
+        return f"; the calibration on {tokens} tokens takes {seconds} of it"
 
     def _fetching(self) -> str:
         if not self.to_fetch:
@@ -116,13 +140,20 @@ class Preflight:
             )
 
 
-def preflight(plan: Plan, source: Source, workplace: Workplace, *, earlier: Earlier) -> Preflight:
+def preflight(
+    plan: Plan,
+    source: Source,
+    workplace: Workplace,
+    *,
+    earlier: Earlier,
+    calibration: CalibrationCost | None = None,
+) -> Preflight:
     """Look at the plan, the machine and the disk, and measure both. A measurement leaves nothing behind.
 
     Raises:
         OSError: the target's disk can't be written.
     """
-    ahead = needs(open_units(plan, earlier.progressed))
+    ahead = needs(open_units(plan, earlier.progressed), plan)
     arriving = supply_of(source)
     peak = arriving.peak_bytes(ahead) if arriving is not None else peak_bytes(ahead, {})
     headers = plan.output_bytes - sum(unit.output_bytes for unit in plan.units)
@@ -140,15 +171,43 @@ def preflight(plan: Plan, source: Source, workplace: Workplace, *, earlier: Earl
         output_bytes=plan.output_bytes,
         output_files=len(plan.shards),
         kept_bytes=earlier.nbytes,
-        disk_needed=peak + headers + SPARE_BYTES,
+        disk_needed=peak + headers + SPARE_BYTES + (calibration.disk_bytes if calibration else 0),
         # An earlier run's bytes behind its last mark are cut off when this one starts.
         disk_free=free + max(_bytes_in(workplace.model) - earlier.nbytes, 0),
-        memory_needed=pipeline_bytes(plan),
+        memory_needed=pipeline_bytes(plan) + (calibration.memory_bytes if calibration else 0),
         memory_available=this_machine().available_bytes,
         bytes_per_second=conversion_speed(plan),
         disk_bytes_per_second=disk_speed(
             workplace.target.parent, nbytes=min(_WRITTEN_BYTES, plan.output_bytes, free // 4)
         ),
+        calibration_tokens=calibration.tokens if calibration else 0,
+        calibration_seconds=calibration.seconds if calibration else 0.0,
+    )
+
+
+def recipe_for_this_machine(plan: Plan, source: Source, free_bytes: int) -> Choice:
+    """Choose a recipe by GPU, memory and disk.
+
+    Args:
+        plan: of the same source in any recipe.
+        source: what is converted.
+        free_bytes: that the target's disk has for it.
+    """
+    weights = WeightMap(parameters=tuple(unit.parameter for unit in plan.units), dropped={})
+
+    def planned(recipe: Recipe) -> Plan:
+        return make_plan(plan.config, weights, recipe)
+
+    def has_room(recipe: Recipe) -> bool:
+        arriving, wanted = supply_of(source), planned(recipe)
+        return arriving is None or arriving.peak_bytes(needs(wanted.units, wanted)) <= free_bytes
+
+    return automatic_recipe(
+        lambda recipe: planned(recipe).output_bytes,
+        dtype=plan.recipe.dtype,
+        has_gpu=backend() != "cpu",
+        memory_bytes=this_machine().total_bytes,
+        has_room=has_room,
     )
 
 

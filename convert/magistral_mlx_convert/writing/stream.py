@@ -18,7 +18,13 @@ from magistral_mlx_convert.progress.events import Progress, Stage
 from magistral_mlx_convert.sources.hub.arrivals import Fetched, Need, supply_of
 from magistral_mlx_convert.sources.source import Source
 from magistral_mlx_convert.writing.journal import Mark, Progressed
-from magistral_mlx_convert.writing.kernel import Buffer, convert_rows, small_allocator_cache
+from magistral_mlx_convert.writing.kernel import (
+    Buffer,
+    Quantize,
+    convert_rows,
+    plainly_quantized,
+    small_allocator_cache,
+)
 from magistral_mlx_convert.writing.shard_writer import CloseShard, EndOfUnit, OpenShard, ShardWriter
 
 CHUNK_BYTES = 32 << 20
@@ -47,6 +53,7 @@ def stream(
     *,
     measure_every: int,
     progress: Callable[[Progress], None],
+    quantize: Quantize = plainly_quantized,
 ) -> Progressed:
     """Write every shard that `progressed` lacks into `folder`.
 
@@ -54,7 +61,7 @@ def stream(
         ConversionError: the source can't be read or holds what no checkpoint should, or the target can't be
             written. What was made durable until then stays.
     """
-    job = _Job(plan, source, folder, journal_folder, progressed, measure_every, progress)
+    job = _Job(plan, source, folder, journal_folder, progressed, measure_every, progress, quantize)
     with small_allocator_cache():
         return job.run()
 
@@ -69,8 +76,10 @@ class _Job:
         progressed: Progressed,
         measure_every: int,
         progress: Callable[[Progress], None],
+        quantize: Quantize,
     ) -> None:
         self.plan, self.source, self.progress = plan, source, progress
+        self.quantize = quantize
         self.dtype = SAFETENSORS_DTYPE[plan.recipe.dtype]
         self.measure_every = measure_every
         self.mark = progressed.mark
@@ -91,7 +100,7 @@ class _Job:
         reader = _Reader(self.source, self._work(), buffers=[Buffer(buffer_bytes) for _ in range(BUFFERS)])
         self._report()
         if self.arriving is not None:
-            self.arriving.expect(needs(self.open_units), self._arrived)
+            self.arriving.expect(needs(self.open_units, self.plan), self._arrived)
         reader.start()
         self.writer.start()
         try:
@@ -126,6 +135,7 @@ class _Job:
                 first=chunk.first,
                 rows=chunk.rows,
                 measure_every=self.measure_every,
+                quantize=self.quantize,
             )
             reader.release(chunk.buffer)
             self.writer.put(codes)
@@ -194,9 +204,16 @@ def buffer_bytes_of(units: Sequence[Unit]) -> int:
     return max([_chunk_rows(unit) * row_bytes(unit) for unit in units] or [1])
 
 
-def needs(units: Sequence[Unit]) -> list[Need]:
-    """List the reads of a job, for a source that arrives meanwhile."""
-    return [Need(tensor=unit.parameter.source, output_bytes=unit.output_bytes) for unit in units]
+def needs(units: Sequence[Unit], plan: Plan) -> list[Need]:
+    """List the reads of a job, for a source that arrives meanwhile.
+
+    A calibration may read any tensor once more, after a kill even from the first on: all files then stay.
+    """
+    again = plan.units if plan.recipe.calibrated else ()
+    return [
+        *(Need(tensor=unit.parameter.source, output_bytes=unit.output_bytes) for unit in units),
+        *(Need(tensor=unit.parameter.source, output_bytes=0) for unit in again),
+    ]
 
 
 def row_bytes(unit: Unit) -> int:

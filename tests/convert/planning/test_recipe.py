@@ -2,21 +2,18 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mlx_vlm.convert import mixed_quant_predicate_builder
 
 from benchmarks.magistral_shaped import CONFIG
 from magistral_mlx.checkpoint.config import QUANTIZATION_MODES, ModelConfig, Quantization, parse_config
 from magistral_mlx.checkpoint.parameters import VISION_PREFIXES, parameter_shapes
 from magistral_mlx.errors import UsageError
-from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx_convert.planning.plan import make_plan
-from magistral_mlx_convert.planning.recipe import MIXED, NAMES, UNIFORM, Recipe, choose_recipe
+from magistral_mlx_convert.planning.recipe import NAMES, RETIRED, UNIFORM, Recipe, choose_recipe
 from magistral_mlx_convert.planning.recipe_table import RECIPE_TABLE, recipe_table
 from magistral_mlx_convert.sources.mapping import Parameter, map_tensors, source_names
 from magistral_mlx_convert.sources.source import SourceTensor
@@ -62,24 +59,12 @@ def test_a_named_recipe_equals_its_numbers(name: str) -> None:
     assert (by_number.name, by_number.whole) == (by_name.name, by_name.whole) == (name, numbers)
 
 
-@pytest.mark.parametrize("name", MIXED)
-@pytest.mark.parametrize("layers", [1, 2, 8, 13, 40])
-def test_mixed_recipes_choose_as_mlx_vlm_does(name: str, layers: int) -> None:
-    raw = tiny_config()
-    raw["text_config"]["num_hidden_layers"] = layers
-    config = parse_config(raw)
-    chosen = packings(choose_recipe(name), config)
-
-    modules = [
-        (path, module)
-        for path, module in MagistralModel(config).named_modules()
-        if path.startswith("language_model.")  # before a tower's layers, mlx-vlm would count those instead
-    ]
-    model: Any = SimpleNamespace(named_modules=lambda: modules, layers=[None] * layers)
-    theirs = mixed_quant_predicate_builder(name.replace("-", "_"), model)
-    for path, module in modules:
-        choice = theirs(path, module)
-        assert (chosen[path].bits if path in chosen else False) == (choice and choice["bits"]), path
+@pytest.mark.parametrize("name", RETIRED)
+def test_a_retired_recipe_names_the_better_one(name: str) -> None:
+    with pytest.raises(UsageError, match="retired") as refused:
+        choose_recipe(name)
+    assert RETIRED[name] in refused.value.remedy
+    assert RETIRED[name] in NAMES
 
 
 @pytest.mark.parametrize("name", [*NAMES, "vision"])

@@ -61,7 +61,7 @@ def test_what_is_not_changed_does_not_differ(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "chunk"),
-    [({}, 1 << 12), ({"recipe": "nvfp4"}, 1 << 24), ({"recipe": "mixed-4-8", "vision_bits": 4}, 1 << 24)],
+    [({}, 1 << 12), ({"recipe": "nvfp4"}, 1 << 24), ({"recipe": "5bit", "vision_bits": 4}, 1 << 24)],
     ids=str,
 )
 def test_the_predictions_are_the_runtimes_own(

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 
 from magistral_mlx.checkpoint.config import parse_config
 from magistral_mlx.errors import ConversionError
@@ -16,6 +17,7 @@ from magistral_mlx_convert.sources.gguf.config import text_config, with_vision
 from magistral_mlx_convert.sources.gguf.dequantize_pool import DequantizePool
 from magistral_mlx_convert.sources.gguf.files import GGUFFiles, find_gguf_files
 from magistral_mlx_convert.sources.gguf.header import GGUFHeader, GGUFTensor
+from magistral_mlx_convert.sources.gguf.rewriting import code_bits
 from magistral_mlx_convert.sources.gguf.tekken_rebuild import VocabularyToken, rebuilt_tekken
 from magistral_mlx_convert.sources.renaming import Rules, read_permuted, renamed, rotary_head_dim, spelled
 from magistral_mlx_convert.sources.safetensors_files import read_fully
@@ -65,6 +67,7 @@ class GGUFSource:
         self.notes = () if files.eye else (_no_eye(files),)
         self._descriptors: dict[Path, int] = {}
         self._pool = DequantizePool()
+        self._unpacking = Lock()
 
     @property
     def identity(self) -> tuple[tuple[str, int, int], ...]:
@@ -89,7 +92,7 @@ class GGUFSource:
                 read_permuted(read, first, packed, row_bytes=packed_row, head_dim=head_dim)
 
         try:
-            if held.type.plain:
+            if held.type.plain or tensor.dtype == "U8":  # U8: `in_blocks`
                 read_in_order(into)
                 return
             columns = math.prod(held.shape[1:])
@@ -97,7 +100,8 @@ class GGUFSource:
             packed = memoryview(bytearray(rows * packed_row))
             read_in_order(packed)
             lines = rows * columns // held.shape[-1]
-            self._pool.unpack(packed, into, rows=lines, kind=held.type)
+            with self._unpacking:  # a calibration reads beside the conversion
+                self._pool.unpack(packed, into, rows=lines, kind=held.type)
         except OSError as error:
             raise ConversionError(
                 f"{path} can't be read at {held.name}: {error.strerror}", "Check the disk it lies on."
@@ -173,6 +177,7 @@ def _delivered(path: Path, tensor: GGUFTensor) -> SourceTensor:
         shape=tensor.shape,
         file=path.name,
         packed_bytes=tensor.nbytes,
+        blocks=tensor.type.name if len(tensor.shape) == 2 and code_bits(tensor.type.name) else None,
     )
 
 
