@@ -33,7 +33,7 @@ class LiveTerminal:
         self._stream = pyte.ByteStream(self._screen)
         self.output = b""
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        # The workers of pytest-xdist inherit these from GNU readline; they would hide the size of the terminal.
+        # Workers of pytest-xdist inherit these from GNU readline; they would hide the terminal's own size.
         for name in ("COLUMNS", "LINES"):
             environment.pop(name, None)
         self.process = subprocess.Popen(
