@@ -118,7 +118,7 @@ def _recipe_of(arguments: argparse.Namespace) -> str | None:
     from magistral_mlx_convert.planning.automatic import AUTOMATIC
 
     asked = (arguments.recipe, arguments.bits, arguments.group_size, arguments.mode, arguments.vision_bits)
-    return AUTOMATIC if asked == (None,) * 5 and arguments.calibration is None else arguments.recipe
+    return AUTOMATIC if asked == (None,) * 5 else arguments.recipe
 
 
 def _is_made_already(arguments: argparse.Namespace) -> bool:

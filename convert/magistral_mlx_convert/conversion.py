@@ -124,11 +124,6 @@ def convert(
         dtype=dtype,
         vision_bits=vision_bits,
     )
-    if calibration is not None and not chosen.calibrated:
-        raise UsageError(
-            f"The recipe {chosen.name} reads no text",
-            "Leave the calibration text out, or take a calibrated recipe.",
-        )
     automatic = recipe == AUTOMATIC
     with open_workplace(Path(to)) as workplace:
         if not resume:
@@ -211,6 +206,11 @@ def _prepare(
         treatment.source, treatment.config, tokenizer=Path(tokenizer) if tokenizer else None
     )
     plan = treatment.plan
+    if calibration is not None and not plan.recipe.calibrated:
+        raise UsageError(
+            f"The recipe {plan.recipe.name} reads no text",
+            "Leave the calibration text out, or take a calibrated recipe.",
+        )
     if recipe.limit is not None:
         small = partial(_small_bytes, treatment.source, side_files, reports=reopen is not None)
         plan = fitted_plan(plan, limit=recipe.limit, source=treatment.source, small_files=small)
