@@ -152,9 +152,7 @@ async def test_an_image_travels_as_a_path(local: LocalEngine, tmp_path: Path) ->
     assert last.reply.stats.image_tokens == 2
 
 
-async def test_a_file_that_is_no_image_fails_the_question_only(
-    local: LocalEngine, tmp_path: Path
-) -> None:
+async def test_a_file_that_is_no_image_fails_the_question_only(local: LocalEngine, tmp_path: Path) -> None:
     path = tmp_path / "note.png"
     path.write_text("not an image")
     last = [event async for event in local.ask(AskRequest("What is it?", images=(str(path),)))][-1]
