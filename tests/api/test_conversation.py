@@ -218,3 +218,19 @@ def test_a_tool_call_that_is_no_json_does_not_spoil_the_conversation(tmp_path: P
         assert reply.ending is mm.Ending.TOOL_CALLS
         assert chat.turns[1] == mm.AssistantTurn("Tools", "Wait", reply.tool_calls)
         assert chat.ask("Again?").reasoning == "Tools"
+
+
+def test_drawing_on_an_image_afterwards_changes_no_history(tmp_path: Path) -> None:
+    with random_model(tmp_path / "seeing") as model:
+        image = Image.new("RGB", (84, 56), "red")
+        turn = mm.UserTurn("Look.", (image,))
+        chat = model.conversation()
+        chat.ask("Look.", images=[image], max_tokens=3)
+        opened = model.conversation(turns=[turn, mm.AssistantTurn("", "Red.")])
+        image.paste("blue", (0, 0, 84, 56))
+        for each in (chat, opened):
+            asked = each.turns[0]
+            assert isinstance(asked, mm.UserTurn)
+            (kept,) = asked.images
+            assert isinstance(kept, Image.Image)
+            assert kept.getpixel((0, 0)) == (255, 0, 0)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import magistral_mlx as mm
-from magistral_mlx.api.saved_conversation import common_turns
+from magistral_mlx.api.saved_conversation import common_turns, from_parts
 from support.models import forget_caches, random_model, scripted
 from support.scripted import END_THINK, EOS, THINK, Script
 
@@ -180,3 +180,59 @@ def test_what_the_model_spelled_its_own_way_is_kept(tmp_path: Path) -> None:
         chat.save(tmp_path / "a")
         forget_caches(model)
         assert read(model.load_conversation(tmp_path / "a").stream("Sure?"))[0] == used
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "PA", "RGBA", "P", "LA", "1"])
+def test_images_of_every_mode_are_saved_as_the_model_sees_them(
+    chance: mm.Magistral, tmp_path: Path, mode: str
+) -> None:
+    image = RED.convert("P").convert("PA") if mode == "PA" else RED.convert(mode)
+    chat = chance.conversation()
+    chat.ask("Look.", images=[image], **GREEDY)
+    chat.save(tmp_path / "a")
+    today = chat.branch().ask("And?", **GREEDY)
+    forget_caches(chance)
+    opened = chance.load_conversation(tmp_path / "a")
+    assert common_turns(opened.turns, chat.turns) == 2
+    assert read(opened.stream("And?", **GREEDY))[0] == today.stats.cached_tokens
+
+
+def test_a_loaded_conversation_continues_as_the_saved_one_would(chance: mm.Magistral, tmp_path: Path) -> None:
+    chat = chance.conversation()
+    schema = {"type": "array", "items": {"type": "string"}, "minItems": 3}
+    chat.ask("Say.", schema=schema, seed=3, max_tokens=40, thinking_budget=4)
+    kept = chat._history
+    assert kept.ending is mm.Ending.CUT_IN_ANSWER
+    chat.save(tmp_path / "a")
+    opened = chance.load_conversation(tmp_path / "a")
+    turned = chance.conversation(turns=chat.turns)
+    turned.load_cache(tmp_path / "a")
+    for other in (opened, turned):
+        assert (other._history.options, other._history.ending) == (kept.options, kept.ending)
+        assert other._history.unfinished() == kept.unfinished()
+        assert other._history.unfinished_ids == kept.unfinished_ids
+    expected = chat.continue_(60)
+    assert opened.continue_(60).answer == turned.continue_(60).answer == expected.answer
+
+
+def test_a_complete_reply_stays_complete_when_it_is_loaded(tmp_path: Path) -> None:
+    with scripted(tmp_path, [THINK, b"Fo", END_THINK, b"Sev", EOS]) as model:
+        chat = model.conversation()
+        tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+        chat.ask("4 + 3?", stop=["#"], tools=tools, top_p=0.5)
+        chat.save(tmp_path / "a")
+        opened = model.load_conversation(tmp_path / "a")
+        with pytest.raises(mm.UsageError, match="it is complete"):
+            opened.continue_()
+        kept, loaded = chat._history.options, opened._history.options
+        assert (loaded.stop, loaded.top_p, len(loaded.tools)) == (kept.stop, 0.5, 1)
+        assert opened.regenerate().answer == "Sev"
+
+
+def test_options_of_a_file_are_checked_as_a_callers() -> None:
+    for text in ('{"system": null, "turns": [], "options": {"top_p": 7}}',
+                 '{"system": null, "turns": [], "options": {"x": 1}}',
+                 '{"system": null, "turns": [], "options": 5}',
+                 '{"system": null, "turns": [], "ending": "odd"}'):  # fmt: skip
+        with pytest.raises(mm.CacheFileError, match="holds no conversation"):
+            from_parts(text, {}, None)  # type: ignore[arg-type]  # no ids to check

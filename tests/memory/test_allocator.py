@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from magistral_mlx.errors import UsageError
 from magistral_mlx.memory import allocator
-from magistral_mlx.memory.allocator import GIB, allocator_cache_limit, set_limits, wired_limit
+from magistral_mlx.memory.allocator import (
+    GIB,
+    allocator_cache_limit,
+    give_memory_back,
+    set_limits,
+    wired_limit,
+)
 
 MACS = (16, 24, 32, 36, 48, 64, 96, 128)
 
@@ -80,3 +86,25 @@ def test_wiring_where_it_cannot_be(
     with pytest.raises(UsageError, match=words):
         set_limits(wire=True)
     assert calls.made == {}
+
+
+@pytest.mark.parametrize(("system", "trimmed"), [("linux", [0]), ("darwin", [])])
+def test_freed_memory_goes_back_to_the_system(
+    monkeypatch: pytest.MonkeyPatch, system: str, trimmed: list[int]
+) -> None:
+    calls: list[int] = []
+
+    class Library:
+        malloc_trim = staticmethod(calls.append)
+
+    monkeypatch.setattr(allocator.sys, "platform", system)
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: Library)
+    give_memory_back()
+    assert calls == trimmed
+    assert mx.get_cache_memory() == 0
+
+
+def test_a_c_library_without_trimming_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator.sys, "platform", "linux")
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())
+    give_memory_back()

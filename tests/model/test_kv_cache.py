@@ -11,11 +11,9 @@ from magistral_mlx.errors import UsageError
 from magistral_mlx.model.kv_cache import (
     UNPACK_FROM,
     KVCache,
-    QuantizedKVCache,
     for_reading,
     group_of,
     new_layers,
-    pack_layers,
 )
 from magistral_mlx.model.loading import load_model
 from magistral_mlx.model.magistral import MagistralModel
@@ -64,23 +62,6 @@ def test_no_chunk_writes_out_its_scores(
     mx.eval(model(ids, cache=cache))
     with pytest.raises(AssertionError):
         model(ids[:, :1], cache=cache)
-
-
-@pytest.mark.parametrize("bits", [8, 4])
-def test_packing_what_is_there_is_as_good_as_packing_at_once(
-    model: MagistralModel, ids: mx.array, bits: int
-) -> None:
-    converted = model.make_cache()
-    mx.eval(model(ids, cache=converted))
-    before = sum(layer.nbytes for layer in converted)
-    pack_layers(converted, head_dim=32, bits=bits)
-    assert [type(layer) for layer in converted] == [QuantizedKVCache, QuantizedKVCache]
-    assert [layer.offset for layer in converted] == [LENGTH, LENGTH]
-    assert sum(layer.nbytes for layer in converted) < before * (bits + 3) / 32  # float32 before
-    after = model(ids[:, :1], cache=converted)
-    at_once = model.make_cache(bits=bits)
-    model(ids, cache=at_once)
-    assert mx.abs(after - model(ids[:, :1], cache=at_once)).max().item() < (0.1 if bits == 8 else 2)
 
 
 def test_trimming_forgets_the_end_alone(model: MagistralModel, ids: mx.array) -> None:

@@ -132,7 +132,25 @@ def test_tensors_changed_since_opening_are_refused(tmp_path: Path, change: str) 
     if change == "lost":
         del weights[name]
     else:
-        weights[name if change == "reshaped" else "language_model.model.extra.weight"] = mx.zeros(5)
+        weights[name if change == "reshaped" else "language_model.model.extra.weight"] = mx.ones(5)
     mx.save_safetensors(str(checkpoint.weight_files[0]), weights)
     with pytest.raises(CheckpointError, match="changed while it was read"):
         load_model(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(float("nan"), "no finite numbers"), (float("inf"), "no finite"), (0.0, "all zeros")]
+)
+@pytest.mark.parametrize("packing", [{"bits": 4}, {}])
+def test_weights_without_numbers_are_told(
+    tmp_path: Path, value: float, told: str, packing: dict[str, Any]
+) -> None:
+    folder = write_converted(tmp_path / "m", **packing)
+    (file,) = folder.glob("*.safetensors")
+    weights = dict(mx.load(str(file)))
+    name = next(name for name in weights if name.endswith("lm_head.scales" if packing else "lm_head.weight"))
+    broken = mx.zeros_like(weights[name])
+    weights[name] = broken if value == 0 else mx.where(mx.arange(broken.shape[-1]) == 0, value, weights[name])
+    mx.save_safetensors(str(file), weights, {"format": "mlx"})
+    with pytest.raises(CheckpointError, match=f"{name}.*{told}"):
+        load_model(open_checkpoint(folder))

@@ -246,7 +246,10 @@ class Conversation:
         history = self._history
         loaded = history.idle_model()
         cache = loaded.caches.held(history.owner) or PromptCache(loaded.model, kv_bits=history.kv_bits)
-        text, images = SavedConversation(history.system, history.turns).to_parts()
+        saved = SavedConversation(
+            history.system, history.turns, history.options, history.ending, history.unfinished_ids
+        )
+        text, images = saved.to_parts()
         return write_cache(path, cache, identity=loaded.identity, text=text, arrays=images)
 
     def _load_cache(self, path: Path) -> int:
@@ -263,6 +266,8 @@ class Conversation:
         else:
             same = common_turns(history.turns, saved.turns)
             history.turns = (*saved.turns[:same], *history.turns[same:])
+        if len(history.turns) == len(saved.turns) == common_turns(history.turns, saved.turns):
+            history.resume(saved.options, saved.ending, saved.unfinished)
         history.kv_bits = file.cache.kv_bits
         loaded.caches.give_back(file.cache, owner=history.owner)
         return file.nbytes

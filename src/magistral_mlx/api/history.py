@@ -131,6 +131,19 @@ class History:
             )
         return last if self._unfinished is None else self._unfinished
 
+    @property
+    def unfinished_ids(self) -> tuple[int, ...]:
+        """Ids of the last reply from which `continue_` goes on; () if its text is to be encoded again."""
+        return () if self._unfinished is None else self._unfinished.token_ids
+
+    def resume(self, options: Options, ending: Ending | None, unfinished: tuple[int, ...]) -> None:
+        """Take what was saved of the last reply: its options, its ending, `unfinished_ids`."""
+        self.options, self.ending = options, ending
+        last = self.turns[-1] if self.turns else None
+        self._unfinished = (
+            replace(last, token_ids=unfinished) if isinstance(last, AssistantTurn) and ending else None
+        )
+
     def idle_model(self) -> "LoadedModel":
         """The model, while no reply is running.
 

@@ -365,14 +365,14 @@ class Magistral:
         return user_turn(question, (), sees=self.sees)
 
     def _free(self) -> None:
-        import mlx.core as mx
+        from magistral_mlx.memory.allocator import give_memory_back
 
         if self._loaded is not None:
             for running in tuple(self._loaded.running):
                 running.end_here()
             self._loaded.caches.clear()
         self._loaded = None
-        mx.clear_cache()
+        give_memory_back()
 
 
 def _load(

@@ -43,19 +43,28 @@ def user_turn(text: str, images: "Iterable[ImageSource]", *, sees: bool) -> User
 
 
 def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
-    """The turns of a conversation, checked.
+    """The turns of a conversation, checked, with copies of PIL images.
 
     Raises:
         UsageError: one of them is no turn.
     """
-    checked = tuple(turns)
-    for turn in checked:
+    from PIL import Image
+
+    given = tuple(turns)
+    for turn in given:
         if not isinstance(turn, UserTurn | AssistantTurn | ToolTurn):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise UsageError(
                 f"A turn is of type {type(turn).__name__}",
                 "Give mm.UserTurn, mm.AssistantTurn and mm.ToolTurn, as Conversation.turns has them.",
             )
-    return checked
+
+    def own(turn: Turn) -> Turn:
+        if not isinstance(turn, UserTurn):
+            return turn
+        images = [image.copy() if isinstance(image, Image.Image) else image for image in turn.images]
+        return replace(turn, images=tuple(images))
+
+    return tuple(own(turn) for turn in given)
 
 
 def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
@@ -69,6 +78,10 @@ def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.
     """
     from PIL import Image
 
+    def own(source: "ImageSource") -> "Image.Image":
+        image = load_image(source)
+        return image.copy() if image is source else image  # the caller may draw on theirs afterwards
+
     single = isinstance(images, str | bytes | os.PathLike | Image.Image)  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
     sources = [cast("ImageSource", images)] if single else list(images)
     if sources and not sees:
@@ -76,7 +89,7 @@ def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.
             "This model cannot see: its folder has no vision weights",
             "Ask without images, or use a model with its vision tower.",
         )
-    return tuple(load_image(source) for source in sources)
+    return tuple(own(source) for source in sources)
 
 
 class Question:

@@ -3,34 +3,54 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from magistral_mlx.errors import CacheFileError
-from magistral_mlx.events import ToolCall
+from magistral_mlx.api.options import checked
+from magistral_mlx.errors import CacheFileError, UsageError
+from magistral_mlx.events import Ending, ToolCall
+from magistral_mlx.generation.options import Options
 from magistral_mlx.prompt.images import load_image
 from magistral_mlx.prompt.splicing import reply_marks
 from magistral_mlx.prompt.turns import AssistantTurn, ToolTurn, Turn, UserTurn
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from magistral_mlx.prompt.images import ImageSource
     from magistral_mlx.prompt.tokenizer import Tokenizer
+
+_STORED_AS = {"CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "RGBX": "RGB", "PA": "RGBA", "RGBa": "RGBA"}
+"""Modes that PNG files lack."""
 
 
 @dataclass(frozen=True)
 class SavedConversation:
-    """System text and turns."""
+    """System text, turns, and how the last reply was asked for and ended."""
 
     system: str | None
     turns: tuple[Turn, ...]
+    options: Options = field(default_factory=Options)
+    """Those of the last question. A schema that was a pydantic class comes back without its class."""
+    ending: Ending | None = None
+    """How the last reply ended; None: not known."""
+    unfinished: tuple[int, ...] = ()
+    """Ids of the last reply from which `continue_` goes on; () if its text is to be encoded again."""
 
     def to_parts(self) -> tuple[str, dict[str, mx.array]]:
         """A text, and the images as bytes of PNG files."""
         images: dict[str, mx.array] = {}
-        turns = [_turn_to_json(turn, images) for turn in self.turns]
-        return json.dumps({"system": self.system, "turns": turns}), images
+        content = {
+            "system": self.system,
+            "turns": [_turn_to_json(turn, images) for turn in self.turns],
+            "options": _options_to_json(self.options),
+            "ending": self.ending,
+            "unfinished": list(self.unfinished),
+        }
+        return json.dumps(content), images
 
 
 def from_parts(text: str, images: Mapping[str, mx.array], tokenizer: "Tokenizer") -> SavedConversation:
@@ -49,9 +69,34 @@ def from_parts(text: str, images: Mapping[str, mx.array], tokenizer: "Tokenizer"
         system = raw["system"]
         if system is not None and not isinstance(system, str):
             raise TypeError
-    except (ValueError, KeyError, TypeError) as error:
+        ending = raw.get("ending")  # earlier versions wrote neither this nor what follows
+        unfinished = tuple(int(token_id) for token_id in raw.get("unfinished", ()))
+        return SavedConversation(
+            system,
+            turns,
+            checked(raw.get("options", {})),
+            None if ending is None else Ending(ending),
+            unfinished if _harmless(unfinished, tokenizer) else (),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         raise CacheFileError("The cache file holds no conversation", "Ask without it.") from error
-    return SavedConversation(system, turns)
+
+
+def _options_to_json(options: Options) -> dict[str, object]:
+    """What differs from the defaults, as `checked` takes it."""
+    changed = {
+        each.name: getattr(options, each.name)
+        for each in fields(Options)
+        if getattr(options, each.name) != each.default
+    }
+    if options.schema is not None:
+        changed["schema"] = options.schema.text
+    if options.tools:
+        changed["tools"] = [
+            tool.model_dump(mode="json") if hasattr(tool, "model_dump") else dict(tool)
+            for tool in options.tools
+        ]
+    return changed
 
 
 def common_turns(turns: Sequence[Turn], others: Sequence[Turn]) -> int:
@@ -67,8 +112,15 @@ def _same(turn: Turn, other: Turn) -> bool:
 
 
 def _pixels(turn: UserTurn) -> list[tuple[str, tuple[int, int], bytes]]:
-    images = [load_image(image) for image in turn.images]
+    images = [_storable(image) for image in turn.images]
     return [(image.mode, image.size, image.tobytes()) for image in images]
+
+
+def _storable(source: "ImageSource") -> "Image.Image":
+    """The image in a mode that PNG files have; the model sees the same pixels."""
+    image = load_image(source)
+    mode = _STORED_AS.get(image.mode)
+    return image if mode is None else image.convert(mode)
 
 
 def _turn_to_json(turn: Turn, images: dict[str, mx.array]) -> dict[str, object]:
@@ -77,7 +129,7 @@ def _turn_to_json(turn: Turn, images: dict[str, mx.array]) -> dict[str, object]:
             names: list[str] = []
             for image in turn.images:
                 buffer = io.BytesIO()
-                load_image(image).save(buffer, "PNG")
+                _storable(image).save(buffer, "PNG")
                 names.append(f"image.{len(images)}")
                 images[names[-1]] = mx.array(cast("Any", memoryview(buffer.getvalue())))
             return {"user": turn.text, "images": names}

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
+import mlx.core as mx
+
+from magistral_mlx.errors import DeviceError
 from magistral_mlx.events import ContextSegments, Ending, Event, Finished, Paused, Reply
 from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache
 from magistral_mlx.generation.decode.drafts import Drafter, ModelDrafter, NgramDrafter
@@ -98,7 +101,7 @@ class Answering:
 
         Raises:
             DeviceError: the GPU gave the work up for another reason than memory, twice if trying again in
-                smaller pieces could help.
+                smaller pieces could help; or the logits are no finite numbers.
         """
         try:
             row = yield from self.read()
@@ -116,11 +119,21 @@ class Answering:
         yield Finished(self.reply())
 
     def read(self) -> Generator[Event, None, Row | None]:
-        """Read the prompt chunk by chunk; return the row that writes the reply, or None if it was stopped."""
+        """Read the prompt chunk by chunk; return the row that writes the reply, or None if it was stopped.
+
+        Raises:
+            DeviceError: the logits are no finite numbers.
+        """
         self._clock.begin_prefill()
         logits = yield from self._reading.events()
         if logits is None:
             return None
+        if not mx.isfinite(logits).all().item():
+            self._reading.forget()
+            raise DeviceError(
+                "The model computes values that are no finite numbers",
+                "Run `magistral models verify`; if the weights are whole, report it with the log.",
+            )
         first = len(self.writing.token_ids)
         self._row = Row(self._cache, self._policy(first), logits, position=first)
         return self._row

@@ -10,6 +10,9 @@
   the greater of 35 % and 8 GB (the rule of osaurus-ai/vmlx-swift pull request 421).
 """
 
+import ctypes
+import sys
+
 import mlx.core as mx
 import psutil
 
@@ -53,6 +56,18 @@ def set_limits(*, wire: bool = False) -> None:
     mx.set_cache_limit(allocator_cache_limit(total))
     if recommended is not None:
         mx.set_memory_limit(recommended)
+
+
+def give_memory_back() -> None:
+    """Hand freed memory to the system: MLX's cache and, on Linux, what the C library keeps of it.
+
+    Without that, a third of a model's memory stays with the process on Linux.
+    """
+    mx.clear_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; musl has none
+        if trim is not None:
+            trim(0)
 
 
 def _wire(total: int, recommended: int | None) -> None:

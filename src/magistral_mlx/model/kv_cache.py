@@ -24,7 +24,7 @@ from mlx_lm.models.cache import KVCache, QuantizedKVCache
 
 from magistral_mlx.errors import UsageError
 
-__all__ = ["KV_BITS", "KVCache", "LayerCache", "QuantizedKVCache", "for_reading", "new_layers", "pack_layers"]
+__all__ = ["KV_BITS", "KVCache", "LayerCache", "QuantizedKVCache", "for_reading", "new_layers"]
 
 
 class LayerCache(Protocol):
@@ -88,20 +88,6 @@ def new_layers(count: int, *, head_dim: int, bits: int = 16) -> list[LayerCache]
         return [cast("LayerCache", KVCache()) for _ in range(count)]
     group = group_of(head_dim)
     return [cast("LayerCache", QuantizedKVCache(group_size=group, bits=bits)) for _ in range(count)]
-
-
-def pack_layers(layers: list[LayerCache], *, head_dim: int, bits: int) -> None:
-    """Pack caches in place, one after the other, to keep memory falling; packed ones stay.
-
-    Raises:
-        UsageError: heads of this size cannot be packed.
-    """
-    group = group_of(head_dim)
-    for number, layer in enumerate(layers):
-        if isinstance(layer, KVCache):
-            packed = cast("LayerCache", layer.to_quantized(group_size=group, bits=bits))
-            mx.eval(packed.state)
-            layers[number] = packed
 
 
 def copy_layers(layers: Sequence[LayerCache], length: int) -> list[LayerCache]:

@@ -6,6 +6,7 @@ Strict: every parameter is filled exactly once, and nothing is left over.
 # pyright: reportUnknownMemberType=false
 # Reason: mlx leaves *shape, *axes and *args of its array methods without types.
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,7 @@ from magistral_mlx.checkpoint.folder import Checkpoint
 from magistral_mlx.errors import CheckpointError, MemoryLimitError
 from magistral_mlx.machine.faults import is_out_of_memory
 from magistral_mlx.model.magistral import MagistralModel
+from magistral_mlx.sanitize import sanitize_line
 
 _FLOATS = (mx.float32, mx.float16, mx.bfloat16)
 
@@ -89,6 +91,7 @@ def _load_file(file: Path, dtype: mx.Dtype) -> dict[str, mx.array]:
         }
         lazy.clear()
         mx.eval(cast_arrays)
+        broken = _without_numbers(cast_arrays)
     except (RuntimeError, MemoryError, OSError) as error:
         if is_out_of_memory(error):
             raise MemoryLimitError(
@@ -96,7 +99,27 @@ def _load_file(file: Path, dtype: mx.Dtype) -> dict[str, mx.array]:
                 "Close other programs, or use a model of fewer bits.",
             ) from error
         raise CheckpointError(f"{file} can't be loaded: {error}", "Convert or download it again.") from error
+    if broken is not None:
+        raise CheckpointError(
+            f"{file} can't be used: {sanitize_line(broken)}", "Convert or download the model again."
+        )
     return cast_arrays
+
+
+def _without_numbers(arrays: Mapping[str, mx.array]) -> str | None:
+    """Say which tensor has values that are no finite numbers, or nothing but zeros; None: none has.
+
+    Packed codes are not looked at: their scales tell. Biases may be zero.
+    """
+    for name, array in arrays.items():
+        if array.dtype not in _FLOATS or not array.size:
+            continue
+        least, most = mx.min(array).item(), mx.max(array).item()  # both hand NaN on
+        if not (math.isfinite(cast("float", least)) and math.isfinite(cast("float", most))):
+            return f"{name} has values that are no finite numbers"
+        if least == most == 0 and not name.endswith(("bias", "biases")):
+            return f"{name} is all zeros"
+    return None
 
 
 def _quantize(

@@ -50,22 +50,18 @@ class CacheStore:
 
         Args:
             owner: whoever asks, compared by identity.
-            kv_bits: the width it is to have; the asker's own is packed if it is wider.
+            kv_bits: its width. Attention saw the positions in that width only, so no other cache will do.
         """
-        best = max(
-            self._usable(owner, kv_bits), key=lambda idle: self._worth(idle, keys, owner), default=None
-        )
+        usable = [idle for idle in self._idle if idle.cache.kv_bits == kv_bits]
+        best = max(usable, key=lambda idle: self._worth(idle, keys, owner), default=None)
         common = 0 if best is None else common_length(best.cache.keys, keys)
         if best is None or not common:
             return PromptCache(self._model, kv_bits=kv_bits)
         if best.owner is owner or common == len(best.cache):
             self._idle.remove(best)
-            cache = best.cache
-            cache.trim(common)
-        else:
-            cache = best.cache.copy(common)
-        cache.use_bits(kv_bits)
-        return cache
+            best.cache.trim(common)
+            return best.cache
+        return best.cache.copy(common)
 
     def give_back(self, cache: PromptCache, *, owner: object) -> None:
         """Take back a cache; drop older ones beyond the limit."""
@@ -96,18 +92,6 @@ class CacheStore:
     def clear(self) -> None:
         """Free everything."""
         self._idle = []
-
-    def _usable(self, owner: object, kv_bits: int) -> list[_Idle]:
-        """Caches of this width, and unpacked ones of this owner.
-
-        Unpacked caches of other owners are not packed: attention saw them unpacked, so the reply could differ
-        from that after a fresh prefill.
-        """
-        return [
-            idle
-            for idle in self._idle
-            if idle.cache.kv_bits == kv_bits or (idle.owner is owner and idle.cache.kv_bits == 16)
-        ]
 
     def _worth(self, idle: _Idle, keys: Sequence[Key], owner: object) -> tuple[int, bool]:
         """The length of the common prefix; among equals the owner's own cache wins."""

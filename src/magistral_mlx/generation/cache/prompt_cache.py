@@ -11,7 +11,7 @@ import mlx.core as mx
 
 from magistral_mlx.errors import PromptError
 from magistral_mlx.generation.evaluation import layers_bytes, trim_layers
-from magistral_mlx.model.kv_cache import LayerCache, copy_layers, pack_layers, room_of
+from magistral_mlx.model.kv_cache import LayerCache, copy_layers, room_of
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.turns import PreparedPrompt
 
@@ -96,17 +96,6 @@ class PromptCache:
     def logits(self) -> mx.array | None:
         """Logits [1, vocab] after the last position, if known; with them a reply goes on at once."""
         return self._logits
-
-    def use_bits(self, kv_bits: int) -> None:
-        """Go on in another width. From 16 bits the content is packed; else it has to be read again."""
-        if kv_bits == self._kv_bits:
-            return
-        packs = self._kv_bits == 16
-        self._kv_bits = kv_bits
-        if packs:
-            pack_layers(self.layers, head_dim=self._model.config.text.head_dim, bits=kv_bits)
-        else:
-            self.reset()
 
     def match(self, keys: Sequence[Key]) -> int:
         """Keep the longest common beginning of the cache and `keys`, drops the rest.
