@@ -190,7 +190,8 @@ def test_ctrl_c_stops_and_keeps_what_was_said(
     before = signal.getsignal(signal.SIGINT)
     assert _ask("hello", *["--json"] * as_json) == 130
     assert signal.getsignal(signal.SIGINT) is before
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err.count("Stopping; press again to end at once\n") == 1
     if as_json:
         assert json.loads(out)["ending"] == "stopped"
         assert json.loads(out)["answer"] == "It is "

@@ -1,6 +1,7 @@
 """The `magistral` command as a process: what an in-process test cannot show."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,49 @@ sys.exit(start())
     assert process.returncode == 130
     assert output == ""
     assert errors == "magistral: Stopped.\n"
+
+
+STUCK = """
+import sys, threading, time
+from magistral_mlx.api.owner_thread import owner_thread
+from magistral_mlx.api.stream import AnswerStream
+from magistral_mlx.commands import main
+from magistral_mlx.commands.start import start
+from magistral_mlx.commands.streaming import follow_with
+
+class Slow:  # one piece of work that looks at no stop
+    class history: pass
+    def begin(self, **options):
+        print("working", flush=True)
+        while True:
+            time.sleep(0.01)
+
+def run(*arguments, **options):
+    if sys.argv[1] == "loading":
+        owner_thread().call(Slow().begin)
+    return follow_with(AnswerStream(Slow()), print)
+
+main.dispatch = run
+sys.exit(start())
+"""
+
+
+def test_the_second_ctrl_c_ends_the_process_whatever_runs() -> None:
+    process = _start("answering", code=STUCK)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline() == "Stopping; press again to end at once\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "magistral: Stopped.\n")
+
+
+def test_ctrl_c_while_a_model_loads_ends_the_process() -> None:
+    process = _start("loading", code=STUCK)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "magistral: Stopped.\n")

@@ -50,12 +50,13 @@ class OwnerThread:
         self.closing = False
         """The interpreter is about to exit: long work should end soon."""
 
-    def call(self, work: Callable[[], T], *, on_interrupt: Callable[[], None] | None = None) -> T:
+    def call(self, work: Callable[[], T], *, on_interrupt: Callable[[], bool | None] | None = None) -> T:
         """Run `work` on the thread, wait, and return its result or raise its exception.
 
         Args:
             on_interrupt: makes `work` end early. Called when the wait is interrupted (Ctrl-C); this call then
-                waits for the work to end and raises the interruption.
+                waits for the work to end and raises the interruption. A wait that is interrupted again, or
+                whose work was told to end before (it returns False), raises at once.
         """
         if threading.current_thread() is self._thread:
             return work()
@@ -64,8 +65,7 @@ class OwnerThread:
         try:
             job.done.wait()
         except BaseException:
-            if on_interrupt is not None:
-                on_interrupt()
+            if on_interrupt is not None and on_interrupt() is not False:
                 job.done.wait()
             raise
         return job.result()
@@ -74,11 +74,12 @@ class OwnerThread:
         """Run `work` later, without waiting; safe in finalizers."""
         self._jobs.put(_Job[object](work))
 
-    def close(self) -> None:
-        """End the thread after its current work; at exit only."""
+    def close(self, seconds: float = _EXIT_SECONDS) -> bool:
+        """End the thread after its current work; at exit only. Tell whether it ended in so many seconds."""
         self.closing = True
         self._jobs.put(None)
-        self._thread.join(_EXIT_SECONDS)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -100,3 +101,8 @@ def owner_thread() -> OwnerThread:
             _owner = OwnerThread()
             atexit.register(_owner.close)
         return _owner
+
+
+def end_within(seconds: float) -> bool:
+    """End the process's owner thread, if there is one; tell whether it ended in so many seconds."""
+    return _owner is None or _owner.close(seconds)

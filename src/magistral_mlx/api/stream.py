@@ -68,7 +68,7 @@ class AnswerStream(Iterator[Event]):
                 raise StopIteration
             if self._rests:
                 self._steering.wait()
-            self._owner.call(self._pull, on_interrupt=self.stop)
+            self._owner.call(self._pull, on_interrupt=self._interrupted)
 
     def __enter__(self) -> "AnswerStream":
         return self
@@ -89,7 +89,7 @@ class AnswerStream(Iterator[Event]):
         return self._answering is not None
 
     def stop(self) -> None:
-        """End the reply at the next token or prefill chunk, from any thread; return at once.
+        """End the reply at the next token or layer of a prefill, from any thread; return at once.
 
         The stream then gives the remaining events and `Finished` with `Ending.STOPPED`.
         """
@@ -154,10 +154,16 @@ class AnswerStream(Iterator[Event]):
                     on_event(event)
         while not self._over:
             self._steering.wait()
-            self._owner.call(self._run_to_the_end, on_interrupt=self.stop)
+            self._owner.call(self._run_to_the_end, on_interrupt=self._interrupted)
         if self._reply is None:
             raise RuntimeError("the stream ended without a reply")
         return self._reply
+
+    def _interrupted(self) -> bool:
+        """Stop; tell whether that is news."""
+        news = not self._steering.stopped
+        self._steering.stop()
+        return news
 
     def _pull(self) -> None:
         """On the owner thread: go on until there is something to read, or to the end once stopped."""

@@ -7,6 +7,9 @@ an interruption is already caught.
 import os
 import sys
 
+_EXIT_SECONDS = 0.5
+"""How long a command that was interrupted waits for the model's work to end."""
+
 
 def start() -> int:
     """Run the command of this process and return its exit code."""
@@ -18,7 +21,15 @@ def start() -> int:
     code = main()
     if code == EXIT_INTERRUPTED:
         _fall_silent()
+        _end_soon()
     return code
+
+
+def _end_soon() -> None:
+    """End the process at once if the thread of the models is still at work: the interpreter would wait."""
+    owner = sys.modules.get("magistral_mlx.api.owner_thread")
+    if owner is not None and not owner.end_within(_EXIT_SECONDS):
+        os._exit(130)
 
 
 def _fall_silent() -> None:

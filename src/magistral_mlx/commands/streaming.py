@@ -4,8 +4,9 @@ The reasoning goes aside, the answer is the result.
 """
 
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,10 @@ from magistral_mlx.events import AnswerText, Event, Finished, PrefillProgress, R
 
 if TYPE_CHECKING:
     from magistral_mlx.api.model import Magistral
+
+
+STOPPING = "Stopping; press again to end at once"
+"""The word at the first Ctrl-C."""
 
 
 class Stream(Protocol):
@@ -66,8 +71,8 @@ def follow(events: Stream, *, console: Console, reasoning: bool, answer: bool) -
 def follow_with(events: Stream, show: Callable[[Event], None]) -> Reply:
     """Give every event but the last one to `show`, and return the reply of the last one.
 
-    The first Ctrl-C stops the answer: the stream then ends with what was produced, as STOPPED. A second one
-    interrupts whatever runs.
+    The first Ctrl-C says so and stops the answer: the stream then ends with what was produced, as STOPPED. A
+    second one interrupts whatever runs, without waiting for it.
     """
     with _interrupted_by(events.stop):
         for event in events:
@@ -80,8 +85,11 @@ def follow_with(events: Stream, show: Callable[[Event], None]) -> Reply:
 @contextmanager
 def _interrupted_by(stop: Callable[[], None]) -> Generator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # `before` may ignore it
         stop()
+        with suppress(OSError, RuntimeError):  # RuntimeError: the press came in the middle of a write
+            sys.stderr.write(f"{chr(10) if sys.stderr.isatty() else ''}{STOPPING}\n")
+            sys.stderr.flush()
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -38,7 +38,7 @@ class Answering:
         options: how to answer it.
         keys: one per position of prompt and `written` together.
         written: ids of a reply being continued; they stand after the prompt and do not count as new.
-        stopping: asked at each token and each prefill chunk whether to stop.
+        stopping: asked at each token, each prefill chunk and between the layers of a slow one.
         steering: pauses, hints and the wish to answer now.
         asked_at: `time.perf_counter()` when the question was put.
 

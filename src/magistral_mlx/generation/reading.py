@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 
 import mlx.core as mx
@@ -26,8 +27,8 @@ class Reading:
         cache: holds the prompt afterwards, as far as it was read.
         prompt: everything to read, with the ids of a reply being continued.
         keys: one per position of `prompt`.
-        stopping: asked before each chunk whether to stop.
-        steering: asked before each chunk whether to pause.
+        stopping: asked before each chunk, and between the layers of a slow one, whether to stop.
+        steering: asked as often whether to pause.
     """
 
     def __init__(
@@ -80,12 +81,13 @@ class Reading:
         reader = PromptReader(loaded.model, loaded.features, self._prompt, image_id=image_id)
         step_at = partial(step.at, kv_bits=self._cache.kv_bits)
         chunks = prefill(loaded.model, self._cache, reader, self._keys, step_at=step_at)
-        while not self._stopping():
-            if self._steering.paused:
-                yield Paused()
-                continue
-            try:
-                yield next(chunks)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]  # typeshed has no type for a generator's return value
+        with closing(chunks):
+            while not self._stopping():
+                if self._steering.paused:
+                    yield Paused()
+                    continue
+                try:
+                    yield next(chunks)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]  # typeshed has no type for a generator's return value
         return None

@@ -3,20 +3,23 @@
 No other file imports mlx-lm's model; its caches are in `kv_cache.py`. What is relied on
 (tests/model/test_upstream_contract.py fails when it changes): `llama.Model` takes `ModelArgs`, holds `.model`
 (with `.embed_tokens`) and `.lm_head`, and is called with ids, `cache` and `input_embeddings`; `.model.layers`
-are called with states and a `mask`, `.model.norm` stands behind the last.
+are called with states, a `mask` (of `create_attention_mask`) and a `cache`, `.model.norm` stands behind the last.
 """
 
+from collections.abc import Generator
 from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models import llama
+from mlx_lm.models.base import create_attention_mask
 
 from magistral_mlx.checkpoint.config import TextConfig
 from magistral_mlx.model.kv_cache import LayerCache, for_reading
 
 __all__ = [
     "build_decoder",
+    "decode_by_layer",
     "decode_hidden",
     "decode_layer",
     "embed_tokens",
@@ -60,6 +63,21 @@ def decode_hidden(
     layers = None if cache is None else for_reading(cache, token_ids.shape[1])
     hidden: mx.array = model(token_ids, cache=layers, input_embeddings=embeddings)
     return hidden
+
+
+def decode_by_layer(
+    decoder: nn.Module, token_ids: mx.array, *, cache: list[LayerCache], embeddings: mx.array | None
+) -> Generator[None, None, mx.array]:
+    """As `decode_hidden`, computed layer by layer: whoever runs it may leave after any layer."""
+    model = cast(Any, cast(llama.Model, decoder).model)  # its stubs know no layers with masks
+    states: mx.array = model.embed_tokens(token_ids) if embeddings is None else embeddings
+    reading = for_reading(cache, token_ids.shape[1])
+    mask = create_attention_mask(states, reading[0])
+    for layer, held, grown in zip(model.layers, reading, cache, strict=True):
+        states = layer(states, mask, cache=held)
+        mx.eval(states, grown.state)
+        yield
+    return cast(mx.array, model.norm(states))
 
 
 def project_to_vocabulary(decoder: nn.Module, hidden: mx.array) -> mx.array:

@@ -4,7 +4,8 @@ Pure MLX: no paths, no text, no tokenizer. Parameter names are those of the conv
 no mapping. Token positions of one conversation form a batch of one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -13,12 +14,13 @@ from magistral_mlx.checkpoint.config import ModelConfig
 from magistral_mlx.errors import CheckpointError, ImageError, PromptError
 from magistral_mlx.model.decoder import (
     build_decoder,
+    decode_by_layer,
     decode_hidden,
     embed_tokens,
     project_to_vocabulary,
 )
 from magistral_mlx.model.kv_cache import LayerCache, new_layers
-from magistral_mlx.model.vision import Projector, build_tower, encode_patches
+from magistral_mlx.model.vision import Projector, build_tower, patches_by_layer
 
 
 class MagistralModel(nn.Module):
@@ -46,7 +48,22 @@ class MagistralModel(nn.Module):
         return embed_tokens(self.language_model, token_ids)
 
     def encode_image(self, pixels: mx.array) -> mx.array:
+        """As `image_by_layer`, at once.
+
+        Raises:
+            CheckpointError, ImageError: as there.
+        """
+        work = self.image_by_layer(pixels)
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return cast(mx.array, end.value)
+
+    def image_by_layer(self, pixels: mx.array) -> Generator[None, None, mx.array]:
         """[3, height, width] as `prompt.images` prepares them -> [rows * columns, hidden] of merged places.
+
+        Computed layer by layer: whoever runs it may leave after any layer.
 
         Raises:
             CheckpointError: the model has no vision tower.
@@ -65,7 +82,8 @@ class MagistralModel(nn.Module):
                 f"An image of {channels} x {height} x {width} can't be encoded",
                 f"Prepare it as 3 channels and sides that are multiples of {step} up to {vision.image_size}.",
             )
-        return self.multi_modal_projector(encode_patches(self.vision_tower, pixels, vision))
+        patches = yield from patches_by_layer(self.vision_tower, pixels, vision)
+        return cast(mx.array, self.multi_modal_projector(patches))
 
     def embed_prompt(self, token_ids: Sequence[int], features: Sequence[mx.array] = ()) -> mx.array:
         """Embeddings [n, hidden] of `token_ids`, with `features` (of `encode_image`) at the [IMG] positions.
@@ -101,6 +119,12 @@ class MagistralModel(nn.Module):
         needs, evaluate the cache's state alone.
         """
         return decode_hidden(self.language_model, token_ids, cache=cache, embeddings=embeddings)
+
+    def hidden_by_layer(
+        self, token_ids: mx.array, *, cache: list[LayerCache], embeddings: mx.array | None = None
+    ) -> Generator[None, None, mx.array]:
+        """As `hidden`, computed layer by layer: whoever runs it may leave after any layer."""
+        return decode_by_layer(self.language_model, token_ids, cache=cache, embeddings=embeddings)
 
     def head(self, hidden: mx.array) -> mx.array:
         """[..., hidden] -> logits [..., vocab]; give it the last position only where only that is needed."""

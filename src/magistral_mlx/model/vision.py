@@ -12,6 +12,7 @@ What is relied on (tests/model/test_upstream_contract.py): `VisionModel(VisionCo
 # pyright: reportUnknownMemberType=false
 # Reason: mlx leaves *shape, *axes and *args of its array methods without types.
 
+from collections.abc import Generator
 from typing import cast
 
 import mlx.core as mx
@@ -77,8 +78,13 @@ class Projector(nn.Module):
         return self.linear_2(nn.gelu(merged))  # the exact GELU (erf), not an approximation
 
 
-def encode_patches(tower: nn.Module, pixels: mx.array, vision: VisionConfig) -> mx.array:
-    """[3, height, width] -> [rows, columns, hidden], a row and a column per patch; one image alone."""
+def patches_by_layer(
+    tower: nn.Module, pixels: mx.array, vision: VisionConfig
+) -> Generator[None, None, mx.array]:
+    """[3, height, width] -> [rows, columns, hidden], a row and a column per patch; one image alone.
+
+    Computed layer by layer: whoever runs it may leave after any layer.
+    """
     model = cast(pixtral.VisionModel, tower).vision_model
     rows, columns = pixels.shape[1] // vision.patch_size, pixels.shape[2] // vision.patch_size
     angles = _angles(rows, columns, vision)
@@ -87,6 +93,8 @@ def encode_patches(tower: nn.Module, pixels: mx.array, vision: VisionConfig) -> 
     for layer in model.transformer.layers:
         states = states + _attention(layer.attention, layer.attention_norm(states), cosines, sines)
         states = states + layer.feed_forward(layer.ffn_norm(states))
+        mx.eval(states)
+        yield
     patches: mx.array = states.reshape(rows, columns, -1)
     return patches
 

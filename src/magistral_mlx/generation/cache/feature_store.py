@@ -1,6 +1,7 @@
 """Features of images, cached: no image is encoded twice."""
 
 from collections import OrderedDict
+from collections.abc import Generator
 
 import mlx.core as mx
 
@@ -33,15 +34,25 @@ class FeatureStore:
         Raises:
             CheckpointError: the vision tower gives another number of features than the prompt has positions.
         """
-        features = self._features.pop(image.digest, None)
-        if features is None:
-            features = self._encode(image)
-        self._features[image.digest] = features
-        self._forget_oldest()
-        return features
+        for _ in self.encoding(image):
+            pass
+        return self._features[image.digest]
 
-    def _encode(self, image: PreparedImage) -> mx.array:
-        features = self._model.encode_image(mx.array(image.pixels))
+    def encoding(self, image: PreparedImage) -> Generator[None]:
+        """Encode the image unless it is known. It yields after each layer; whoever runs it may leave there.
+
+        Raises:
+            CheckpointError: as `features`.
+        """
+        features = self._features.get(image.digest)
+        if features is None:
+            features = yield from self._encode(image)
+            self._features[image.digest] = features
+        self._features.move_to_end(image.digest)
+        self._forget_oldest()
+
+    def _encode(self, image: PreparedImage) -> Generator[None, None, mx.array]:
+        features = yield from self._model.image_by_layer(mx.array(image.pixels))
         evaluate(features)
         self.encoded += 1
         positions = image.rows * image.columns

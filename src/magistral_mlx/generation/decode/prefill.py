@@ -1,10 +1,14 @@
 """Prefill: run the model over a prompt in chunks.
 
-The generator can be left after any chunk, and an exception may end it: the prompt cache stays consistent,
-because each chunk is noted in its record once it has been fed.
+The generator can be left wherever it yields, and an exception may end it: the prompt cache stays consistent,
+because each chunk is noted in its record once it has been fed. A chunk is computed layer by layer, and a slow
+one yields between layers, so stopping never waits for a whole chunk.
 """
 
+import itertools
+import time
 from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar, cast
 
 import mlx.core as mx
 import numpy as np
@@ -15,6 +19,12 @@ from magistral_mlx.generation.cache.prompt_cache import Key, PromptCache
 from magistral_mlx.generation.evaluation import evaluate, evaluate_layers
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.turns import PreparedPrompt
+
+
+T = TypeVar("T")
+
+TELL_SECONDS = 0.1
+"""Within a chunk the progress is told, and a stop seen, after the first layer that ends so late."""
 
 
 class PromptReader:
@@ -51,6 +61,13 @@ class PromptReader:
         embeddings = self._model.embed(self.ids(start, stop))
         embeddings[places] = self._features(first, last).astype(embeddings.dtype)
         return embeddings
+
+    def encoding(self, start: int, stop: int) -> Generator[None]:
+        """Encode the images of a range beforehand; it yields after each layer of the vision tower."""
+        first, last = (int(place) for place in np.searchsorted(self._image_positions, [start, stop]))
+        for image, begin in zip(self._images, self._first_feature[:-1], strict=True):
+            if begin < last and begin + image.token_count > first:
+                yield from self._store.encoding(image)
 
     def _features(self, first: int, last: int) -> mx.array:
         """Features number `first` to `last` (exclusive), counted over all images of the prompt."""
@@ -92,12 +109,19 @@ def prefill(
     while True:
         start = len(cache)
         stop = min(start + step_at(start), len(keys))
+        yield from _told(reader.encoding(start, stop), lambda _: PrefillProgress(start, len(keys)))
         embeddings = reader.embeddings(start, stop)
-        hidden = model.hidden(
+        layers = model.hidden_by_layer(
             reader.ids(start, stop)[None],
             cache=cache.layers,
             embeddings=None if embeddings is None else embeddings[None],
         )
+        del embeddings
+        try:
+            hidden = yield from _told(layers, _progress(start, stop, len(keys), layers=len(cache.layers)))
+        except GeneratorExit:
+            cache.trim(start)  # some layers hold the chunk already
+            raise
         last = stop == len(keys)
         logits = model.head(hidden[:, -1, :]) if last else None
         del hidden  # else it lives on through the next chunk
@@ -109,3 +133,24 @@ def prefill(
         yield PrefillProgress(stop, len(keys))
         if logits is not None:
             return logits
+
+
+def _progress(start: int, stop: int, total: int, *, layers: int) -> Callable[[int], PrefillProgress]:
+    """The progress after so many layers of a chunk."""
+    return lambda done: PrefillProgress(start + (stop - start) * done // layers, total)
+
+
+def _told(
+    work: Generator[None, None, T], progress: Callable[[int], PrefillProgress]
+) -> Generator[PrefillProgress, None, T]:
+    """Run `work` to its end and return its value; yield `progress(steps done)` where it is slow."""
+    last = time.perf_counter()
+    for done in itertools.count(1):
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast("T", end.value)
+        if time.perf_counter() - last >= TELL_SECONDS:
+            yield progress(done)
+            last = time.perf_counter()
+    raise AssertionError("count ended")
