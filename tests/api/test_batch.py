@@ -109,3 +109,25 @@ def test_from_another_thread_and_beside_other_questions(model: mm.Magistral) -> 
     rest = list(stream)
     assert isinstance(rest[-1], mm.Finished)
     assert {reply.answer for reply in replies} == {rest[-1].reply.answer}
+
+
+@pytest.mark.parametrize("options", [{}, {"schema": {"type": "array", "items": {"type": "string"}}}])
+def test_the_same_seed_gives_the_same_reply_through_every_door(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Positions are counted from the start of the reply, whatever was drawn or fed before."""
+    with random_model(tmp_path, seed=4) as model:
+        for seed in range(6):
+            asked: dict[str, Any] = {"seed": seed, "max_tokens": 60, "thinking_budget": 5, **options}
+            alone = model.ask("Say.", **asked)
+            streamed = model.stream("Say.", **asked).reply()
+            talked = model.conversation().ask("Say.", **asked)
+            (batched,) = model.ask_many(["Say."], **asked)
+            beside = model.ask_many(["Say.", "Say."], **asked)
+            for other in (streamed, talked, batched, *beside):
+                assert (other.reasoning, other.answer) == (alone.reasoning, alone.answer)
+            if not options:
+                cut = model.ask("Say.", **{**asked, "max_tokens": 20})
+                if not cut.ending.is_whole:
+                    whole = model.continue_(cut, 40)
+                    assert (whole.reasoning, whole.answer) == (alone.reasoning, alone.answer)

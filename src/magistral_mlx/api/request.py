@@ -80,7 +80,8 @@ def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.
 
     def own(source: "ImageSource") -> "Image.Image":
         image = load_image(source)
-        return image.copy() if image is source else image  # the caller may draw on theirs afterwards
+        # The caller may draw on theirs afterwards. A plain image equals its copies; one of a file does not.
+        return image if type(image) is Image.Image and image is not source else image.copy()
 
     single = isinstance(images, str | bytes | os.PathLike | Image.Image)  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
     sources = [cast("ImageSource", images)] if single else list(images)

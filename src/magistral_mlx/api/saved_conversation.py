@@ -147,7 +147,9 @@ def _turn_to_json(turn: Turn, images: dict[str, mx.array]) -> dict[str, object]:
 
 def _turn_from_json(raw: Mapping[str, Any], images: Mapping[str, mx.array], tokenizer: "Tokenizer") -> Turn:
     if "user" in raw:
-        shown = tuple(load_image(bytes(memoryview(cast("Any", images[name])))) for name in raw["images"])
+        shown = tuple(
+            load_image(bytes(memoryview(cast("Any", images[name])))).copy() for name in raw["images"]
+        )
         return UserTurn(_text(raw["user"]), shown)
     if "tool" in raw:
         return ToolTurn(_text(raw["tool"]), _text(raw["content"]))

@@ -20,7 +20,6 @@ from magistral_mlx.generation.evaluation import evaluate, evaluate_layers
 from magistral_mlx.model.magistral import MagistralModel
 from magistral_mlx.prompt.turns import PreparedPrompt
 
-
 T = TypeVar("T")
 
 TELL_SECONDS = 0.1
