@@ -126,8 +126,3 @@ def test_the_same_seed_gives_the_same_reply_through_every_door(
             beside = model.ask_many(["Say.", "Say."], **asked)
             for other in (streamed, talked, batched, *beside):
                 assert (other.reasoning, other.answer) == (alone.reasoning, alone.answer)
-            if not options:
-                cut = model.ask("Say.", **{**asked, "max_tokens": 20})
-                if not cut.ending.is_whole:
-                    whole = model.continue_(cut, 40)
-                    assert (whole.reasoning, whole.answer) == (alone.reasoning, alone.answer)

@@ -3,7 +3,8 @@
 No other file imports mlx-lm's model; its caches are in `kv_cache.py`. What is relied on
 (tests/model/test_upstream_contract.py fails when it changes): `llama.Model` takes `ModelArgs`, holds `.model`
 (with `.embed_tokens`) and `.lm_head`, and is called with ids, `cache` and `input_embeddings`; `.model.layers`
-are called with states, a `mask` (of `create_attention_mask`) and a `cache`, `.model.norm` stands behind the last.
+are called with states, a `mask` (of `create_attention_mask`) and a `cache`, `.model.norm` stands behind the
+last.
 """
 
 from collections.abc import Generator

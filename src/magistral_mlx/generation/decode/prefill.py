@@ -108,7 +108,7 @@ def prefill(
     while True:
         start = len(cache)
         stop = min(start + step_at(start), len(keys))
-        yield from _told(reader.encoding(start, stop), lambda _: PrefillProgress(start, len(keys)))
+        yield from _told(reader.encoding(start, stop), _progress(start, start, len(keys), layers=1))
         embeddings = reader.embeddings(start, stop)
         layers = model.hidden_by_layer(
             reader.ids(start, stop)[None],
