@@ -187,6 +187,7 @@ def test_images_of_every_mode_are_saved_as_the_model_sees_them(
     chance: mm.Magistral, tmp_path: Path, mode: str
 ) -> None:
     image = RED.convert("P").convert("PA") if mode == "PA" else RED.convert(mode)
+    forget_caches(chance)
     chat = chance.conversation()
     chat.ask("Look.", images=[image], **GREEDY)
     chat.save(tmp_path / "a")
