@@ -1,8 +1,8 @@
 """Connections of one fetch: one deadline for all of it, and no address that only this computer can reach.
 
 `http.client` looks at no clock while it reads a status line, a header, a chunk size or a trailer. Here each
-read of a socket looks at the deadline and counts its bytes. Names are looked up once, and the address that was
-judged is the one that is connected to: a name cannot change its meaning in between.
+read of a socket looks at the deadline and counts its bytes. Names are looked up once, and the judged address
+is the one that is connected to: a name cannot change its meaning in between.
 """
 
 import io

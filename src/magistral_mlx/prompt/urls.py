@@ -1,7 +1,7 @@
 """Images behind URLs: http(s) fetched within limits, data: decoded, file: turned into a path.
 
-Only this module and `prompt.connections` open the network, and only for an http(s) URL that a person named as an
-image. Redirects stay within http and https. Whether the bytes are an image is for the reader to say.
+Only this module and `prompt.connections` open the network, and only for an http(s) URL that a person named as
+an image. Redirects stay within http and https. Whether the bytes are an image is for the reader to say.
 """
 
 import base64
