@@ -15,6 +15,7 @@ from magistral_mlx.engine.linked import LinkedEngine
 from magistral_mlx.engine.protocol import (
     Ask,
     AskRequest,
+    Close,
     Done,
     EngineEvent,
     Failed,
@@ -252,4 +253,4 @@ def test_an_engine_without_a_heartbeat_is_given_up() -> None:
     assert given_up.wait(60)
     assert "gauges failed (SystemExit" in lost[0].problem
     host.handle(0, Close())
-    host.join()
+    assert host.join(60)

@@ -19,5 +19,5 @@ def describe(error: BaseException) -> str:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Tell whether a library in Rust panicked: its exception is no `Exception`, and of a type without a home."""
+    """Tell whether a library in Rust panicked: that is no `Exception`, and its type cannot be imported."""
     return type(error).__name__ == "PanicException"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from magistral_mlx.prompt.turns import Message, PreparedPrompt
 
 MAX_BYTES = 64_000_000
-"""Bytes of the largest tokenizer file; Magistral's has 19 MB, and reading one takes 25 times its size in memory."""
+"""Bytes of the largest tokenizer file; Magistral's has 19 MB. Reading one takes 25 times as much memory."""
 
 _REMEDY = "Copy tekken.json from the original model into the folder, or convert the model again."
 
@@ -206,6 +206,7 @@ def _load(path: Path) -> Tekkenizer:
             )
         with panics_as_value_errors():
             tekken = Tekkenizer.from_file(path)
+            tekken.encode("Two words, 3 kinds.", bos=False, eos=False)  # a bad pattern fails here only
     except OSError as error:
         raise CheckpointError(
             f"{name} cannot be read ({_detail(error)})", "Check the file's permissions."
