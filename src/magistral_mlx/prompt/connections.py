@@ -215,11 +215,20 @@ class _Connection(HTTPConnection):
     """A connection to a host, or to a proxy that leads to it."""
 
     def __init__(
-        self, host: str, *, trip: Trip, proxied: bool, tls: ssl.SSLContext | None = None, timeout: float
+        self,
+        host: str,
+        *,
+        trip: Trip,
+        proxied: bool,
+        tls: ssl.SSLContext | None = None,
+        port: int | None = None,
+        timeout: float = 0.0,
+        source_address: tuple[str, int] | None = None,
+        blocksize: int = 8192,
     ) -> None:
         if tls is not None:
             self.default_port = 443
-        super().__init__(host, timeout=timeout)
+        super().__init__(host, port, timeout, source_address, blocksize)
         self._trip = trip
         self._proxied = proxied
         self._tls = tls
