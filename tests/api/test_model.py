@@ -211,6 +211,11 @@ def one_event_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_event_at_a_time")
+def test_a_stop_string_that_is_a_number_is_refused(model: mm.Magistral) -> None:
+    with pytest.raises(mm.UsageError, match="stop string"):
+        model.ask("?", stop=5)  # type: ignore[arg-type]
+
+
 def test_stopping_half_way_keeps_what_there_is(model: mm.Magistral) -> None:
     with model.stream("?") as stream:
         for event in stream:

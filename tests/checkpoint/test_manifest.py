@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from magistral_mlx.checkpoint.folder import MANIFEST_FILE
+from magistral_mlx.checkpoint.folder import MANIFEST_FILE, open_checkpoint
 from magistral_mlx.checkpoint.manifest import BadFile, verify_folder
 from magistral_mlx.errors import CheckpointError
 from magistral_mlx_convert import convert
@@ -93,6 +93,27 @@ def test_a_manifest_that_is_none_is_refused(folder: Path, files: object) -> None
     (folder / MANIFEST_FILE).write_text(json.dumps({"files": files}))
     with pytest.raises(CheckpointError, match=r"magistral-mlx\.json is damaged"):
         verify_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "\x1b[31m.json"])
+def test_a_name_that_no_file_can_have_is_damage(folder: Path, name: str) -> None:
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest["files"][name] = {"bytes": 1, "sha256": "0" * 64}
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        verify_folder(folder)
+    manifest["files"].pop(name)
+    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "note": name}))
+    assert [each.name for each in verify_folder(folder).bad] == [MANIFEST_FILE]
+
+
+def test_a_folder_that_may_not_be_looked_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    with pytest.raises(CheckpointError, match="Permission denied"):
+        open_checkpoint(folder)
 
 
 def test_what_is_not_a_folder(tmp_path: Path) -> None:

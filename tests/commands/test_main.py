@@ -97,6 +97,21 @@ def test_a_defect_is_one_line_and_a_traceback_in_the_log(
     assert "ZeroDivisionError: oh no" in printed
     assert str(log) in printed
     assert "Traceback" in log.read_text()
+    assert "ZeroDivisionError" in log.read_text()
+    assert "oh no" not in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert log.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_panic_of_a_library_is_one_line(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    class PanicException(BaseException):
+        pass
+
+    install("go", _raising(PanicException("oh no")))
+    assert main.main(["go"]) == 1
+    printed = capsys.readouterr().err
+    assert "PanicException: oh no" in printed
+    assert printed.count("\n") == 1
 
 
 def test_a_defect_without_a_writable_log_is_told_all_the_same(

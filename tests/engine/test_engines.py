@@ -113,10 +113,14 @@ async def test_a_refused_question_leaves_the_engine_alive(engine: LinkedEngine) 
     assert (await reply_to(engine, "say:next")).reply.answer == "next"
 
 
-async def test_a_defect_comes_back_as_words(engine: LinkedEngine) -> None:
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [("defect", "ZeroDivisionError"), ("panic", "PanicException"), ("leave", "SystemExit")],
+)
+async def test_a_defect_comes_back_as_words(engine: LinkedEngine, verb: str, kind: str) -> None:
     await start(engine)
-    failed = await failure_of(engine, "think:so defect")
-    assert "ZeroDivisionError" in failed.problem
+    failed = await failure_of(engine, f"think:so {verb}")
+    assert kind in failed.problem
     assert failed.remedy
     assert not failed.engine_lost
     assert (await reply_to(engine, "say:next")).reply.answer == "next"

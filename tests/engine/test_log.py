@@ -35,3 +35,10 @@ def test_a_folder_that_cannot_be_written_gives_no_log() -> None:
     paths.data_directory().mkdir(parents=True)
     paths.log_directory().write_text("a file where the folder should be")
     assert open_log() is None
+
+
+def test_logs_are_private_also_in_a_folder_that_was_not() -> None:
+    paths.log_directory().mkdir(parents=True, mode=0o755)
+    path = opened()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700

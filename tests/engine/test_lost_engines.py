@@ -15,6 +15,7 @@ from magistral_mlx.engine.linked import LinkedEngine
 from magistral_mlx.engine.protocol import (
     Ask,
     AskRequest,
+    Close,
     Done,
     EngineEvent,
     Failed,
@@ -234,3 +235,22 @@ async def test_nothing_is_left_over(child: ChildEngine) -> None:
     await child.close()
     assert children() == []
     assert isinstance((await ask(child, "say:x"))[-1], Failed)
+
+
+def test_an_engine_without_a_heartbeat_is_given_up() -> None:
+    def telemetry() -> Telemetry:
+        raise SystemExit("a sensor's library leaves")
+
+    lost: list[Failed] = []
+    given_up = threading.Event()
+
+    def abandon(failed: Failed) -> None:
+        lost.append(failed)
+        given_up.set()
+
+    host = Host(ScriptedRuntime(), lambda turn, message: None, telemetry=telemetry, abandon=abandon)
+    host.begin()
+    assert given_up.wait(60)
+    assert "gauges failed (SystemExit" in lost[0].problem
+    host.handle(0, Close())
+    assert host.join(60)

@@ -29,7 +29,7 @@ TESTS = ROOT / "tests"
 MIRRORED = {"": "magistral_mlx", "convert": "magistral_mlx_convert", "tui": "magistral_mlx_tui"}
 """A folder of tests/ and the package whose rooms it mirrors."""
 
-TESTS_OF_MORE_THAN_ONE_ROOM = {"docs", "packaging", "reliability", "miniature"}
+TESTS_OF_MORE_THAN_ONE_ROOM = {"docs", "fuzz", "packaging", "reliability", "miniature"}
 
 UNITS_OF_BYTES = re.compile(r"(?:[0-9] ?|} )(GB|GiB|MB|MiB|kB|KiB)(?![A-Za-z])")
 """After a figure; a column's head and the size in `fit:GB` name a unit without one."""

@@ -5,6 +5,8 @@ import io
 import os
 import random
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -126,6 +128,34 @@ def test_images_of_more_than_eight_bits_keep_their_greys(
     assert loaded.mode == "L"
     expected = np.arange(256).reshape(16, 16)
     assert np.abs(np.asarray(loaded, int) - expected).max() <= 1, name
+
+
+def test_greys_are_the_same_across_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(4).normal(0, 9, (23, 31)).astype(np.float32)
+    whole = np.asarray(load_image(Image.fromarray(values)))
+    monkeypatch.setattr(image_files, "_TILE", 7)
+    assert np.array_equal(np.asarray(load_image(Image.fromarray(values))), whole)
+    assert whole.min() == 0
+    assert whole.max() == 255
+
+
+_WITHIN = """
+import resource, sys
+from magistral_mlx.prompt.image_files import load_image
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert load_image(sys.argv[1]).size == (5000, 4000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_sixteen_bits_take_no_more_memory_than_eight_bits_of_three_channels(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.fromarray(np.zeros((4000, 5000), np.uint16)).save(path)
+    run = subprocess.run(
+        [sys.executable, "-c", _WITHIN, str(path)], capture_output=True, text=True, check=True
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(run.stdout) * unit < 18 * 5000 * 4000
 
 
 def test_a_dark_sixteen_bit_image_stays_dark() -> None:

@@ -139,6 +139,10 @@ def _break_pattern(document: dict[str, Any]) -> None:
     document["config"]["pattern"] = "(("
 
 
+def _empty_pattern(document: dict[str, Any]) -> None:
+    document["config"]["pattern"] = ""
+
+
 def _drop_specials(document: dict[str, Any]) -> None:
     del document["special_tokens"]
 
@@ -155,6 +159,7 @@ def _swap_image_section(document: dict[str, Any]) -> None:
         _repeat_special,
         _break_base64,
         _break_pattern,
+        _empty_pattern,
         _drop_specials,
         _swap_image_section,
     ],
@@ -166,6 +171,14 @@ def test_a_damaged_file_is_refused(
     damage(document)
     with pytest.raises(CheckpointError, match="damaged"):
         Tokenizer.from_file(_write(tmp_path / "tekken.json", json.dumps(document)), geometry)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path, geometry: ImageGeometry) -> None:
+    path = tmp_path / "tekken.json"
+    with path.open("wb") as file:
+        file.truncate(180_000_000)
+    with pytest.raises(CheckpointError, match="is larger than 64 MB"):
+        Tokenizer.from_file(path, geometry)
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path, tekken_file: Path) -> None:

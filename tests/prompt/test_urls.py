@@ -21,6 +21,16 @@ def image_bytes() -> bytes:
     return file.getvalue()
 
 
+DRIPS = {
+    "/drip-status": (b"", b"H"),
+    "/drip-header": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+    "/drip-continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "/drip-chunk-size": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "/drip-trailer": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+}
+"""What a server begins with, and what it then sends again and again."""
+
+
 class Server(BaseHTTPRequestHandler):
     """Each path misbehaves in its own way."""
 
@@ -71,6 +81,26 @@ class Server(BaseHTTPRequestHandler):
                     self.wfile.write(b"x")
                     time.sleep(0.05)
                 self.close_connection = True
+            case path if path in DRIPS:
+                begin, again = DRIPS[path]
+                self.wfile.write(begin)
+                while True:
+                    self.wfile.write(again)
+                    time.sleep(0.02)
+            case "/slow-round":
+                time.sleep(0.1)
+                self.redirect("/slow-round?" + "x" * len(self.path))
+            case "/flood":
+                while True:
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+            case "/long-round":
+                self.send_response(302)
+                self.send_header("Location", "/image.png")
+                self.end_headers()
+                while True:
+                    self.wfile.write(bytes(100_000))
+            case "/to-private":
+                self.redirect("http://192.168.7.7/image.png")
             case "/rude":
                 self.wfile.write(b"\x00\x01 not http\r\n\r\n")
                 self.close_connection = True
@@ -173,13 +203,20 @@ def test_nobody_there_is_a_network_error(site: str, monkeypatch: pytest.MonkeyPa
     assert "did not answer" in error.problem
 
 
-@pytest.mark.parametrize("path", ["/silent", "/drip"])
+@pytest.mark.parametrize("path", ["/silent", "/drip", "/slow-round", *DRIPS])
 def test_a_slow_server_is_left(site: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urls, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(urls, "TOTAL_SECONDS", 0.2)
+    monkeypatch.setattr(urls, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(urls, "TOTAL_SECONDS", 0.3)
     error = failure(site + path)
     assert isinstance(error, NetworkError)
     assert "too slow" in error.problem or "timed out" in error.problem
+
+
+@pytest.mark.parametrize("path", ["/flood", "/long-round"])
+def test_headers_and_redirects_have_a_limit_of_bytes(site: str, path: str) -> None:
+    error = failure(site + path)
+    assert isinstance(error, NetworkError)
+    assert "it sends more than an image" in error.problem
 
 
 @pytest.mark.parametrize("path", ["/large", "/endless"])
@@ -204,6 +241,9 @@ def test_the_limit_of_files_is_the_limit_of_downloads(site: str, monkeypatch: py
         "http://me:secret@127.0.0.1/a.png",
         "http://" + "ü" * 300 + "/a.png",
         "http://127.0.0.1:x/a.png",
+        "http://a..b/a.png",
+        "http://" + "a" * 64 + ".example/a.png",
+        "http://127.0.0.1/\ud800.png",
     ],
 )
 def test_a_malformed_url_is_refused_without_asking_anyone(url: str) -> None:

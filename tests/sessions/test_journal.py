@@ -287,3 +287,12 @@ def test_a_killed_program_leaves_everything_it_flushed_and_no_lock(tmp_path: Pat
     assert words == [str(number) for number in range(len(words))]
     assert len(words) >= 200
     session.close()
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_records(pipe)
+    with pytest.raises(SessionError, match="not a regular file"):
+        Journal(pipe)

@@ -79,6 +79,17 @@ def test_ids_from_outside_lead_nowhere(library: Library, id: str) -> None:  # no
             verb(id)
 
 
+def test_a_folder_that_may_not_be_looked_into(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = keep(library, "a question")
+
+    def forbidden(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    with pytest.raises(SessionError, match="Permission denied"):
+        library.open(name)
+
+
 def test_deleting_can_be_undone(library: Library) -> None:
     one, two = keep(library, "one"), keep(library, "two")
     library.delete(one)

@@ -201,6 +201,10 @@ class ScriptedStream:
             _misbehave(verb, value)
 
 
+class PanicException(BaseException):
+    """As what a library in Rust raises."""
+
+
 def _misbehave(verb: str, value: str) -> None:
     if verb == "stall":
         time.sleep(3600)
@@ -212,6 +216,10 @@ def _misbehave(verb: str, value: str) -> None:
         raise PromptError("The question is empty", "Type a question.")
     elif verb == "defect":
         raise ZeroDivisionError("division by zero")
+    elif verb == "panic":
+        raise PanicException("called `Option::unwrap()` on a `None` value")
+    elif verb == "leave":
+        sys.exit("a library leaves")
     elif verb in _FAULTS:
         fault = recognise(RuntimeError(_FAULTS[verb]))
         assert fault is not None

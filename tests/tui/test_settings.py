@@ -1,6 +1,7 @@
 """Settings: one table for file and screen; what is wrong in the file is left out and told."""
 
 import math
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,15 @@ async def test_keys_can_be_changed_and_the_reasoning_be_hidden_from_the_start() 
         assert not isinstance(app.app.screen, SettingsScreen)
         await app.pilot.press("f12")
         await app.until(lambda: isinstance(app.app.screen, SettingsScreen))
+
+
+def test_hostile_files_leave_the_defaults(tmp_path: Path) -> None:
+    nested = tmp_path / "nested.toml"
+    nested.write_text("a = " + "[" * 100_000)
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    for file in (nested, pipe):
+        settings, complaints = load_settings(file)
+        assert settings == Settings()
+        assert len(complaints) == 1
+        assert "cannot be read" in complaints[0]

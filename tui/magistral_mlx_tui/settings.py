@@ -15,6 +15,7 @@ from typing import Any, cast
 import tomli_w
 
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.storage.atomic import read_bytes
 from magistral_mlx.storage.messages import Options
 from magistral_mlx.storage.paths import data_directory
 from magistral_mlx.storage.units import format_about
@@ -99,6 +100,9 @@ def shown_fields() -> tuple[tuple[str, Field], ...]:
     return tuple((each.name, each.metadata["field"]) for each in fields(Settings) if "field" in each.metadata)
 
 
+MOST_BYTES = 1_000_000
+"""Bytes of the largest settings file."""
+
 _OLD_NAMES = {"pictures": "images"}
 """Names of settings in earlier versions."""
 
@@ -107,11 +111,10 @@ def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
     """Load the settings; also returns one line for each entry that was skipped."""
     file = file or settings_file()
     try:
-        with file.open("rb") as opened:
-            raw = tomllib.load(opened)
+        raw = tomllib.loads(read_bytes(file, most=MOST_BYTES).decode())
     except FileNotFoundError:
         return Settings(), []
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = sanitize_line(str(error))
         return Settings(), [
             f"{file.name} cannot be read ({reason}); using the defaults. Correct or delete the file."

@@ -80,7 +80,7 @@ def checked(given: AskOptions, base: Options | None = None) -> Options:
 
 
 def _stop_strings(stop: str | Iterable[str]) -> tuple[str, ...]:
-    strings = (stop,) if isinstance(stop, str) else tuple(stop)
+    strings = (stop,) if isinstance(stop, str) or not isinstance(stop, Iterable) else tuple(stop)  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
     if not all(isinstance(text, str) and text for text in strings):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise UsageError("A stop string is empty or not text", "Give strings of at least one character.")
     return strings

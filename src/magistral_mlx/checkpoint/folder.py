@@ -77,6 +77,15 @@ def open_checkpoint(directory: Path) -> Checkpoint:
     Raises:
         CheckpointError: something is missing, damaged, contradictory, or not converted yet.
     """
+    try:
+        return _open(directory)
+    except OSError as error:
+        raise CheckpointError(
+            f"{directory} can't be read: {error.strerror or error}", "Check the permissions of the folder."
+        ) from error
+
+
+def _open(directory: Path) -> Checkpoint:
     if not directory.is_dir():
         what = "is not a folder" if directory.exists() else "does not exist"
         raise CheckpointError(f"{directory} {what}", "Name a folder written by `magistral convert`.")

@@ -191,7 +191,10 @@ def _digest(folder: Path) -> str:
 
 
 def _looks_converted(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and (folder / "tekken.json").is_file()
+    try:
+        return (folder / "config.json").is_file() and (folder / "tekken.json").is_file()
+    except OSError:  # it may not be looked into
+        return False
 
 
 def _is_whole(folder: Path) -> bool:

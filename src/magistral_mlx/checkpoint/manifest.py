@@ -90,7 +90,7 @@ def verify_folder(
 def _seal(manifest: Mapping[str, object]) -> str:
     rest = {key: value for key, value in manifest.items() if key != SEAL}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _expected(directory: Path, manifest: Mapping[str, object]) -> dict[str, tuple[int, str]]:
@@ -105,10 +105,15 @@ def _expected(directory: Path, manifest: Mapping[str, object]) -> dict[str, tupl
     for name, raw in cast(dict[str, object], files).items():
         entry = cast(dict[str, object], raw) if isinstance(raw, dict) else {}
         nbytes, digest = entry.get("bytes"), entry.get("sha256")
-        if not isinstance(nbytes, int) or not isinstance(digest, str) or Path(name).name != name or not name:
+        if not isinstance(nbytes, int) or not isinstance(digest, str) or not _is_plain(name):
             raise damaged
         expected[name] = nbytes, digest
     return expected
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether `name` is that of a file in the folder itself; JSON can spell a half of a character."""
+    return name.isprintable() and Path(name).name == name != ""
 
 
 def _problem(path: Path, nbytes: int, digest: str, tell: Callable[[int], None]) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from magistral_mlx.errors import CheckpointError
+from magistral_mlx.storage.atomic import open_regular
 
 ITEM_BYTES: Mapping[str, int] = {
     "BOOL": 1,
@@ -73,7 +74,7 @@ def read_header(path: Path) -> SafetensorsHeader:
             where there is one.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, 2)
             file.seek(0)
             length = header_length(file.read(LENGTH_BYTES), size=size, path=path)

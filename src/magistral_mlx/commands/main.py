@@ -26,8 +26,10 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, cast
 
 from magistral_mlx.commands.console import writing_output
 from magistral_mlx.errors import MagistralError, UsageError
+from magistral_mlx.machine.defects import describe
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.storage import paths
+from magistral_mlx.storage.atomic import make_private, open_private
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -84,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _trace(error)
         _complain(str(error))
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_DOMAIN_ERROR
-    except Exception as error:  # noqa: BLE001 - the outermost edge: a defect is logged, the user sees one line
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the outermost edge: a defect is logged, the user sees one line
         _trace(error)
         _complain(_report_defect(error))
         return EXIT_DOMAIN_ERROR
@@ -170,7 +174,7 @@ def _tolerate_foreign_encodings() -> None:
         cast("io.TextIOWrapper", stdout).reconfigure(errors="replace")
 
 
-def _trace(error: Exception) -> None:
+def _trace(error: BaseException) -> None:
     if os.environ.get("MAGISTRAL_MLX_DEBUG", "") not in {"", "0"}:
         traceback.print_exception(error)
 
@@ -191,7 +195,7 @@ def _settle(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def _report_defect(error: Exception) -> str:
+def _report_defect(error: BaseException) -> str:
     """Write the traceback to the log file and return the line for the user."""
     what = f"Unexpected {type(error).__name__}: {error}"
     try:
@@ -204,17 +208,17 @@ def _report_defect(error: Exception) -> str:
 def write_defect(error: BaseException) -> Path:
     """Append the traceback of `error` to the log and return the log's path.
 
-    The arguments of the command are left out: they hold the user's words.
+    The arguments of the command and the messages of errors are left out: they can hold the user's words.
 
     Raises:
         OSError: the log cannot be written.
     """
     folder = paths.log_directory()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     path = folder / "magistral.log"
     now = datetime.now(UTC).isoformat(timespec="seconds")
     version = metadata.version("magistral-mlx")
     head = f"--- {now} magistral-mlx {version} Python {platform.python_version()} {platform.platform()}"
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(head + "\n" + "".join(traceback.format_exception(error)) + "\n")
+    with open_private(path) as log:
+        log.write(f"{head}\n{describe(error)}\n".encode(errors="backslashreplace"))
     return path

@@ -22,7 +22,9 @@ from magistral_mlx.engine import wire
 from magistral_mlx.engine.linked import Deliver, LinkedEngine, Lost
 from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.errors import EngineError
+from magistral_mlx.machine.defects import describe
 from magistral_mlx.storage import paths
+from magistral_mlx.storage.atomic import make_private, open_private
 
 # -P: a file in the user's folder is never imported; faulthandler: native crashes leave their stack.
 PYTHON = (sys.executable, "-P", "-X", "faulthandler")
@@ -193,7 +195,7 @@ def _outcome(reading: "asyncio.Task[EngineError | None]") -> EngineError | None:
     defect = reading.exception()
     if defect is None:
         return reading.result()
-    _log.error("A defect while reading from the engine", exc_info=defect)
+    _log.error("A defect while reading from the engine\n%s", describe(defect))
     return EngineError(f"{type(defect).__name__}: {defect}")
 
 
@@ -228,10 +230,10 @@ def open_log() -> tuple[BinaryIO, Path] | None:
     folder = paths.log_directory()
     path = folder / f"engine-{stamp}-{os.getpid()}.log"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         for old in sorted(folder.glob("engine-*.log"))[: -(KEPT - 1)]:
             old.unlink(missing_ok=True)
-        return path.open("ab"), path
+        return open_private(path), path
     except OSError as error:
         _log.warning("No engine log at %s: %s", path, error)
         return None

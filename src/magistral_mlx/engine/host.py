@@ -44,6 +44,7 @@ from magistral_mlx.engine.protocol import (
 )
 from magistral_mlx.errors import DeviceLostError, MagistralError
 from magistral_mlx.events import AnswerText, Event, Finished, PrefillProgress, ReasoningText
+from magistral_mlx.machine.defects import describe
 from magistral_mlx.machine.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ class Host:
                 self._give_up(turn, Failed(error.problem, error.remedy, engine_lost=True))
             except MagistralError as error:
                 self._emit(turn, Failed(error.problem, error.remedy))
-            except Exception as error:  # noqa: BLE001 - the outermost edge: a defect must reach people as words
-                _log.exception("A defect while working on %s", type(command).__name__)
+            except BaseException as error:  # noqa: BLE001 - the outermost edge: also a Rust panic and a library's exit
+                _log.error("A defect while working on %s\n%s", type(command).__name__, describe(error))
                 problem = f"The engine met an unexpected error ({type(error).__name__}: {error})"
                 self._emit(turn, Failed(problem, "Ask again; if it happens again, report it with the log."))
         self._runtime.close()
@@ -248,6 +249,14 @@ class Host:
                 return None
 
     def _report(self) -> None:
+        try:
+            self._beat_until_closed()
+        except BaseException as error:  # noqa: BLE001 - the outermost edge: without a heartbeat the engine is lost
+            _log.error("A defect in the gauges\n%s", describe(error))
+            problem = f"The engine's gauges failed ({type(error).__name__}: {error})"
+            self._give_up(self._answering, Failed(problem, "Start it again and ask again.", engine_lost=True))
+
+    def _beat_until_closed(self) -> None:
         while not self._closing.is_set():
             with self._lock:
                 turn = self._answering

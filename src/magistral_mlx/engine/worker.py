@@ -23,6 +23,7 @@ from magistral_mlx.engine.host import Host
 from magistral_mlx.engine.protocol import Close, Failed, Message
 from magistral_mlx.engine.wire import Mailbox
 from magistral_mlx.errors import EngineError
+from magistral_mlx.machine.defects import describe
 from magistral_mlx.machine.keep_awake import keep_awake
 from magistral_mlx.machine.probes import probes_of_this_machine
 from magistral_mlx.machine.telemetry import sample
@@ -76,6 +77,11 @@ def _begin_log() -> None:
     """Log warnings to stderr; lower levels of libraries may quote users, and are left out."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     _log.setLevel(logging.INFO)
+    # Python's own hooks print messages, which may quote users.
+    sys.excepthook = lambda kind, error, place: _log.error("A defect\n%s", describe(error))
+    threading.excepthook = lambda end: _log.error(
+        "A thread ended\n%s", describe(end.exc_value) if end.exc_value else end.exc_type.__name__
+    )
     version = metadata.version("magistral-mlx")
     _log.info("magistral-mlx %s, Python %s, %s", version, platform.python_version(), platform.platform())
 
@@ -120,12 +126,15 @@ class _Outbox:
             if not ending:
                 self._wake.wait()
                 self._wake.clear()
-            lines = [_encode(turn, message) for turn, message in self._mailbox.take()]
             try:
+                lines = [_encode(turn, message) for turn, message in self._mailbox.take()]
                 _write_all(self._pipe, b"".join(lines))
             except OSError:
                 _log.info("The reader is gone")
                 _leave()
+            except BaseException as error:  # noqa: BLE001 - the outermost edge: an engine that is mute must end
+                _log.error("A defect while writing messages\n%s", describe(error))
+                _leave(1)
             if ending:
                 return
             self._ending.wait(MERGE_SECONDS)
@@ -145,10 +154,10 @@ def _write_all(pipe: BinaryIO, data: bytes) -> None:
         view = view[pipe.write(view) :]
 
 
-def _leave() -> NoReturn:
+def _leave(status: int = 0) -> NoReturn:
     """Exit at once: other threads may be deaf, such as one that prefills on the GPU."""
     logging.shutdown()
-    os._exit(0)
+    os._exit(status)
 
 
 if __name__ == "__main__":

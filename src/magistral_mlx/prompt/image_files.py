@@ -7,15 +7,13 @@ or black), a transparent colour in RGB (it ignores it), and the limits that a ca
 
 import os
 import stat
-import struct
 import warnings
-import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from magistral_mlx.errors import ImageError
+from magistral_mlx.errors import ImageError, MagistralError
 from magistral_mlx.prompt.urls import decode_data_url, fetch_image, file_url_path, scheme_of, shown_url
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.storage.paths import typed_path
@@ -31,29 +29,17 @@ ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, "Image.Image"]
 
 MAX_PIXELS = 89_478_485
 """Pillow's own bound against decompression bombs. Encoding takes 18 bytes per pixel for a moment, so this
-is 1.6 GB beside the model; an image of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not."""
+is 1.6 GB beside the model; an image of 100,000 x 10 pixels is fine, one of 10,000 x 10,000 not. Previews have
+the same limit. Images of more than 8 bits are rescaled tile by tile, within the same memory."""
+
+_TILE = 1024
+"""Pixels of the side of a tile that is rescaled at once."""
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Bytes of the largest accepted image file."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "ICNS", "AVIF", "JPEG2000", "QOI")
 """Formats that Pillow may decode: pixel formats with a signature. EPS would start Ghostscript."""
-
-# What Pillow's decoders raise on damaged files, found by flipping and cutting bytes of every format above.
-_DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 _READABLE_MODES = frozenset(
     {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV"}
@@ -107,6 +93,31 @@ def load_image(source: ImageSource) -> "Image.Image":
             )
 
 
+def load_preview(path: str | os.PathLike[str], *, edge: int) -> "Image.Image":
+    """Read an image file as RGB on white, upright, at most `edge` pixels wide and high.
+
+    The same decoder and limits as `load_image`. A JPEG is decoded small at once.
+
+    Raises:
+        ImageError: as `load_image`.
+    """
+    from PIL import Image
+
+    name = f"The image {shown_path(os.fspath(path))}"
+    image = _open(_read_file(os.fspath(path)), name)
+    _check_pixels(image, name)
+    with _reading(name):
+        image.draft("RGB", (edge, edge))
+    decoded = _decoded(image, name)
+    with _reading(name):
+        # "LA" and "P" shrink well only as "RGBA"; converting the others would only take memory.
+        small = decoded if decoded.mode in ("L", "RGB") else decoded.convert("RGBA")
+        small.thumbnail((edge, edge))
+        if small.mode != "RGBA":
+            return small.convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
+
+
 def shown_path(path: str) -> str:
     """Return a path for a message: sanitised, and shortened to its end."""
     line = sanitize_line(path)
@@ -147,6 +158,10 @@ def _reason(error: Exception) -> str:
 
 
 def _opened(content: bytes, name: str) -> "Image.Image":
+    return _decoded(_open(content, name), name)
+
+
+def _open(content: bytes, name: str) -> "Image.Image":
     from PIL import Image, UnidentifiedImageError
 
     if not content:
@@ -157,15 +172,14 @@ def _opened(content: bytes, name: str) -> "Image.Image":
         )
     with _reading(name):
         try:
-            image = Image.open(BytesIO(content), formats=FORMATS)
+            return Image.open(BytesIO(content), formats=FORMATS)
         except UnidentifiedImageError as error:
             raise _not_an_image(content, name) from error
-    return _decoded(image, name)
 
 
 @contextmanager
 def _reading(name: str) -> Generator[None, None, None]:
-    """Pillow at work on outside bytes: its complaints become one ImageError, its comments are not shown."""
+    """Turn whatever Pillow raises on outside bytes into one ImageError, and hide its comments."""
     from PIL import Image
 
     try:
@@ -174,13 +188,15 @@ def _reading(name: str) -> Generator[None, None, None]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
+    except MagistralError:
+        raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_many_pixels(name) from error
     except MemoryError as error:
         raise ImageError(
             f"{name} needs more memory than there is", "Make it smaller and try again."
         ) from error
-    except _DAMAGE as error:
+    except Exception as error:
         raise _damaged(name, _reason(error)) from error
 
 
@@ -214,12 +230,16 @@ def _too_many_pixels(name: str, size: tuple[int, int] | None = None) -> ImageErr
     )
 
 
-def _decoded(image: "Image.Image", name: str) -> "Image.Image":
+def _check_pixels(image: "Image.Image", name: str) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(f"{name} is {width} x {height} pixels", "Use an image with at least one pixel.")
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(name, image.size)
+
+
+def _decoded(image: "Image.Image", name: str) -> "Image.Image":
+    _check_pixels(image, name)
     with _reading(name):
         image.load()
         return _eight_bit(_upright(image), name)
@@ -239,7 +259,7 @@ def _upright(image: "Image.Image") -> "Image.Image":
     }
     try:
         turn = turns.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _DAMAGE:
+    except Exception:  # noqa: BLE001 - as in `_reading`
         # Broken EXIF beside a whole image: shown as it is stored, as other readers do.
         turn = None
     if turn is None:
@@ -267,18 +287,34 @@ def _eight_bit(image: "Image.Image", name: str) -> "Image.Image":
 def _rescaled(image: "Image.Image") -> "NDArray[np.uint8]":
     import numpy as np
 
-    values: NDArray[np.float32] = np.asarray(image, dtype=np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    offset = 0.0
+    offset, scale = _scaling(image)
+    result = np.empty((image.height, image.width), np.uint8)
+    for left, top, values in _tiles(image):
+        # In double precision: the distance of two float32 may not be a float32.
+        scaled = np.rint((values.astype(np.float64) - offset) * scale).clip(0, 255)
+        result[top : top + values.shape[0], left : left + values.shape[1]] = scaled
+    return result
+
+
+def _scaling(image: "Image.Image") -> tuple[float, float]:
+    """Return what is subtracted from each value, and what it is then multiplied by."""
     if image.mode.startswith("I;16"):
-        scale = 1 / 257
-    elif low < 0 or high > 65535:
-        offset, scale = low, 255 / max(high - low, 1e-300)
-    elif image.mode == "F" and high <= 1:
-        scale = 255.0
-    else:
-        scale = 1 / 257 if high > 255 else 1.0
-    # In double precision: the distance of two float32 may not be a float32.
-    scaled = (values.astype(np.float64) - offset) * scale
-    return np.rint(scaled).clip(0, 255).astype(np.uint8)
+        return 0.0, 1 / 257
+    extremes = [(float(values.min()), float(values.max())) for _, _, values in _tiles(image)]
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+    if low < 0 or high > 65535:
+        return low, 255 / max(high - low, 1e-300)
+    if image.mode == "F" and high <= 1:
+        return 0.0, 255.0
+    return 0.0, 1 / 257 if high > 255 else 1.0
+
+
+def _tiles(image: "Image.Image") -> "Iterator[tuple[int, int, NDArray[np.float32]]]":
+    """Give the left and top of each tile, and its values; those that are no number are 0."""
+    import numpy as np
+
+    for top in range(0, image.height, _TILE):
+        for left in range(0, image.width, _TILE):
+            box = (left, top, min(left + _TILE, image.width), min(top + _TILE, image.height))
+            values = np.asarray(image.crop(box), dtype=np.float32)
+            yield left, top, np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

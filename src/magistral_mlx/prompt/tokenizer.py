@@ -7,7 +7,8 @@ another one, so load it once.
 """
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,18 @@ from mistral_common.tokens.tokenizers.image import ImageConfig
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
 from magistral_mlx.errors import CheckpointError, PromptError
+from magistral_mlx.machine.defects import is_panic
 from magistral_mlx.prompt.image_files import shown_path
 from magistral_mlx.prompt.images import ImageGeometry
 from magistral_mlx.prompt.system_prompt import ThoughtMarks
 from magistral_mlx.sanitize import sanitize_line
+from magistral_mlx.storage.units import format_disk
 
 if TYPE_CHECKING:
     from magistral_mlx.prompt.turns import Message, PreparedPrompt
+
+MAX_BYTES = 64_000_000
+"""Bytes of the largest tokenizer file; Magistral's has 19 MB. Reading one takes 25 times as much memory."""
 
 _REMEDY = "Copy tekken.json from the original model into the folder, or convert the model again."
 
@@ -125,7 +131,8 @@ class Tokenizer:
             PromptError: a text that the tokenizer cannot split, such as a million blanks in a row.
         """
         try:
-            return self._tekken.encode(text, bos=False, eos=False)
+            with panics_as_value_errors():
+                return self._tekken.encode(text, bos=False, eos=False)
         except ValueError as error:
             raise PromptError(
                 f"The text cannot be split into tokens ({_detail(error)})",
@@ -177,12 +184,29 @@ class TextDecoder:
         return rest
 
 
+@contextmanager
+def panics_as_value_errors() -> Generator[None]:
+    """Turn a panic of tiktoken, which is no `Exception`, into a ValueError."""
+    try:
+        yield
+    except BaseException as error:
+        if is_panic(error):
+            raise ValueError(f"the tokenizer panicked: {error}") from error
+        raise
+
+
 def _load(path: Path) -> Tekkenizer:
     name = shown_path(str(path))
     if not path.is_file():
         raise CheckpointError(f"There is no tokenizer file {name}", _REMEDY)
     try:
-        tekken = Tekkenizer.from_file(path)
+        if path.stat().st_size > MAX_BYTES:
+            raise CheckpointError(
+                f"{name} is larger than {format_disk(MAX_BYTES)}, so it is no tokenizer of Magistral", _REMEDY
+            )
+        with panics_as_value_errors():
+            tekken = Tekkenizer.from_file(path)
+            tekken.encode("Two words, 3 kinds.", bos=False, eos=False)  # a bad pattern fails here only
     except OSError as error:
         raise CheckpointError(
             f"{name} cannot be read ({_detail(error)})", "Check the file's permissions."

@@ -1,13 +1,12 @@
 """Images behind URLs: http(s) fetched within limits, data: decoded, file: turned into a path.
 
-Only this module of the package opens the network, and only for an http(s) URL that a person named as a
-image. Redirects stay within http and https. Whether the bytes are an image is for the reader to say.
+Only this module and `prompt.connections` open the network, and only for an http(s) URL that a person named as
+an image. Redirects stay within http and https. Whether the bytes are an image is for the reader to say.
 """
 
 import base64
 import binascii
 import re
-import time
 from http.client import HTTPException, HTTPResponse
 from typing import Final
 from urllib.error import HTTPError, URLError
@@ -15,9 +14,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
-    HTTPHandler,
     HTTPRedirectHandler,
-    HTTPSHandler,
     OpenerDirector,
     ProxyHandler,
     Request,
@@ -25,6 +22,7 @@ from urllib.request import (
 )
 
 from magistral_mlx.errors import ImageError, NetworkError
+from magistral_mlx.prompt.connections import Trip, handlers
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.storage.units import format_disk
 
@@ -32,7 +30,7 @@ ANSWER_SECONDS: Final = 20.0
 """Seconds for one connection attempt or one read."""
 
 TOTAL_SECONDS: Final = 120.0
-"""Seconds for a whole download."""
+"""Seconds for a whole fetch: looking the name up, connecting, redirects, headers and the image."""
 
 _CHUNK = 256 * 1024
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -101,14 +99,16 @@ def fetch_image(url: str, *, limit: int) -> bytes:
     """Downloads what `url` (http or https) holds, at most `limit` bytes.
 
     Raises:
-        NetworkError: no answer, a refusal, an answer that broke off, or too slow.
+        NetworkError: no answer, a refusal, a private address, an answer that broke off, or too slow.
         ImageError: the URL is malformed, or what it holds is too large or a web page.
     """
-    deadline = time.monotonic() + TOTAL_SECONDS
-    request = Request(_ascii_url(url), headers={"User-Agent": "magistral-mlx", "Accept": "image/*"})
+    plain_url = _ascii_url(url)
+    trip = Trip(plain_url, seconds=TOTAL_SECONDS, patience=ANSWER_SECONDS)
+    request = Request(plain_url, headers={"User-Agent": "magistral-mlx", "Accept": "image/*"})
     try:
-        with _opener().open(request, timeout=ANSWER_SECONDS) as response:
-            return _read_answer(response, url, limit=limit, deadline=deadline)
+        with _opener(trip).open(request, timeout=ANSWER_SECONDS) as response:
+            trip.allow(2 * limit)  # the framing of chunks counts too
+            return _read_answer(response, url, limit=limit)
     except HTTPError as error:
         with error:
             status = f"{error.code} {sanitize_line(error.reason)}".strip()
@@ -122,15 +122,16 @@ def fetch_image(url: str, *, limit: int) -> bytes:
     except (HTTPException, OSError) as error:
         detail = sanitize_line(str(error)) or type(error).__name__
         raise NetworkError(f"{shown_url(url)} broke off ({detail})", _REMEDY) from error
+    finally:
+        trip.close()
 
 
-def _opener() -> OpenerDirector:
+def _opener(trip: Trip) -> OpenerDirector:
     # Built by hand: urllib's default opener also follows redirects to ftp: and opens file: and data:.
     opener = OpenerDirector()
     for handler in (
         ProxyHandler(),
-        HTTPHandler(),
-        HTTPSHandler(),
+        *handlers(trip),
         HTTPRedirectHandler(),
         HTTPDefaultErrorHandler(),
         HTTPErrorProcessor(),
@@ -145,7 +146,8 @@ def _ascii_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
-        name = host.encode("idna").decode("ascii") if host and not host.isascii() else host
+        name = host.encode("idna").decode("ascii") if host else ""
+        path, query = quote(parts.path, safe=_SAFE), quote(parts.query, safe=_SAFE)
     except ValueError as error:
         raise ImageError(problem, "Write it as https://host/image.png.") from error
     if not name or any(character.isspace() for character in name):
@@ -158,11 +160,10 @@ def _ascii_url(url: str) -> str:
     if ":" in name:
         name = f"[{name}]"
     place = f"{name}:{port}" if port else name
-    path, query = quote(parts.path, safe=_SAFE), quote(parts.query, safe=_SAFE)
     return urlunsplit(SplitResult(parts.scheme.lower(), place, path, query, ""))
 
 
-def _read_answer(response: HTTPResponse, url: str, *, limit: int, deadline: float) -> bytes:
+def _read_answer(response: HTTPResponse, url: str, *, limit: int) -> bytes:
     if response.headers.get_content_type() == "text/html":
         raise ImageError(
             f"{shown_url(url)} is a web page, not an image",
@@ -172,13 +173,10 @@ def _read_answer(response: HTTPResponse, url: str, *, limit: int, deadline: floa
     if expected is not None and expected > limit:
         raise _too_large(shown_url(url), limit)
     content = bytearray()
-    # read1 returns after one packet: a server that drips cannot hold a read beyond the deadline.
     while piece := response.read1(_CHUNK):
         content += piece
         if len(content) > limit:
             raise _too_large(shown_url(url), limit)
-        if time.monotonic() > deadline:
-            raise TimeoutError
     if expected is not None and len(content) < expected:
         raise NetworkError(f"{shown_url(url)} broke off after {len(content)} of {expected} bytes", _REMEDY)
     return bytes(content)

@@ -8,10 +8,12 @@ and readers skip it.
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from magistral_mlx.errors import SessionError
 from magistral_mlx.sessions.records import Record, decode, encode
+from magistral_mlx.storage.atomic import open_regular
 
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """Errors of file systems without locks; conversations work there too."""
@@ -88,8 +90,10 @@ class Journal:
 
     def _open(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", str(self.path))
             _lock(descriptor, self.path)
             if not _ends_with_newline(descriptor):
                 self._unwritten[:0] = b"\n"  # the broken record stays as it is; the next one begins a line
@@ -110,7 +114,8 @@ def read_records(path: Path) -> tuple[list[Record], int]:
     Raises:
         OSError: it cannot be read.
     """
-    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    with open_regular(path) as file:
+        lines = [line for line in file.read().split(b"\n") if line.strip()]
     records = [record for line in lines if (record := decode(line)) is not None]
     return records, len(lines) - len(records)
 

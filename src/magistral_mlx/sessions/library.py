@@ -171,7 +171,13 @@ class Library:
 
     def _existing(self, id: str) -> Path:  # noqa: A002
         path = self._path(id)
-        if not path.is_file():
+        try:
+            found = path.is_file()
+        except OSError as error:
+            raise SessionError(
+                f"{self.directory} cannot be read ({error.strerror})", "Check its permissions."
+            ) from error
+        if not found:
             raise SessionError(f"There is no conversation {id}", _SEE_LIST)
         return path
 

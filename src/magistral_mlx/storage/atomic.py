@@ -15,7 +15,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Generator
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import cast
 
@@ -78,6 +78,35 @@ def hash_file(path: str | os.PathLike[str]) -> str:
     """
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner may look into; one that is there already becomes private.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        folder.chmod(PRIVATE_FOLDER)
+
+
+def open_private(path: Path) -> BufferedWriter:
+    """Open a file for appending that only its owner may read; a link in its place is refused.
+
+    Raises:
+        OSError: it can't be opened, or it is no regular file.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, PRIVATE_FILE)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        os.fchmod(descriptor, PRIVATE_FILE)
+        return os.fdopen(descriptor, "ab")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE_FILE, durable: bool = True) -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from textual.content import Content
 
-from magistral_mlx.errors import ImageError
-
 _NATIVE = "textual_image.widget"
 LARGEST_EDGE = 512
 """Pixels of a thumbnail that the terminal draws; more costs time and is not visible."""
@@ -62,23 +60,17 @@ def small_copy(kept: Path, into: Path) -> Path:
     """A PNG of at most LARGEST_EDGE pixels of the kept image, made once, in the folder `into`.
 
     Raises:
-        ImageError: the bytes cannot be decoded.
+        ImageError: the bytes cannot be decoded, or it has too many pixels.
     """
-    from PIL import Image, ImageOps
+    from magistral_mlx.prompt.image_files import load_preview
 
     small = into / f"{kept.stem}.png"
     if small.exists():
         return small
-    try:
-        with Image.open(kept) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError("The image cannot be decoded", "Save it again, as PNG or JPEG.") from error
-    upright.thumbnail((LARGEST_EDGE, LARGEST_EDGE))
-    white = Image.new("RGBA", upright.size, "white")
+    preview = load_preview(kept, edge=LARGEST_EDGE)
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = small.with_name(f"{small.name}.{os.getpid()}.part")
-    Image.alpha_composite(white, upright).convert("RGB").save(part, "PNG")
+    preview.save(part, "PNG")
     part.replace(small)
     return small
 
