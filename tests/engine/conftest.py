@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent.parent
 
 
 def scripted_child(*arguments: str) -> ChildEngine:
-    """An engine whose child runs the scripted runtime."""
+    """Make an engine whose child runs the scripted runtime."""
     return ChildEngine(
         command=(*PYTHON, "-m", "support.fake_runtime", *arguments),
         environment={**os.environ, "PYTHONPATH": str(TESTS)},
@@ -31,7 +31,7 @@ async def child() -> AsyncIterator[ChildEngine]:
 
 @pytest.fixture(params=["local", "child"])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[LinkedEngine]:
-    """Both engines: what a face sees is the same."""
+    """Both engines; a user interface sees no difference."""
     made = scripted_child() if request.param == "child" else LocalEngine(make_runtime=ScriptedRuntime)
     yield made
     await made.close()

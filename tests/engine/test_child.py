@@ -1,4 +1,4 @@
-"""The child process: whatever happens to it, the face lives, knows at once and goes on."""
+"""The child process: whatever happens to it, the user interface lives, is told at once and goes on."""
 
 import asyncio
 import json
@@ -30,17 +30,17 @@ from support.fake_runtime import MODEL
 
 
 def children() -> list[psutil.Process]:
-    """The engines that this process started and that still run."""
+    """Return the running engines that this process started."""
     return [child for child in psutil.Process().children() if _is_engine(child)]
 
 
 def _is_engine(child: psutil.Process) -> bool:
-    """Whether it is alive and an engine: other tests may have left helpers of their own."""
+    """Whether it is alive and an engine; other tests may have left processes."""
     return child.status() != psutil.STATUS_ZOMBIE and "faulthandler" in child.cmdline()
 
 
 def runs(process: int) -> bool:
-    """Whether it still does something; in a container nobody may collect what has ended."""
+    """Whether it still runs; a container may keep ended processes as zombies."""
     try:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -138,15 +138,15 @@ async def test_a_program_that_leaves_at_once() -> None:
 async def test_garbage_on_the_wire_ends_the_child(child: ChildEngine) -> None:
     await start(child)
     (process,) = children()
-    failed = await failure_of(child, 'think:so sleep:0.1 garbage:{"turn":1,"type":"boom"} stall')
+    failed = await failure_of(child, 'think:so sleep:0.1 garbage:[1,{"type":"Boom"}] stall')
     assert failed.engine_lost
-    assert "no message" in failed.problem
+    assert "unreadable message" in failed.problem
     assert not process.is_running()
     assert await start(child) == Ready(MODEL)
 
 
 async def bare_worker(stdout: int) -> asyncio.subprocess.Process:
-    """The child alone, with the test in place of the face."""
+    """Start the child alone; the test takes the place of the user interface."""
     return await asyncio.create_subprocess_exec(
         *(*PYTHON, "-m", "support.fake_runtime"),
         stdin=subprocess.PIPE,
@@ -160,11 +160,11 @@ async def test_garbage_on_the_way_in_harms_nothing() -> None:
     process = await bare_worker(subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(b'nonsense\n\xff\n{"turn": 1, "type": "start", "model": null}\n')
+    process.stdin.write(b'nonsense\n\xff\n[1, {"type": "Start", "model": null}]\n')
     kinds: list[str] = []
-    while "ready" not in kinds:
-        kinds.append(json.loads(await process.stdout.readline())["type"])
-    assert kinds.count("failed") == 2
+    while "Ready" not in kinds:
+        kinds.append(json.loads(await process.stdout.readline())[1]["type"])
+    assert kinds.count("Failed") == 2
     process.stdin.close()
     assert await process.wait() == 0
 
@@ -204,7 +204,7 @@ async def test_a_flood_with_a_slow_reader_arrives_whole_and_does_not_hold_up_the
     assert count < 100  # pieces were merged, not queued
 
 
-async def test_a_face_that_does_not_read_at_all_does_not_hold_up_the_answer(child: ChildEngine) -> None:
+async def test_a_reader_that_does_not_read_at_all_does_not_hold_up_the_answer(child: ChildEngine) -> None:
     await start(child)
     stream = child.ask(AskRequest("flood:200000 say:end"))
     await anext(stream)
@@ -244,7 +244,7 @@ async def test_ctrl_c_in_the_terminal_does_not_reach_the_child(child: ChildEngin
     assert os.getpgid(process.pid) != os.getpgid(0)
 
 
-FACE = """
+INTERFACE = """
 import asyncio, os, sys
 from engine.conftest import scripted_child
 from magistral_mlx.engine.protocol import AskRequest, Reasoning
@@ -264,9 +264,9 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("busy_with", ["endless", "stall"])
-def test_a_killed_face_takes_its_child_with_it(busy_with: str) -> None:
+def test_a_killed_user_interface_takes_its_child_with_it(busy_with: str) -> None:
     face = subprocess.run(
-        [sys.executable, "-c", FACE, busy_with],
+        [sys.executable, "-c", INTERFACE, busy_with],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         stdout=subprocess.PIPE,
         check=False,

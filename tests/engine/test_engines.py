@@ -1,4 +1,4 @@
-"""What every engine keeps, in a thread or in a child process."""
+"""The contract of every engine, in a thread or in a child process."""
 
 import asyncio
 from contextlib import aclosing

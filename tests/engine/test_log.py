@@ -1,4 +1,4 @@
-"""The logs of engines: one each, the newest kept, never a reason not to start."""
+"""The logs of engines: one each, only the newest kept, and no log never prevents a start."""
 
 from pathlib import Path
 

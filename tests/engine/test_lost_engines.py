@@ -1,4 +1,4 @@
-"""An engine that hangs, loses its GPU or runs out of memory: told at once, ended, started anew."""
+"""An engine that hangs, loses its GPU or runs out of memory is reported at once, ended, started again."""
 
 import asyncio
 import threading
@@ -35,13 +35,13 @@ TURNS = (SavedTurn("What is 4 + 3?", reasoning="Four and three.", answer="7"),)
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child counts as hung after half a second without a sign of life, not after thirty."""
+    """Let a child count as hung after half a second without a sign of life, not after thirty."""
     monkeypatch.setattr("magistral_mlx.engine.child.PULSE_TICK", 0.1)
     monkeypatch.setattr("magistral_mlx.engine.child.SILENT_TICKS", 30)
 
 
 async def restored(engine: LinkedEngine) -> str:
-    """Start again, tell the conversation, and ask: how many turns there are."""
+    """Start again, open the conversation, and ask for its number of turns."""
     assert await start(engine) == Ready(MODEL)
     assert await engine.open_conversation(TURNS) is None
     return (await reply_to(engine, "turns")).reply.answer
@@ -116,8 +116,8 @@ async def test_memory_that_runs_out_is_an_ending_and_the_next_question_works(eng
     assert (await reply_to(engine, "say:next")).reply.answer == "next"
 
 
-async def test_a_silence_that_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child's figures come while its answer works in silence."""
+async def test_a_silence_that_is_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child's figures come while its answer works silently."""
     monkeypatch.setattr("magistral_mlx.engine.child.PULSE_TICK", 0.1)
     monkeypatch.setattr("magistral_mlx.engine.child.SILENT_TICKS", 50)
     engine = scripted_child()

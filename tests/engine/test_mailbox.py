@@ -1,4 +1,4 @@
-"""What waits for a slow reader: complete, in order, and small."""
+"""Messages that wait for a slow reader stay complete, in order, and small."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -113,7 +113,7 @@ _REPLY = {"reasoning": "", "answer": "", "ending": "complete"}
         ),
     ],
 )
-def test_whatever_is_no_message_is_refused(raw: object, complaint: str) -> None:
+def test_everything_else_is_refused(raw: object, complaint: str) -> None:
     with pytest.raises(EngineError) as refused:
         wire.decode(json.dumps([1, raw]).encode())
     assert complaint in refused.value.problem
@@ -149,7 +149,7 @@ def test_numbers_without_a_json_word_are_refused_on_both_sides(value: float) -> 
         b"",
     ],
 )
-def test_lines_that_are_no_messages(line: bytes) -> None:
+def test_lines_that_are_not_messages(line: bytes) -> None:
     with pytest.raises(EngineError) as refused:
         wire.decode(line)
     assert len(refused.value.problem) < 500

@@ -1,4 +1,4 @@
-"""The engines on the real runtime: a scripted checkpoint, converted and loaded as any other."""
+"""The engines on the real runtime, with a scripted checkpoint, converted and loaded like any other."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,7 +31,7 @@ THOUGHT = counting(300)
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder whose model thinks for some seconds and then answers "7"."""
+    """A folder with a model that thinks for some seconds and then answers "7"."""
     folder = tmp_path_factory.mktemp("counting")
     script = [THINK, THOUGHT, END_THINK, "It is **7**.", EOS]
     return str(convert(write_scripted_checkpoint(folder / "hf", script), folder / "counting", bits=16))
@@ -86,7 +86,7 @@ async def killed_in_mid_thought(engine: ChildEngine) -> None:
 
 
 async def kv_bytes_of(engine: ChildEngine | LocalEngine, *, empty: bool = False) -> int:
-    """As the gauges show it, once they show some (or none)."""
+    """Return the gauges' figure, once it is above 0 (or 0)."""
     async for event in engine.watch():
         if isinstance(event, Progress) and event.kv_bytes is not None and (event.kv_bytes == 0) == empty:
             return event.kv_bytes
@@ -94,7 +94,7 @@ async def kv_bytes_of(engine: ChildEngine | LocalEngine, *, empty: bool = False)
 
 
 async def each_width_takes_its_bytes(engine: ChildEngine | LocalEngine) -> None:
-    """The same short question in each width, each in a conversation of its own."""
+    """Ask the same short question in each width, each time in a new conversation."""
     sizes: dict[int | None, int] = {}
     for bits in (None, 8, 4):
         async for _ in engine.ask(AskRequest("What is 4 + 3?", options=Options(kv_bits=bits, max_tokens=8))):
@@ -152,7 +152,7 @@ async def test_an_image_travels_as_a_path(local: LocalEngine, tmp_path: Path) ->
     assert last.reply.stats.image_tokens == 2
 
 
-async def test_an_image_that_is_none_fails_the_question_only(local: LocalEngine, tmp_path: Path) -> None:
+async def test_a_file_that_is_no_image_fails_the_question_only(local: LocalEngine, tmp_path: Path) -> None:
     path = tmp_path / "note.png"
     path.write_text("not an image")
     last = [event async for event in local.ask(AskRequest("What is it?", images=(str(path),)))][-1]
@@ -175,7 +175,7 @@ async def test_the_system_text_belongs_to_the_conversation(local: LocalEngine) -
     assert isinstance(await ask(None), Done)
 
 
-async def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
+async def test_a_folder_without_a_model(tmp_path: Path) -> None:
     engine = LocalEngine()
     failed = await start(engine, str(tmp_path))
     assert isinstance(failed, Failed)

@@ -133,7 +133,7 @@ def test_features_stand_at_their_positions_in_order(model: MagistralModel) -> No
 @pytest.mark.parametrize(("places", "features"), [(0, 2), (2, 0), (3, 2), (2, 3)])
 def test_positions_and_features_must_agree(model: MagistralModel, places: int, features: int) -> None:
     given = [mx.zeros((features, 64))] if features else []
-    with pytest.raises(PromptError, match=f"{places} \\[IMG\\] positions and its pictures give {features}"):
+    with pytest.raises(PromptError, match=f"{places} \\[IMG\\] positions and its images give {features}"):
         model.embed_prompt([1, *[10] * places, 4], given)
 
 

@@ -31,7 +31,8 @@ MIRRORED = {"": "magistral_mlx", "convert": "magistral_mlx_convert", "tui": "mag
 
 TESTS_OF_MORE_THAN_ONE_ROOM = {"docs", "packaging", "reliability", "miniature"}
 
-UNITS_OF_BYTES = re.compile(r"(?<![A-Za-z])(GB|GiB|GIB|MB|MiB|MIB)(?![A-Za-z])")
+UNITS_OF_BYTES = re.compile(r"(?:[0-9] ?|} )(GB|GiB|MB|MiB|kB|KiB)(?![A-Za-z])")
+"""After a figure; a column's head and the size in `fit:GB` name a unit without one."""
 
 
 def _name(file: Path) -> str:

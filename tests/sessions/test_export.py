@@ -163,5 +163,5 @@ def test_names_of_files(tmp_path: Path) -> None:
 def test_the_name_says_the_format() -> None:
     assert Format.of(Path("a.HTM")) is Format.HTML
     assert Format.of(Path("a.markdown")) is Format.MARKDOWN
-    with pytest.raises(UsageError, match="does not tell a format"):
+    with pytest.raises(UsageError, match="is not known"):
         Format.of(Path("a.txt"))

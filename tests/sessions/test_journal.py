@@ -1,4 +1,4 @@
-"""Nothing that was written is lost: any cut, any damage, a full disk, two programs at once."""
+"""No written record is lost: by a cut, damage, a full disk, or two programs at once."""
 
 import errno
 import os
@@ -83,7 +83,7 @@ def test_any_order_of_records_makes_a_tree(records: list[Record]) -> None:
 
 
 @given(st.binary(max_size=40))
-def test_what_is_no_record_is_refused_without_a_failure(line: bytes) -> None:
+def test_arbitrary_bytes_are_refused_without_an_exception(line: bytes) -> None:
     assert decode(line) is None or line.strip().startswith(b"{")
 
 
@@ -197,7 +197,7 @@ def test_damage_in_the_middle_costs_only_the_lines_it_hits(data: st.DataObject) 
     ]
 
 
-def test_a_full_disk_is_told_and_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(tmp_path / "c.jsonl")
     turn = session.ask("q", parent=ROOT)
     write, room = os.write, [20]
@@ -225,7 +225,7 @@ def test_a_full_disk_is_told_and_made_up_for(tmp_path: Path, monkeypatch: pytest
     assert tree.turns[turn].answer == "much text " * 300 + "the end"
 
 
-def test_a_folder_that_cannot_be_made_is_told_and_made_up_for(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_and_written_later(tmp_path: Path) -> None:
     (tmp_path / "sessions").write_text("in the way")
     session = Session(tmp_path / "sessions/c.jsonl")
     session.ask("q", parent=ROOT)

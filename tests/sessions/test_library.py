@@ -1,4 +1,4 @@
-"""The list of conversations: titles, search, names, deleting and bringing back, drafts."""
+"""The list of conversations: titles, search, names, deleting and restoring, drafts."""
 
 import os
 import subprocess

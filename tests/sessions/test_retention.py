@@ -1,4 +1,4 @@
-"""Images of conversations that are gone for good go too, but never one that anything may still show."""
+"""Images of removed conversations go too, but never one that anything may still show."""
 
 import os
 import time
@@ -35,7 +35,7 @@ def keep(library: Library, *images: Path) -> str:
 
 @pytest.fixture
 def library() -> Library:
-    """With a conversation that was deleted too long ago, about the images a to e."""
+    """Make a library with a conversation that was deleted long ago, about the images a to e."""
     library = Library()
     old = keep(library, *map(image, "abcde"))
     library.delete(old)

@@ -1,4 +1,4 @@
-"""What a face does with an engine, in a few words."""
+"""The use of an engine, in a few words."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from magistral_mlx.engine.protocol import (
 
 
 async def start(engine: Engine, model: str | None = None) -> Ready | Failed:
-    """How the start ended."""
+    """Start `engine`; return the last event."""
     events = [event async for event in engine.start(model)]
     last = events[-1]
     assert isinstance(last, Ready | Failed)
@@ -24,32 +24,32 @@ async def start(engine: Engine, model: str | None = None) -> Ready | Failed:
 
 
 async def ask(engine: Engine, script: str) -> list[EngineEvent]:
-    """All events of one answer."""
+    """Return all events of one answer."""
     return [event async for event in engine.ask(AskRequest(script))]
 
 
 async def reply_to(engine: Engine, script: str) -> Done:
-    """The Done of an answer that must not fail."""
+    """Return the Done of an answer that must not fail."""
     last = (await ask(engine, script))[-1]
     assert isinstance(last, Done), last
     return last
 
 
 async def failure_of(engine: Engine, script: str) -> Failed:
-    """The Failed of an answer that must fail."""
+    """Return the Failed of an answer that must fail."""
     last = (await ask(engine, script))[-1]
     assert isinstance(last, Failed), last
     return last
 
 
 def thought(events: list[EngineEvent]) -> tuple[str, int]:
-    """Text and tokens of all pieces of the thought."""
+    """Return text and tokens of all pieces of the reasoning."""
     pieces = [event for event in events if isinstance(event, Reasoning)]
     return "".join(piece.text for piece in pieces), sum(piece.tokens for piece in pieces)
 
 
 def answer(events: list[EngineEvent]) -> tuple[str, int]:
-    """Text and tokens of all pieces of the answer."""
+    """Return text and tokens of all pieces of the answer."""
     pieces = [event for event in events if isinstance(event, Answer)]
     return "".join(piece.text for piece in pieces), sum(piece.tokens for piece in pieces)
 

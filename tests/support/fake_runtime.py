@@ -7,14 +7,14 @@ The question itself is the script: words separated by blanks, each one step.
     sleep:SECONDS                nothing happens
     endless                      pieces of thought until stopped
     stall                        nothing more, deaf to stop
-    print:WORD                   a library prints to stdout, in Python and below it
+    print:WORD                   a library prints to stdout, from Python and from C
     refuse                       a PromptError
     defect                       a ZeroDivisionError
     suicide                      kill -9
     lost                         the GPU's driver refuses all further work
-    watchdog                     macOS ended the work on the GPU
-    nomemory                     the memory runs out: the answer ends so
-    garbage                      something that is no message goes straight into the pipe
+    watchdog                     macOS ends the work on the GPU
+    nomemory                     memory runs out, and the answer ends
+    garbage                      text that is not a message goes straight into the pipe
     turns                        says how many turns the conversation had before
 
 `answer_now` skips the pieces of thought that are left, `endless` as a whole; a hint is a piece of thought.

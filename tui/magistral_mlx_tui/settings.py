@@ -17,8 +17,10 @@ import tomli_w
 from magistral_mlx.sanitize import sanitize_line
 from magistral_mlx.storage.messages import Options
 from magistral_mlx.storage.paths import data_directory
+from magistral_mlx.storage.units import format_about
 from magistral_mlx_tui.attachments.thumbnail import ImageMode
 from magistral_mlx_tui.command_table import COMMANDS, current_name
+from magistral_mlx_tui.conversation.kv_caches import MOST_BYTES
 from magistral_mlx_tui.themes import THEMES
 
 _PLAIN_KEYS = frozenset(("ctrl+i", "ctrl+m", "ctrl+h", "ctrl+left_square_bracket", "ctrl+["))
@@ -79,7 +81,7 @@ class Settings:
     keep_caches: bool = _setting(
         True,
         "Keep caches",
-        "Save caches so long chats resume instantly; up to 4 GB on disk.",
+        f"Save caches so long chats resume instantly; up to {format_about(MOST_BYTES)} on disk.",
     )
     mouse: bool = _setting(True, "Mouse", "Off leaves the mouse to the terminal, for its own selection.")
     motion: bool = _setting(True, "Motion", "Off: no animation.")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from magistral_mlx.storage.units import GIB, format_disk
+from magistral_mlx.storage.units import format_disk, format_installed
 from magistral_mlx_convert.planning.recipe import Recipe, choose_recipe
 
 AUTOMATIC = "auto"
@@ -68,6 +68,6 @@ def automatic_recipe(
     tight = "" if size <= SHARE * memory_bytes else ", tight"
     return Choice(
         recipe,
-        f"Recipe {name}: {format_disk(size)} of weights for this machine's {memory_bytes / GIB:.0f} GiB "
+        f"Recipe {name}: {format_disk(size)} of weights for this machine's {format_installed(memory_bytes)} "
         f"of memory{tight}; --recipe chooses another",
     )

@@ -93,7 +93,7 @@ def describe(progress: Progress, *, seconds: float, columns: int = 200) -> str:
     if progress.stage is Stage.CALIBRATE:
         return (
             f"calibrating layer {progress.tensors_done + 1}/{progress.tensors_total}  "
-            f"memory {memory_bytes() / 1e6:.0f} MB, peak {peak_memory_bytes() / 1e6:.0f}"
+            f"memory {format_memory(memory_bytes())}, peak {format_memory(peak_memory_bytes())}"
         )
     if progress.stage is Stage.COMPARE:
         return (

@@ -57,20 +57,3 @@ def _format(count: float, units: tuple[tuple[str, int], ...]) -> str:
             value = count / size
             return f"{value:.1f} {unit}" if unit == largest or value < 10 else f"{value:.0f} {unit}"
     return f"{count:.0f} B"
-
-
-# Older spellings; they go when the last caller has changed to the two above.
-
-
-def in_gb(nbytes: int) -> str:
-    """Bytes as people read disk sizes."""
-    return f"{nbytes / 1e9:.2f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.1f} MB"
-
-
-def format_bytes(count: int) -> str:
-    """Bytes in the unit that memory is sold in: 24.0 GB are 24 * 2**30 bytes."""
-    for unit, size in (("GB", 2**30), ("MB", 2**20), ("kB", 2**10)):
-        if count >= size:
-            value = count / size
-            return f"{value:.1f} {unit}" if unit == "GB" or value < 10 else f"{value:.0f} {unit}"
-    return f"{count} B"

@@ -21,7 +21,9 @@ def test_a_run_from_preflight_to_the_folder(tmp_path: Path, capsys: pytest.Captu
     source = write_source(tmp_path / "hf")
     assert main(["convert", str(source), "--to", str(tmp_path / "out"), "--json"]) == 0
     captured = capsys.readouterr()
-    first, *middle, last = events(captured.out)
+    recipe, first, *middle, last = events(captured.out)
+    assert recipe["event"] == "note"
+    assert str(recipe["text"]).startswith("Recipe ")
     assert first["event"] == "preflight"
     assert first["output_files"] == 1
     assert isinstance(first["disk_needed"], int)

@@ -6,7 +6,7 @@ from typing import Any
 
 import mlx_lm.utils
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
@@ -47,6 +47,8 @@ def test_any_text_gives_the_ids_of_mistral_common(
     both: tuple[HuggingFaceTokenizer, Tokenizer], text: str
 ) -> None:
     ours, theirs = both
+    # Transformers takes a text that spells a control token for the token: its format knows no other way.
+    assume(not any(token.content in text for token in ours.get_added_tokens_decoder().values()))
     assert ours.encode(text, add_special_tokens=False).ids == theirs.encode_text(text)
 
 

@@ -202,7 +202,7 @@ async def test_this_conversation_is_named_and_exported(
         await app.type("/export sums.html")
         await said(app, "exists already")
         await app.type("/export sums.docx")
-        await said(app, "which format")
+        await said(app, "is not known")
         await app.type("/export short.json without reasoning")
         await app.until(lambda: (tmp_path / "short.json").exists())
 

@@ -11,14 +11,15 @@ import shutil
 from pathlib import Path
 
 from magistral_mlx.engine.protocol import CacheDone, Engine, EngineModel
+from magistral_mlx.storage.units import GB, GIB
 
 logger = logging.getLogger(__name__)
 
 WORTH_TOKENS = 2_000
 """Shorter conversations are prefilled again in a few seconds."""
-MOST_BYTES = 4 * 2**30
+MOST_BYTES = 4 * GB
 """Limit of all caches together; the oldest are deleted first."""
-_LEFT_FREE = 8 * 2**30
+_LEFT_FREE = 8 * GIB
 """Free bytes of the disk that caches never use."""
 _PATIENCE_SECONDS = 60.0
 

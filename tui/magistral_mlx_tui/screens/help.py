@@ -8,6 +8,7 @@ from textual.containers import Grid, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 
+from magistral_mlx.storage.units import GIB, format_installed
 from magistral_mlx_tui.command_table import COMMANDS
 from magistral_mlx_tui.widgets.plain import PlainStatic
 
@@ -43,7 +44,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 _REAL_MODEL = Content.assemble(
-    "Magistral Small 1.2 runs on a Mac with 32 GB of memory:\n",
+    f"Magistral Small 1.2 runs on a Mac with {format_installed(32 * GIB)} of memory:\n",
     ("  magistral convert mistralai/Magistral-Small-2509 --to DIR\n", "bold"),
     ("  magistral --model DIR\n", "bold"),
     "Until then the miniature is the model: a demo of the same architecture.",

@@ -4,6 +4,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
+from magistral_mlx.storage.units import GB, format_about
 from magistral_mlx_tui.conversation.controller import Controller, Phase
 from magistral_mlx_tui.text.format import bar
 from magistral_mlx_tui.widgets.plain import PlainStatic
@@ -20,7 +21,8 @@ _HINTS = (
     ("F1", "shows all keys"),
 )
 _WAYS = (
-    "F3: download and convert Magistral Small (48 GB download, 14 GB on disk)",
+    "F3: download and convert Magistral Small "
+    f"({format_about(48 * GB)} download, {format_about(14 * GB)} on disk)",
     "F3: pick an installed model, or convert a folder",
     "stay with the miniature, a demo model",
 )

@@ -137,6 +137,10 @@ class AnswerGrammar:
         self._matcher.consume_token(token_id)
         self._must_be_sound()
 
+    def advance(self, token_ids: list[int]) -> bool:
+        """Take tokens, if all of them may come next in this order; else the state is of no more use."""
+        return self._matcher.try_consume_tokens(token_ids) == len(token_ids)
+
     def takes(self, token_ids: list[int]) -> bool:
         """Whether these tokens may come next, in this order, and make the answer complete."""
         trial = self._matcher.deep_copy()

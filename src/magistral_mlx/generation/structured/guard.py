@@ -22,15 +22,19 @@ from magistral_mlx.errors import UsageError
 from magistral_mlx.events import Ending
 from magistral_mlx.generation.decode.sampling import Sampler
 from magistral_mlx.generation.reply.sections import Section, SectionTracker
-from magistral_mlx.generation.structured.closing import Closer, StringTracker
+from magistral_mlx.generation.structured.closing import Closer
 from magistral_mlx.generation.structured.grammar import AnswerGrammar, unenforced_bound
+from magistral_mlx.generation.structured.position import JsonPosition
 from magistral_mlx.generation.structured.schema import AnswerSchema
+from magistral_mlx.generation.structured.strictness import has_open_objects
 from magistral_mlx.prompt.tokenizer import Tokenizer
 from magistral_mlx.sanitize import sanitize_line
 
 _LONGEST_SMALLEST_ANSWER = 4096
 """A schema whose smallest answer is longer, in tokens, is refused."""
 _SOME = 64
+_MOST_DRAWS = 32
+"""Draws for one token; each leaves out those before it, from which no ending was found."""
 _AROUND_A_THOUGHT = 2
 """[THINK] and [/THINK]."""
 
@@ -57,8 +61,9 @@ class AnswerGuard:
         self._tracker = SectionTracker(tokenizer.special, thinking_open=thinking_open)
         self._may_think = thinking and not thinking_open
         self._may_call = tools
-        self._string = StringTracker()
-        self._closer = Closer(tokenizer)
+        self._position = JsonPosition()
+        self._closer = Closer(tokenizer, schema.text)
+        self._has_open_objects = has_open_objects(json.loads(schema.text))
         self._begun = False
         self._left = self._pushed = 0
         self._looped = False
@@ -69,7 +74,7 @@ class AnswerGuard:
         """The model ended its turn after a complete answer."""
         try:
             self._grammar = AnswerGrammar(tokenizer, schema.text)
-            ending = self._closer.closing(self._grammar, self._string, most_tokens=_LONGEST_SMALLEST_ANSWER)
+            ending = self._closer.closing(self._grammar, self._position, most_tokens=_LONGEST_SMALLEST_ANSWER)
         except ValueError as error:
             raise UsageError(
                 f"The schema can't be followed ({sanitize_line(str(error).partition('<state>')[0])[:200]})",
@@ -117,7 +122,7 @@ class AnswerGuard:
         if self._tracker.section is Section.ANSWER and not self._tokenizer.is_control(token_id):
             ending = self._ending_after(token_id)
             self._grammar.push(token_id)
-            self._string.push(self._tokenizer.token_bytes(token_id))
+            self._position.push(self._tokenizer.token_bytes(token_id))
             self._begun, self._ending, self._tried = True, ending or [], None
         self.is_whole = token_id == self._special.eos and self._begun and self._grammar.accepts
         self._left -= 1
@@ -139,9 +144,19 @@ class AnswerGuard:
             return self._special.eos
         for token_id, may in self._controls():
             mask[token_id] = may
-        token_id = cast("int", sampler(mx.where(mx.array(cast("mx.array", mask)), logits, -mx.inf)).item())
-        if self._tokenizer.is_control(token_id) or self._ending_after(token_id) is not None:
-            return token_id
+        for _ in range(_MOST_DRAWS):
+            masked = mx.where(mx.array(cast("mx.array", mask)), logits, -mx.inf)
+            token_id = cast("int", sampler(masked).item())
+            if self._tokenizer.is_control(token_id):
+                return token_id
+            escapes = self._has_open_objects and self._escapes_in_a_name(token_id)
+            if not escapes and self._ending_after(token_id) is not None:
+                return token_id
+            if not escapes and self._left <= 2 * len(self._ending) + _SOME:
+                break  # no room for it
+            mask[token_id] = False
+            if not mask.any():
+                break
         if self.cut_at is None:
             self.cut_at = self._pushed
         return self._closing_token()
@@ -174,6 +189,16 @@ class AnswerGuard:
     def _closing_token(self) -> int:
         return self._ending[0] if self._ending else self._special.eos
 
+    def _escapes_in_a_name(self, token_id: int) -> bool:
+        """Tell whether the token spells part of a property's name as an escape: `"\\u0061"` is "a" too, and
+        would get past the schema of "a"."""
+        position = self._position.copy()
+        for byte in self._tokenizer.token_bytes(token_id):
+            position.push(bytes([byte]))
+            if position.escaped and position.is_key:
+                return True
+        return False
+
     def _ending_after(self, token_id: int) -> list[int] | None:
         """Ids that end the answer in time after this token; None if none do."""
         most = self._left - 2  # this token, and the end of the turn
@@ -182,8 +207,8 @@ class AnswerGuard:
         if len(self._ending) <= most and self._grammar.takes([token_id, *self._ending]):
             return self._ending
         if self._tried is None or self._tried[0] != token_id:
-            trial, string = self._grammar.fork(), self._string.copy()
+            trial, position = self._grammar.fork(), self._position.copy()
             trial.push(token_id)
-            string.push(self._tokenizer.token_bytes(token_id))
-            self._tried = (token_id, self._closer.closing(trial, string, most_tokens=most))
+            position.push(self._tokenizer.token_bytes(token_id))
+            self._tried = (token_id, self._closer.closing(trial, position, most_tokens=most))
         return self._tried[1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from magistral_mlx.errors import UsageError
+from magistral_mlx.generation.structured.strictness import strict
 from magistral_mlx.sanitize import sanitize_line
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ class AnswerSchema:
         """The schema that `schema` describes: a JSON schema (mapping or JSON text) or a pydantic class.
 
         Raises:
-            UsageError: it is none of these, no answer can fulfil it, or it needs what can't be enforced
-                token by token, such as `not`, `uniqueItems` or look-ahead in a pattern.
+            UsageError: it is none of these, no answer can fulfil it, a keyword is misspelt, or it needs
+                what can't be enforced token by token, such as `not`, `uniqueItems` or look-ahead in a
+                pattern.
         """
         model = _pydantic_class(schema)
         document = _schema_of(model) if model is not None else _document(schema)
-        text = _as_text(document)
+        text = _as_text(strict(json.loads(_as_text(document))))
         _check(text)
         return cls(text, model)
 

@@ -41,7 +41,7 @@ class Format(StrEnum):
         if known := _SUFFIXES.get(path.suffix.lower()):
             return cls(known)
         raise UsageError(
-            f"The name {sanitize_line(path.name)} does not tell a format",
+            f"The format of {sanitize_line(path.name)} is not known",
             "End the name in .md, .html or .json, or name the format.",
         )
 
