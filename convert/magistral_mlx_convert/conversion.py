@@ -116,15 +116,20 @@ def convert(
         NetworkError: the hub did not answer.
     """
     tell = progress or _ignore
+    automatic = recipe == AUTOMATIC
+    if automatic and (bits, group_size, mode, vision_bits) != (None,) * 4:
+        raise UsageError(
+            "recipe 'auto' chooses bits, group size and mode itself",
+            "Name a recipe, or leave the numbers out.",
+        )
     chosen = choose_recipe(
-        None if recipe == AUTOMATIC else recipe,
+        None if automatic else recipe,
         bits=bits,
         group_size=group_size,
         mode=mode,
         dtype=dtype,
         vision_bits=vision_bits,
     )
-    automatic = recipe == AUTOMATIC
     with open_workplace(Path(to)) as workplace:
         if not resume:
             workplace.remove()

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from magistral_mlx.errors import UsageError
-from magistral_mlx_convert import convert
-from magistral_mlx_convert.quantize import activations
+from magistral_mlx_convert import Progress, convert
+from magistral_mlx_convert.quantize import activations, calibration_text
 from magistral_mlx_convert.quantize.calibration_text import bundled_text
+from magistral_mlx_convert.writing import preflight
 from support.hf_checkpoint import digests, read_folder
 from support.hub_server import REPOSITORY, Hub
 from support.killed_conversion import Job, run_and_kill
@@ -106,6 +107,25 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
     if not job.target.exists():
         assert run_and_kill(job, at=0, steps_file=tmp_path / "none") == 0
     assert digests(job.target) == expected
+
+
+def test_the_automatic_recipe_takes_no_numbers(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="chooses bits"):
+        convert(write_source(tmp_path / "hf"), tmp_path / "out", recipe="auto", bits=4)
+
+
+@pytest.mark.parametrize("has_gpu", [True, False])
+def test_the_automatic_recipe_is_named_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_gpu: bool
+) -> None:
+    monkeypatch.setattr(preflight, "backend", lambda: "metal" if has_gpu else "cpu")
+    monkeypatch.setattr(calibration_text, "MOST_WINDOWS", 4)
+    events: list[Progress] = []
+    source = write_source(tmp_path / "hf")
+    folder = convert(source, tmp_path / "out", recipe="auto", progress=events.append)
+    written = json.loads((folder / "magistral-mlx.json").read_text())["recipe"]["name"]
+    assert written.startswith("calibrated-") is has_gpu
+    assert any(event.note.startswith(f"Recipe {written}") for event in events)
 
 
 def test_a_hub_repository_is_calibrated_as_its_files_arrive(tmp_path: Path, text: Path, hub: Hub) -> None:

@@ -6,8 +6,8 @@ Types with blocks of 32 (ggml-quants.h of llama.cpp), and what they stand for:
     Q4_1  Q5_1          scale * code + minimum
     Q4_K  Q5_K          (d * scale) * code - dmin * minimum, eight blocks of 32, 6-bit scales and minima
 
-MLX's group is scale * code + bias. Scales and biases are rounded to the stored dtype, the only loss: half a
-thousandth of the values with float16, half a hundredth at most with bfloat16. The bias takes up what the
+MLX's group is scale * code + bias. Scales and biases are rounded to the stored dtype, the only loss: at most
+0.05 % of the values with float16 and 0.4 % with bfloat16. The bias takes up what the
 rounded scale is off in the middle of the codes.
 """
 
