@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from magistral_mlx.checkpoint.config import ModelConfig, Quantization
 from magistral_mlx.checkpoint.parameters import VISION_PREFIXES
-from magistral_mlx_convert.sources.gguf.rewriting import GROUP, code_bits
+from magistral_mlx_convert.sources.gguf.codes import GROUP, code_bits
 from magistral_mlx_convert.sources.mapping import Parameter
 
 Rule = Callable[[Parameter, ModelConfig], Quantization | None]

@@ -83,7 +83,7 @@ class MagistralModel(nn.Module):
                 f"Prepare it as 3 channels and sides that are multiples of {step} up to {vision.image_size}.",
             )
         patches = yield from patches_by_layer(self.vision_tower, pixels, vision)
-        return cast(mx.array, self.multi_modal_projector(patches))
+        return self.multi_modal_projector(patches)
 
     def embed_prompt(self, token_ids: Sequence[int], features: Sequence[mx.array] = ()) -> mx.array:
         """Embeddings [n, hidden] of `token_ids`, with `features` (of `encode_image`) at the [IMG] positions.

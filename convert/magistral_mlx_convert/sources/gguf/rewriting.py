@@ -18,10 +18,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from magistral_mlx_convert.sources.gguf.codes import GROUP, code_bits
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-GROUP = 32
 
 _AT_A_TIME = 1 << 20
 """Packed bytes that are rewritten at a time: bounds what numpy needs beside them."""
@@ -60,12 +60,6 @@ class Rewritten:
     """The first row with a scale that is not finite."""
 
 
-def code_bits(kind: str) -> int | None:
-    """The bits of the codes of a type that can be rewritten; None for every other type."""
-    found = _READERS.get(kind)
-    return found[0] if found else None
-
-
 def rewritten(packed: Bytes, kind: str, *, dtype: str, skip: int, step: int) -> Rewritten:
     """Rewrites whole rows.
 
@@ -76,7 +70,8 @@ def rewritten(packed: Bytes, kind: str, *, dtype: str, skip: int, step: int) -> 
         skip: the first row to measure.
         step: every how manieth row is measured from there.
     """
-    bits, block_bytes, read = _READERS[kind]
+    block_bytes, read = _READERS[kind]
+    bits = cast(int, code_bits(kind))
     rows = max(1, _AT_A_TIME // packed.shape[1])
     words: list[Bytes] = []
     scales: list[Bytes] = []
@@ -236,13 +231,13 @@ def _q5_k(blocks: Bytes) -> Groups:
     return Groups(_flat(_k_codes(blocks, 48) | (fifths << np.uint8(4))), *_k_ranges(blocks))
 
 
-_READERS: Mapping[str, tuple[int, int, Callable[[Bytes], Groups]]] = {
-    "Q4_0": (4, 18, _q4_0),
-    "Q4_1": (4, 20, _q4_1),
-    "Q5_0": (5, 22, _q5_0),
-    "Q5_1": (5, 24, _q5_1),
-    "Q8_0": (8, 34, _q8_0),
-    "Q4_K": (4, 144, _q4_k),
-    "Q5_K": (5, 176, _q5_k),
+_READERS: Mapping[str, tuple[int, Callable[[Bytes], Groups]]] = {
+    "Q4_0": (18, _q4_0),
+    "Q4_1": (20, _q4_1),
+    "Q5_0": (22, _q5_0),
+    "Q5_1": (24, _q5_1),
+    "Q8_0": (34, _q8_0),
+    "Q4_K": (144, _q4_k),
+    "Q5_K": (176, _q5_k),
 }
-"""Type -> bits of a code, bytes of a block, and what reads [rows, blocks, bytes]."""
+"""Type -> bytes of a block, and what reads [rows, blocks, bytes]."""

@@ -13,11 +13,11 @@ from threading import Lock
 
 from magistral_mlx.checkpoint.config import parse_config
 from magistral_mlx.errors import ConversionError
+from magistral_mlx_convert.sources.gguf.codes import code_bits
 from magistral_mlx_convert.sources.gguf.config import text_config, with_vision
 from magistral_mlx_convert.sources.gguf.dequantize_pool import DequantizePool
 from magistral_mlx_convert.sources.gguf.files import GGUFFiles, find_gguf_files
 from magistral_mlx_convert.sources.gguf.header import GGUFHeader, GGUFTensor
-from magistral_mlx_convert.sources.gguf.rewriting import code_bits
 from magistral_mlx_convert.sources.gguf.tekken_rebuild import VocabularyToken, rebuilt_tekken
 from magistral_mlx_convert.sources.renaming import Rules, read_permuted, renamed, rotary_head_dim, spelled
 from magistral_mlx_convert.sources.safetensors_files import read_fully

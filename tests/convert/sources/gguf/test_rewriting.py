@@ -12,7 +12,8 @@ from gguf import GGMLQuantizationType
 import magistral_mlx as mm
 from magistral_mlx.errors import ConversionError
 from magistral_mlx_convert import Progress, convert
-from magistral_mlx_convert.sources.gguf.rewriting import code_bits, rewritten
+from magistral_mlx_convert.sources.gguf.codes import code_bits
+from magistral_mlx_convert.sources.gguf.rewriting import rewritten
 from support.gguf_checkpoint import gguf_name, tensors_of, write_eye, write_text
 from support.hf_checkpoint import read_folder
 from support.random_checkpoint import tiny_config, write_source
