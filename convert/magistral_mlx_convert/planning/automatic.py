@@ -9,15 +9,8 @@ from magistral_mlx_convert.planning.recipe import Recipe, choose_recipe
 AUTOMATIC = "auto"
 """Instead of a recipe's name."""
 
-CANDIDATES = (
-    "calibrated-5bit-g32",
-    "calibrated-5bit",
-    "calibrated-4bit-g32",
-    "calibrated-4bit",
-    "calibrated-3bit-g32",
-    "calibrated-3bit",
-)
-"""From the most exact to the smallest."""
+CANDIDATES = ("calibrated-4bit-g32", "calibrated-4bit", "calibrated-3bit-g32")
+"""From the most exact to the smallest; those that were measured on trained weights (docs/experiments.md)."""
 
 PLAIN = "4bit"
 """Without a GPU, where a calibration of the real model takes many hours."""

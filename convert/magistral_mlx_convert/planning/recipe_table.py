@@ -21,9 +21,9 @@ RECIPE_TABLE: tuple[RecipeLine, ...] = (
     RecipeLine(
         "calibrated-4bit", 14.1, "codes chosen by what the matrices read: a third of the loss of 4bit"
     ),
-    RecipeLine("calibrated-4bit-g32", 15.6, "the same in groups of 32"),
-    RecipeLine("calibrated-3bit", 11.2, "the loss of 4bit in 3 bits"),
-    RecipeLine("calibrated-3bit-g32", 12.7, "the same in groups of 32: less loss than 4bit"),
+    RecipeLine("calibrated-4bit-g32", 15.6, "groups of 32: a fifth of the loss of 4bit"),
+    RecipeLine("calibrated-3bit", 11.2, "3 bits, where 4 do not fit"),
+    RecipeLine("calibrated-3bit-g32", 12.7, "3 bits in groups of 32: less loss than 4bit"),
     RecipeLine("calibrated-5bit", 17.1, "5 bits"),
     RecipeLine("calibrated-5bit-g32", 18.6, "5 bits in groups of 32"),
     RecipeLine("4bit-g32", 15.6, "groups of 32: a tenth less error for 10 % more"),

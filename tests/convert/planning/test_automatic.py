@@ -26,9 +26,9 @@ def chosen(*, gib: int | None, has_gpu: bool = True, room: bool = True) -> tuple
     ("gib", "name"),
     [
         (24, "calibrated-4bit"),
-        (32, "calibrated-5bit-g32"),
-        (128, "calibrated-5bit-g32"),
-        (16, "calibrated-3bit"),
+        (32, "calibrated-4bit-g32"),
+        (128, "calibrated-4bit-g32"),
+        (16, "calibrated-3bit-g32"),
     ],
 )
 def test_memory_decides(gib: int, name: str) -> None:
@@ -47,7 +47,7 @@ def test_without_a_gpu_nothing_is_calibrated_unasked() -> None:
 def test_a_full_disk_leaves_the_plain_recipe_and_it_is_said() -> None:
     name, note = chosen(gib=32, room=False)
     assert name == "4bit"
-    assert "calibrated-5bit-g32" in note
+    assert "calibrated-4bit-g32" in note
 
 
 def test_a_machine_that_tells_nothing_gets_the_common_size() -> None:
