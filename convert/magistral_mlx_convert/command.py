@@ -90,7 +90,7 @@ def _converted(
 ) -> Path:
     from magistral_mlx_convert.conversion import convert
 
-    if _is_made_already(arguments):
+    if _only_publishing_remains(arguments):
         say(f"{arguments.to} is complete, from the same source and recipe: it only remains to publish it")
         return typed_path(arguments.to).resolve()
     return convert(
@@ -114,15 +114,15 @@ def _converted(
 
 
 def _recipe_of(arguments: argparse.Namespace) -> str | None:
-    """The recipe that was asked for; where nothing was, the one for this machine."""
+    """The recipe that the user named; `auto` where the user gave no recipe and no numbers."""
     from magistral_mlx_convert.planning.automatic import AUTOMATIC
 
     asked = (arguments.recipe, arguments.bits, arguments.group_size, arguments.mode, arguments.vision_bits)
     return AUTOMATIC if asked == (None,) * 5 else arguments.recipe
 
 
-def _is_made_already(arguments: argparse.Namespace) -> bool:
-    """Tell if this very command made the target, and was stopped while it published."""
+def _only_publishing_remains(arguments: argparse.Namespace) -> bool:
+    """Tell if an earlier run of this command finished the target but not its publication."""
     if arguments.upload is None and arguments.lmstudio is None:
         return False
     from magistral_mlx_convert.planning.automatic import AUTOMATIC, CANDIDATES, PLAIN

@@ -1,4 +1,4 @@
-"""The whole conversion in order: lock, open, plan, check, stream, publish."""
+"""The whole conversion in order: lock, open, plan, check, stream, write small files, move to the target."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -167,7 +167,7 @@ def convert(
 
 @dataclass(frozen=True)
 class _Job:
-    """Everything decided before the first byte is written."""
+    """Every decision, made before the first byte is written."""
 
     source: Source
     plan: Plan
@@ -234,7 +234,7 @@ def _prepare(
 
 
 def _small_bytes(source: Source, side_files: SideFiles, plan: Plan, *, reports: bool) -> int:
-    """At most the bytes of all files but the weights."""
+    """Upper bound on the bytes of all files but the weights."""
     exact = [*side_files.files.values(), to_json(converted_config(source.config, plan)), to_json(index(plan))]
     # Card and manifest are not written yet; a report has a line on each tensor, two charts and more figures.
     written_later = 32_000 + (64_000 + 160 * len(plan.units) if reports else 0)
@@ -251,7 +251,7 @@ def _begin(workplace: Workplace) -> None:
 def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[Progress], None]) -> None:
     try:
         identity = job.source.identity
-        before = _prepared(job, workplace, identity=identity, progress=progress)
+        before = _preflight(job, workplace, identity=identity, progress=progress)
         with keep_awake():
             done = stream(
                 job.plan,
@@ -271,7 +271,7 @@ def _run(job: _Job, workplace: Workplace, *, resume: bool, progress: Callable[[P
             total = job.plan.source_bytes
             progress(Progress(stage=Stage.PUBLISH, bytes_done=total, bytes_total=total))
             _write_small_files(job, workplace.model, done, progress)
-            workplace.publish()
+            workplace.move_to_target()
     except OSError as error:
         raise ConversionError(*explain_os_error(error, workplace.model)) from error
     except SpoiledWeightsError:
@@ -288,14 +288,14 @@ def _quantizer(job: _Job, workplace: Workplace, progress: Callable[[Progress], N
     return calibrated_quantizer(job.calibration, job.plan, job.source, workplace.partial, progress)
 
 
-def _prepared(
+def _preflight(
     job: _Job,
     workplace: Workplace,
     *,
     identity: tuple[tuple[str, int, int], ...],
     progress: Callable[[Progress], None],
 ) -> Progressed:
-    """Check earlier work, say what the job takes, and refuse it or make room for it."""
+    """Check earlier work and report the job's needs; refuse it or make room. Return the earlier work."""
 
     def tell(note: str) -> None:
         progress(Progress(stage=Stage.CONVERT, note=note))
@@ -331,7 +331,7 @@ def _write_small_files(
     files = dict(job.side_files.files)
     files["config.json"] = to_json(converted_config(job.source.config, job.plan))
     files[INDEX_FILE] = to_json(index(job.plan))
-    # A run that was killed here may have left others, of a source that had them then.
+    # An earlier run that was killed here may have left small files that this run does not write.
     for path in folder.iterdir():
         if path.name not in done.finished:
             path.unlink()
@@ -376,7 +376,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _compared(reopen: Callable[[], Source], folder: Path, progress: Callable[[Progress], None]) -> Comparison:
-    """Runs the source beside the new files, before they are published."""
+    """Run source and result on the same inputs, before the result moves to its target."""
     # Imported here: only a report needs the model.
     from magistral_mlx_convert.report.compare import compare
 

@@ -1,4 +1,4 @@
-"""What is done with a source: its weights are packed by the recipe, or kept as another one packed them."""
+"""Decide whether to pack a source by the recipe or to keep its packing, and plan it."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from magistral_mlx_convert.sources.source import Source
 
 @dataclass(frozen=True)
 class Treatment:
-    """The decision: `source` is what rows are read from."""
+    """The decision; rows are read from `source`, which may wrap the opened one."""
 
     source: Source
     config: ModelConfig
     plan: Plan
     dropped: dict[str, str]
     name: str
-    """What the result is called where nobody said."""
+    """The result's default name."""
     notes: tuple[str, ...]
 
 
@@ -33,8 +33,8 @@ def treat(source: Source, recipe: Recipe, *, asked: bool, force: bool) -> Treatm
     Args:
         source: as it was opened.
         recipe: how to pack.
-        asked: whether somebody asked for it: bits, a recipe, or the like.
-        force: pack anew what is packed already.
+        asked: whether the user named bits, a recipe or the like; False for a default or automatic recipe.
+        force: quantize again a source that is quantized already.
 
     Raises:
         UsageError: a packed source is to be packed anew without `force`; or the recipe does not fit.
@@ -69,14 +69,14 @@ def treat(source: Source, recipe: Recipe, *, asked: bool, force: bool) -> Treatm
         source = unpacked_source(source)
     config = parse_config(source.config, file=f"config.json of {source.provenance.name}")
     weights = map_tensors(config, source.tensors)
-    if isinstance(source, GGUFSource) and not asked and (as_held := _of_blocks(weights, config, recipe)):
-        plan = make_plan(config, weights, as_held)
-        return Treatment(source, config, plan, dict(weights.dropped), name, (_told(plan),))
+    if isinstance(source, GGUFSource) and not asked and (in_file := _as_in_file(weights, config, recipe)):
+        plan = make_plan(config, weights, in_file)
+        return Treatment(source, config, plan, dict(weights.dropped), name, (_codes_note(plan),))
     plan = make_plan(config, weights, recipe)
     return Treatment(source, config, plan, dict(weights.dropped), f"{name}-{recipe.name}", notes)
 
 
-def _of_blocks(weights: WeightMap, config: ModelConfig, recipe: Recipe) -> Recipe | None:
+def _as_in_file(weights: WeightMap, config: ModelConfig, recipe: Recipe) -> Recipe | None:
     """The recipe that takes over a GGUF file's codes; None where the file is not quantized."""
     packings = [as_in_blocks(parameter, config) for parameter in weights.parameters]
     if not any(packings):
@@ -87,12 +87,12 @@ def _of_blocks(weights: WeightMap, config: ModelConfig, recipe: Recipe) -> Recip
                    calibrated=False)  # fmt: skip
 
 
-def _told(plan: Plan) -> str:
-    """What becomes of a GGUF file's types."""
+def _codes_note(plan: Plan) -> str:
+    """Say how many matrices keep the codes of a GGUF file."""
     matrices = [unit for unit in plan.units if unit.packing is not None]
     others = sum(unit.blocks is None for unit in matrices)
-    told = f"The file's own codes are kept in {len(matrices) - others} matrices"
-    return f"{told}; {others} of types that MLX lacks get 8 bits" if others else told
+    kept = f"The file's own codes are kept in {len(matrices) - others} matrices"
+    return f"{kept}; {others} of types that MLX lacks get 8 bits" if others else kept
 
 
 def unpacked_source(source: Source) -> Source:

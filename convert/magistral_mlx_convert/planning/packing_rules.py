@@ -1,7 +1,7 @@
 """Rules of packing: one named predicate per family of recipes, the reason on every exception.
 
 A rule looks at one parameter at a time and says how it is packed, or None where it stays in the recipe's
-dtype. All of them begin with the same two exceptions (`_is_text_matrix`).
+dtype. The rules for the text model share the two exceptions of `_is_text_matrix`.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def every_text_matrix(packing: Quantization) -> Rule:
 
 
 def as_in_blocks(parameter: Parameter, _config: ModelConfig) -> Quantization | None:
-    """Of a GGUF file: blocks of 32 keep their bits, other packed types get 8, the rest is not quantized."""
+    """For a GGUF file: keep the bits of blocks of 32, give other packed types 8, quantize nothing else."""
     if not _is_text_matrix(parameter) or not parameter.source.is_packed:
         return None
     bits = code_bits(parameter.source.blocks) if parameter.source.blocks else None

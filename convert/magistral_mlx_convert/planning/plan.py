@@ -1,7 +1,7 @@
-"""What will be written, to the byte, before anything is: pure arithmetic on headers, no array.
+"""Plan every output byte before the first one is written: arithmetic on headers, no arrays.
 
-The plan fixes the files, their tensors and their sizes, so that headers can be written first, free disk
-space be asked for early, and an interrupted run be continued by another one.
+The plan fixes the files, their tensors and their sizes. The writer can then put headers first, preflight
+knows the disk space, and a later run can continue an interrupted one.
 """
 
 import json
@@ -58,7 +58,7 @@ class Unit:
     packing: Quantization | None
     outputs: tuple[OutputTensor, ...]
     kept: bool = False
-    """The bytes are the source's, packed or not."""
+    """The source's bytes are copied unchanged, packed or not."""
     blocks: str | None = None
     """The type of the GGUF blocks whose codes are taken over; the source then delivers them as bytes."""
 
@@ -68,13 +68,13 @@ class Unit:
 
     @property
     def source_bytes(self) -> int:
-        """Of the rows as they are delivered: what the work is measured in."""
+        """Bytes of the rows as `read_rows` delivers them; progress counts these."""
         source = self.parameter.source
         return math.prod(source.shape) * ITEM_BYTES[source.dtype]
 
     @property
-    def stored_bytes(self) -> int:
-        """Of the source on its disk."""
+    def bytes_in_source(self) -> int:
+        """Bytes in the source's file, packed or not."""
         packed = self.parameter.source.packed_bytes
         return self.source_bytes if packed is None else packed
 
@@ -123,8 +123,8 @@ class Plan:
         return sum(unit.source_bytes for unit in self.units)
 
     @property
-    def stored_bytes(self) -> int:
-        return sum(unit.stored_bytes for unit in self.units)
+    def bytes_in_source(self) -> int:
+        return sum(unit.bytes_in_source for unit in self.units)
 
     @property
     def output_bytes(self) -> int:
@@ -137,21 +137,21 @@ def make_plan(config: ModelConfig, weights: WeightMap, recipe: Recipe) -> Plan:
     Raises:
         UsageError: the recipe's group size does not divide the rows of a matrix that it quantizes.
     """
-    in_order = sorted(weights.parameters, key=_place_in_a_source)
+    in_order = sorted(weights.parameters, key=_saved_place)
     units = [_unit(parameter, recipe, config) for parameter in in_order]
     return Plan(config=config, recipe=recipe, shards=_in_shards(units))
 
 
 def keep_plan(config: ModelConfig, stored: Mapping[str, SourceTensor], recipe: Recipe) -> Plan:
-    """Takes over what another MLX conversion stored, tensor by tensor and byte by byte.
+    """Plan to copy the tensors of another MLX conversion unchanged.
 
     Args:
-        config: with the packing that the weights have.
+        config: of that conversion, with its packing.
         stored: name in the converted folder -> tensor.
-        recipe: what to call it.
+        recipe: its name and packing, for config.json and the card.
     """
     units: list[Unit] = []
-    # One source file after the other, as they may still be on their way.
+    # One source file after the other: the hub may still deliver the later ones.
     for name, tensor in sorted(stored.items(), key=lambda item: item[1].file):
         path = name.rpartition(".")[0]
         packing = config.quantization and config.quantization.of_module(
@@ -178,10 +178,10 @@ def _in_shards(units: Sequence[Unit]) -> tuple[Shard, ...]:
     )
 
 
-def _place_in_a_source(parameter: Parameter) -> tuple[int, int, bool]:
-    """Sorts as Transformers saves: eyes, projector, embedding, layers with their norms last, norm, head.
+def _saved_place(parameter: Parameter) -> tuple[int, int, bool]:
+    """Sort key, in the order in which Transformers saves; each layer's norms come last.
 
-    A source in shards is then read from its first to its last, one at a time.
+    The conversion then reads the source's shards one after the other.
     """
     for rank, prefix in enumerate(_SAVED_ORDER):
         if parameter.name.startswith(prefix):
@@ -194,8 +194,8 @@ def _unit(parameter: Parameter, recipe: Recipe, config: ModelConfig) -> Unit:
     packing = recipe.packing_of(parameter, config)
     dtype = SAFETENSORS_DTYPE[recipe.dtype]
     if packing is None:
-        kept = OutputTensor(name=parameter.name, dtype=dtype, shape=parameter.shape)
-        return Unit(parameter=parameter, packing=None, outputs=(kept,))
+        output = OutputTensor(name=parameter.name, dtype=dtype, shape=parameter.shape)
+        return Unit(parameter=parameter, packing=None, outputs=(output,))
     columns = parameter.shape[-1]
     # The kernels pack 32 columns at a time, whatever the group.
     if columns % packing.group_size or columns % 32:

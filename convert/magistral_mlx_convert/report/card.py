@@ -101,7 +101,7 @@ def _facts(plan: Plan, provenance: Provenance, calibration: Mapping[str, object]
         ("Recipe", plan.recipe.name),
         ("Quantized", how),
         ("Kept", f"in {plan.recipe.dtype}: {format_disk(kept)}"),
-        ("Size", f"{format_disk(plan.stored_bytes)} became {format_disk(plan.output_bytes)}"),
+        ("Size", f"{format_disk(plan.bytes_in_source)} became {format_disk(plan.output_bytes)}"),
         ("Made with", f"MLX {mlx_version()} on {backend()}"),
     ]
     if calibration:

@@ -47,7 +47,7 @@ class SourceWeights:
         """See `Weights.rows`."""
         parameter = self._parameters[name]
         weights = _read(self._source, parameter.source, first, count).astype(mx.float32)
-        if parameter.is_convolution:
+        if parameter.needs_transpose:
             weights = weights.transpose(0, 2, 3, 1)
         mx.eval(weights)
         return weights

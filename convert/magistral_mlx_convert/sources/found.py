@@ -56,7 +56,7 @@ def find_tekken(*, ids: int) -> Path | None:
     for model in _hub_models():
         if model.provenance.name.lower().startswith("mistralai/magistral-small"):
             path = model.folder / "tekken.json"
-            if path.is_file() and _ids_of(path) == ids:
+            if path.is_file() and _vocabulary_size(path) == ids:
                 return path
     return None
 
@@ -85,7 +85,7 @@ def _chosen_folder(settings: Path) -> Path | None:
 
 
 def _in_lm_studio(name: str | None) -> list[FoundModel]:
-    """Those of that name, or all."""
+    """Models of that name; all where `name` is None."""
     publisher, _, model = (name or "").rpartition("/")
     return [
         FoundModel(folder, Provenance(kind="lm-studio", name=f"{folder.parent.name}/{folder.name}"))
@@ -125,7 +125,7 @@ def _holds_weights(folder: Path) -> bool:
     return any(True for pattern in ("*.safetensors", "*.gguf") for _ in folder.glob(pattern))
 
 
-def _ids_of(tekken: Path) -> int | None:
+def _vocabulary_size(tekken: Path) -> int | None:
     try:
         raw = cast(dict[str, dict[str, int]], read_json(tekken, most=64 << 20))
         return raw["config"]["default_vocab_size"]

@@ -57,9 +57,9 @@ class HuggingFaceFolder:
         self.provenance = provenance or provenance_of(folder, kind="huggingface-folder")
         raw = read_json(folder / "config.json", remedy=WANTED)
         self._files = files or SafetensorsFiles(folder, weight_files(folder), index=INDEX_FILE)
-        self.supply: Arriving = self._files
-        self._scaled = ScaledTensors(self._files, folder=folder, block=_block(raw))
-        config = {key: value for key, value in raw.items() if not (self._scaled.any and _packs(key, value))}
+        self.supply: Arriving = self._files  # read by `supply_of`
+        self._scaled = ScaledTensors(self._files, folder=folder, block=_scale_block(raw))
+        config = {key: value for key, value in raw.items() if not (self._scaled.any and _is_fp8(key, value))}
         text_only = config.get("model_type") == "mistral"
         self.config: Mapping[str, object] = with_text_config(config) if text_only else config
         self.tensors: Mapping[str, SourceTensor] = self._scaled.tensors
@@ -113,24 +113,24 @@ def weight_files(folder: Path) -> Mapping[str, frozenset[str] | None]:
 
 
 def with_text_config(config: Mapping[str, object]) -> dict[str, object]:
-    """The config of a MistralForCausalLM as that of a Mistral3 model without a vision tower."""
-    whole = ("quantization", "quantization_config", "torch_dtype", "dtype", "transformers_version")
-    dropped = (*whole, "architectures", "auto_map", "_name_or_path")
+    """Nest the config of a MistralForCausalLM into that of a Mistral3 model without a vision tower."""
+    top_level = ("quantization", "quantization_config", "torch_dtype", "dtype", "transformers_version")
+    dropped = (*top_level, "architectures", "auto_map", "_name_or_path")
     return {
         "model_type": "mistral3",
-        **{key: config[key] for key in whole if key in config},
+        **{key: config[key] for key in top_level if key in config},
         "text_config": {key: value for key, value in config.items() if key not in dropped},
     }
 
 
-def _packs(key: str, value: object) -> bool:
+def _is_fp8(key: str, value: object) -> bool:
     """Tell if this entry of the config describes the fp8 weights that are read here."""
     if key != "quantization_config" or not isinstance(value, Mapping):
         return False
     return cast(Mapping[str, object], value).get("quant_method") in _FP8_METHODS
 
 
-def _block(config: Mapping[str, object]) -> tuple[int, int]:
+def _scale_block(config: Mapping[str, object]) -> tuple[int, int]:
     packing = config.get("quantization_config")
     size = cast(Mapping[str, object], packing).get("weight_block_size") if isinstance(packing, Mapping) else 0
     if not isinstance(size, list):

@@ -13,10 +13,10 @@ from magistral_mlx_convert.sources.source import Provenance, Source, read_json
 
 
 def open_local(path: Path, *, provenance: Provenance | None = None) -> Source:
-    """Opens a folder or a GGUF file, in whatever format it has; of several, that of Hugging Face.
+    """Open a folder or a GGUF file. A folder that holds several formats is read as Hugging Face's.
 
     Raises:
-        ConversionError: no format that is read; or it can't be converted.
+        ConversionError: its format is unknown, or it can't be converted.
         CheckpointError: a file is damaged.
     """
     if path.is_file():

@@ -31,7 +31,7 @@ DROPPED: tuple[tuple[re.Pattern[str], str], ...] = (
 """Tensors that may be in a source and are not used, each with the reason."""
 
 WEIGHT_DTYPES = ("BF16", "F16", "F32")
-"""Readable dtypes; others (fp8 with scales, integers) are converted first."""
+"""Dtypes that a source may deliver; it converts others (fp8 with scales, GGUF blocks) to one of these."""
 
 _UNCHANGED = "Use an unchanged Magistral Small checkpoint."
 
@@ -40,8 +40,8 @@ _UNCHANGED = "Use an unchanged Magistral Small checkpoint."
 class Parameter:
     """One parameter of the target and the tensor that fills it.
 
-    Convolutions alone change their layout: out, in, height, width in the source; out, height, width, in here.
-    In a conversion of MLX they have it already.
+    A convolution is [out, in, height, width] in PyTorch's layout and [out, height, width, in] in MLX's.
+    An MLX conversion delivers it in MLX's layout (`SourceTensor.channels_last`).
     """
 
     name: str
@@ -49,7 +49,8 @@ class Parameter:
     source: SourceTensor
 
     @property
-    def is_convolution(self) -> bool:
+    def needs_transpose(self) -> bool:
+        """Tell if this is a convolution in PyTorch's layout."""
         return len(self.shape) == 4 and not self.source.channels_last
 
     @property
@@ -116,7 +117,7 @@ def _reason_to_drop(tensor: SourceTensor) -> str:
 
 def _check(parameter: Parameter) -> None:
     tensor, expected = parameter.source, parameter.shape
-    if parameter.is_convolution:
+    if parameter.needs_transpose:
         out, height, width, channels = expected
         expected = (out, channels, height, width)
     if tensor.shape != expected:

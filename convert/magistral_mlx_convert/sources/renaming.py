@@ -1,7 +1,7 @@
-"""Tensors of a foreign format under the names of Hugging Face, checked against the format's own config.
+"""Give the tensors of a foreign format their Hugging Face names, and check them against its own config.
 
-`mapping` knows one spelling; a format with other names lists which of its tensors fills which, and errors
-name what stands in its own files.
+`mapping` knows Hugging Face names only. A format with other names maps its own onto them first. Errors use
+the format's own names.
 """
 
 import math
@@ -80,7 +80,7 @@ ReadRows = Callable[[int, memoryview], None]
 def rotary_head_dim(name: str, config: ModelConfig) -> int | None:
     """Rows of one head, for the name (in the spelling of Hugging Face) of a matrix that is permuted.
 
-    None for every other tensor: only queries and keys are turned, in the text model and in the vision tower.
+    None for every other tensor: RoPE rotates only queries and keys, in the text model and the vision tower.
     """
     if not name.endswith((".q_proj.weight", ".k_proj.weight")):
         return None
@@ -90,7 +90,9 @@ def rotary_head_dim(name: str, config: ModelConfig) -> int | None:
 
 
 def read_permuted(read: ReadRows, first: int, into: memoryview, *, row_bytes: int, head_dim: int) -> None:
-    """Fills `into` with rows in the order of Hugging Face, from row `first` on, of a matrix in native order.
+    """Fill `into` with rows of a matrix in the order of Hugging Face, from row `first` on.
+
+    RoPE pairs the rows of a head: 2i and 2i + 1 in native order, i and i + head_dim/2 in Hugging Face's.
 
     Args:
         read: reads rows in native order.
@@ -104,6 +106,6 @@ def read_permuted(read: ReadRows, first: int, into: memoryview, *, row_bytes: in
     half = head_dim // 2
     for target in range(rows):
         head, place = divmod(first + target, head_dim)
-        pair, part = place % half, place // half
+        part, pair = divmod(place, half)
         start = ((head - first_head) * head_dim + 2 * pair + part) * row_bytes
         into[target * row_bytes : (target + 1) * row_bytes] = native[start : start + row_bytes]

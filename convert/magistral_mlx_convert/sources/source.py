@@ -19,7 +19,7 @@ MOST_JSON_BYTES = 16 << 20
 class SourceTensor:
     """One tensor as the source delivers it: `dtype` in safetensors' spelling, rows along the first axis.
 
-    What is stored may be packed otherwise; `dtype` is what `read_rows` gives. `name` is that of the file.
+    The file may store it packed; `dtype` and `shape` describe the rows of `read_rows`. `name` is the file's.
     """
 
     name: str
@@ -30,7 +30,7 @@ class SourceTensor:
     packed_bytes: int | None = None
     """Bytes in its file, where they differ from the rows as delivered."""
     blocks: str | None = None
-    """The type of its GGUF blocks, where their codes can be taken over."""
+    """The type of its GGUF blocks, where MLX can use their codes as they are."""
     channels_last: bool = False
     """A convolution is in MLX's order already: out, height, width, in."""
 
@@ -42,7 +42,7 @@ class SourceTensor:
 
 
 def in_blocks(tensor: SourceTensor) -> SourceTensor:
-    """The same tensor as `read_rows` gives it packed: rows of bytes."""
+    """The same tensor with `read_rows` delivering its packed bytes: dtype U8, [rows, bytes]."""
     rows = tensor.shape[0]
     return replace(tensor, dtype="U8", shape=(rows, (tensor.packed_bytes or 0) // rows))
 
@@ -80,7 +80,9 @@ class Source(Protocol):
         ...
 
     @property
-    def tensors(self) -> Mapping[str, SourceTensor]: ...
+    def tensors(self) -> Mapping[str, SourceTensor]:
+        """Tensors by Hugging Face name; `SourceTensor.name` is the name in the file."""
+        ...
 
     @property
     def tokenizer(self) -> Path | MadeFile | None:

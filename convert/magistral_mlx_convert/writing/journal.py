@@ -136,7 +136,7 @@ def _errors(raw: object) -> Errors:
     return {name: (float(noise), float(signal)) for name, (noise, signal) in table.items()}
 
 
-def trustworthy(folder: Path, plan: Plan, progressed: Progressed) -> tuple[Progressed, list[str]]:
+def confirmed_part(folder: Path, plan: Plan, progressed: Progressed) -> tuple[Progressed, list[str]]:
     """Return the part of `progressed` that the files confirm, and a line on each other part."""
     complaints: list[str] = []
     finished: dict[str, Finished] = {}

@@ -33,7 +33,7 @@ _NOT_FINITE = {
 }
 
 Quantize = Callable[[Unit, mx.array], Sequence[mx.array]]
-"""Rows of a matrix, in the dtype of its scales -> what is stored of them, as `mx.quantize` gives it."""
+"""Rows of a matrix, in the dtype of its scales -> codes, scales and biases, as `mx.quantize` returns them."""
 
 _CACHE_BYTES = 64 << 20
 """Freed buffers that the Metal allocator may keep while converting."""
@@ -121,8 +121,8 @@ def convert_rows(
     """Converts `rows` rows of a parameter, from row `first` on, that lie at the start of `buffer`.
 
     Args:
-        dtype: of what is not quantized and of scales, in safetensors' spelling.
-        measure_every: the quantization error is measured on every row whose number this divides.
+        dtype: of unquantized weights and of scales, in safetensors' spelling.
+        measure_every: measure the quantization error on every row whose number this divides.
         quantize: gives the codes, scales and biases.
 
     Returns:
@@ -142,17 +142,17 @@ def convert_rows(
         return [memoryview(bytes(buffer.bytes[:nbytes]))], Measured([], [])
     dtype = source.dtype if unit.kept else dtype
     weights = buffer.rows(source.dtype, (rows, *source.shape[1:]))
-    if _has_not_finite(weights, source.dtype):
+    if _has_nonfinite(weights, source.dtype):
         row = first + _first_bad_row(weights)
         raise SpoiledWeightsError(
             f"{source.name} in {source.file} holds a value that is not finite, in row {row}",
             "The checkpoint is damaged; download it again.",
         )
-    if unit.parameter.is_convolution:
+    if unit.parameter.needs_transpose:
         weights = weights.transpose(0, 2, 3, 1)
     stored = weights.astype(_MLX_DTYPE[dtype])
     # float16 ends at 65504, and rounding to bfloat16 can pass its end: a finite weight would turn infinite.
-    if dtype != source.dtype and _has_not_finite(stored, dtype):
+    if dtype != source.dtype and _has_nonfinite(stored, dtype):
         row = first + _first_bad_row(stored)
         raise SpoiledWeightsError(
             f"{source.name} in {source.file} holds a value too large for {dtype}, in row {row}",
@@ -180,7 +180,7 @@ def _rewritten_rows(
     return [memoryview(piece.tobytes()) for piece in pieces], Measured(done.noise, done.signal)
 
 
-def _has_not_finite(weights: mx.array, dtype: str) -> bool:
+def _has_nonfinite(weights: mx.array, dtype: str) -> bool:
     signed, positive, unsigned, negative = _NOT_FINITE[dtype]
     highest = mx.max(weights.view(signed)), mx.max(weights.view(unsigned))
     mx.eval(highest)

@@ -56,8 +56,9 @@ class Preflight:
 
     source: str
     source_bytes: int
-    """Of the rows as they are delivered."""
+    """Bytes of the rows as the source delivers them."""
     stored_bytes: int
+    """Bytes in the source's files."""
     source_files: int
     tensors: int
     to_fetch: int
@@ -73,11 +74,11 @@ class Preflight:
     bytes_per_second: float
     """Source bytes that this machine converts."""
     disk_bytes_per_second: float
-    """That the target's disk takes."""
+    """Bytes that the target's disk takes."""
     calibration_tokens: int = 0
     """0 where nothing is calibrated."""
     calibration_seconds: float = 0.0
-    """Of running the model on them and of choosing codes."""
+    """Seconds to run the model on these tokens and to choose codes."""
 
     @property
     def seconds(self) -> tuple[float, float]:
@@ -162,7 +163,7 @@ def preflight(
     return Preflight(
         source=f"{source.provenance.name}{revision}",
         source_bytes=plan.source_bytes,
-        stored_bytes=plan.stored_bytes,
+        stored_bytes=plan.bytes_in_source,
         source_files=len({unit.parameter.source.file for unit in plan.units}),
         tensors=len(plan.units),
         to_fetch=arriving.fetch_bytes(ahead) if arriving is not None else 0,
@@ -189,7 +190,7 @@ def recipe_for_this_machine(plan: Plan, source: Source, free_bytes: int) -> Choi
     """Choose a recipe by GPU, memory and disk.
 
     Args:
-        plan: of the same source in any recipe.
+        plan: a plan for the same source; its recipe does not matter, its dtype does.
         source: what is converted.
         free_bytes: that the target's disk has for it.
     """

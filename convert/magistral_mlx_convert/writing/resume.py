@@ -47,7 +47,7 @@ def earlier_work(
     if claimed.fingerprint != fingerprint:
         tell("An unfinished conversion of another source, recipe or version is discarded")
         return nothing
-    confirmed, complaints = journal.trustworthy(workplace.model, plan, claimed)
+    confirmed, complaints = journal.confirmed_part(workplace.model, plan, claimed)
     for complaint in complaints:
         tell(complaint)
     earlier = Earlier(confirmed)

@@ -17,7 +17,7 @@ from magistral_mlx_convert.writing.shard_file import ShardFile
 MARK_BYTES = 64 << 20
 """Progress is made durable at the first border between two parameters after so much output.
 
-The first parameter is synced at once, for even short runs to make progress.
+The first parameter is synced at once. Even a short run then makes progress.
 """
 
 _QUEUED = 4
@@ -34,9 +34,9 @@ class OpenShard:
 
 @dataclass(frozen=True)
 class EndOfUnit:
-    """All bytes of one parameter are queued; what was measured on it.
+    """All bytes of one parameter are queued; `errors` were measured on it.
 
-    `settle`: make it durable at once, because a file of the source waits to go.
+    `settle`: make it durable at once, because a file of the source can then be deleted.
     """
 
     errors: Errors
@@ -74,12 +74,12 @@ class ShardWriter(Thread):
         super().__init__(name="convert-writer", daemon=True)
         self.progressed = progressed
         self._folder, self._journal_folder, self._durable = folder, journal_folder, durable
-        self._taken = 0
+        self._units_written = 0
         self._items: Queue[Item | None] = Queue(maxsize=_QUEUED)
         self._failure: BaseException | None = None
         self._file: ShardFile | None = None
         self._name = ""
-        self._units = 0
+        self._units_of_shard = 0
         self._durable_bytes = 0
         self._errors: dict[str, tuple[float, float]] = {}
 
@@ -129,10 +129,10 @@ class ShardWriter(Thread):
         if isinstance(item, memoryview):
             self._file.append(item)
         elif isinstance(item, EndOfUnit):
-            self._units += 1
-            self._taken += 1
+            self._units_of_shard += 1
+            self._units_written += 1
             self._errors.update(item.errors)
-            due = self._taken == 1 or self._file.position - self._durable_bytes >= MARK_BYTES
+            due = self._units_written == 1 or self._file.position - self._durable_bytes >= MARK_BYTES
             if item.settle or due:
                 self._mark(self._file)
         else:
@@ -140,7 +140,7 @@ class ShardWriter(Thread):
 
     def _open(self, shard: Shard, mark: Mark | None) -> None:
         self._name = shard.file
-        self._units = mark.units if mark else 0
+        self._units_of_shard = mark.units if mark else 0
         self._durable_bytes = mark.nbytes if mark else 0
         self._errors = dict(mark.errors) if mark else {}
         self._file = ShardFile(self._folder / shard.file, keep=self._durable_bytes)
@@ -153,7 +153,7 @@ class ShardWriter(Thread):
         self._durable_bytes = file.position
         mark = Mark(
             file=self._name,
-            units=self._units,
+            units=self._units_of_shard,
             nbytes=file.position,
             sha256=file.digest(),
             errors=dict(self._errors),
@@ -172,7 +172,7 @@ class ShardWriter(Thread):
     def _save(self, progressed: Progressed) -> None:
         self.progressed = progressed
         journal.save(self._journal_folder, progressed)
-        self._durable(self._taken)
+        self._durable(self._units_written)
 
 
 def explain_os_error(error: OSError, folder: Path) -> tuple[str, str]:

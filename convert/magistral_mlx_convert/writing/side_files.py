@@ -169,17 +169,17 @@ def _flat(section: object) -> dict[str, object]:
 
 
 def _quantization(plan: Plan, whole: Quantization) -> dict[str, object]:
-    """The packing of the whole, and under its path each matrix that is packed otherwise or not at all."""
-    table: dict[str, object] = _numbers(whole)
+    """The default packing, and each matrix with another packing or none, by its path."""
+    table: dict[str, object] = _packing_entry(whole)
     for unit in plan.units:
-        # Of a matrix that is kept as it was packed, its scales are units of their own.
+        # `keep_plan` makes units of scales and biases too: their names do not end in .weight.
         matrix = len(unit.parameter.shape) == 2 and unit.parameter.name.endswith(".weight")
         if matrix and unit.packing != whole:
-            table[unit.parameter.path] = False if unit.packing is None else _numbers(unit.packing)
+            table[unit.parameter.path] = False if unit.packing is None else _packing_entry(unit.packing)
     return table
 
 
-def _numbers(packing: Quantization) -> dict[str, object]:
+def _packing_entry(packing: Quantization) -> dict[str, object]:
     return {"group_size": packing.group_size, "bits": packing.bits, "mode": packing.mode}
 
 

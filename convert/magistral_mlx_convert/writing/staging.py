@@ -67,8 +67,8 @@ class Workplace:
         if self.partial.exists() and [path.name for path in self.partial.iterdir()] == [MARK_FILE]:
             self.remove()
 
-    def publish(self) -> None:
-        """Make the folder durable and give it its name.
+    def move_to_target(self) -> None:
+        """Make the finished model durable, rename it to the target and remove the rest.
 
         Raises:
             ConversionError: something took the name meanwhile.

@@ -61,12 +61,12 @@ def stream(
         ConversionError: the source can't be read or holds what no checkpoint should, or the target can't be
             written. What was made durable until then stays.
     """
-    job = _Job(plan, source, folder, journal_folder, progressed, measure_every, progress, quantize)
+    pipeline = _Pipeline(plan, source, folder, journal_folder, progressed, measure_every, progress, quantize)
     with small_allocator_cache():
-        return job.run()
+        return pipeline.run()
 
 
-class _Job:
+class _Pipeline:
     def __init__(
         self,
         plan: Plan,
@@ -89,9 +89,9 @@ class _Job:
         self.fetched = Fetched()
         self.writer = ShardWriter(folder, journal_folder, progressed, durable=self._durable)
         left = {unit.parameter.name for unit in self.open_units}
-        kept = [unit for unit in plan.units if unit.parameter.name not in left]
-        self.kept_bytes = sum(unit.source_bytes for unit in kept)
-        self.bytes_done, self.tensors_done = self.kept_bytes, len(kept)
+        earlier = [unit for unit in plan.units if unit.parameter.name not in left]
+        self.earlier_bytes = sum(unit.source_bytes for unit in earlier)
+        self.bytes_done, self.tensors_done = self.earlier_bytes, len(earlier)
         last = {unit.parameter.source.file: unit.parameter.name for unit in self.open_units}
         self.last_of_their_files = frozenset(last.values()) if self.arriving is not None else frozenset[str]()
 
@@ -116,7 +116,7 @@ class _Job:
         return self.writer.progressed
 
     def _convert_shard(self, shard: Shard, reader: "_Reader") -> None:
-        marked = self._units_marked(shard)
+        marked = units_marked(shard, self.mark)
         self.writer.put(OpenShard(shard, self.mark if marked else None))
         for unit in shard.units[marked:]:
             self._convert_unit(unit, reader)
@@ -147,7 +147,7 @@ class _Job:
             self._report()
         for piece in (piece for waiting in later for piece in waiting):
             self.writer.put(piece)
-        # fsum is exact, so that the sums too do not depend on the chunks.
+        # fsum is exact: the sums do not depend on the chunks.
         errors = {unit.parameter.name: (math.fsum(noise), math.fsum(signal))} if noise else {}
         self.writer.put(EndOfUnit(errors, settle=unit.parameter.name in self.last_of_their_files))
         self.tensors_done += 1
@@ -157,9 +157,6 @@ class _Job:
             rows, step = unit.parameter.source.shape[0], _chunk_rows(unit)
             for first in range(0, rows, step):
                 yield unit, first, min(step, rows - first)
-
-    def _units_marked(self, shard: Shard) -> int:
-        return units_marked(shard, self.mark)
 
     def _durable(self, count: int) -> None:
         if self.arriving is not None:
@@ -181,7 +178,7 @@ class _Job:
                 bytes_total=self.plan.source_bytes,
                 tensors_done=self.tensors_done,
                 tensors_total=len(self.plan.units),
-                bytes_kept=self.kept_bytes,
+                bytes_kept=self.earlier_bytes,
                 bytes_fetched=self.fetched.done,
                 bytes_to_fetch=self.fetched.total,
             )
@@ -207,7 +204,7 @@ def buffer_bytes_of(units: Sequence[Unit]) -> int:
 def needs(units: Sequence[Unit], plan: Plan) -> list[Need]:
     """List the reads of a job, for a source that arrives meanwhile.
 
-    A calibration may read any tensor once more, after a kill even from the first on: all files then stay.
+    A calibration may read every tensor once more, also after an interruption. All files then stay.
     """
     again = plan.units if plan.recipe.calibrated else ()
     return [

@@ -197,7 +197,7 @@ def test_any_changed_byte_that_the_journal_vouches_for_is_named(case: Case) -> N
     vouched |= {claimed.mark.file: claimed.mark.nbytes} if claimed.mark else {}
     made = plan_of(case)
     chance = random.Random(7)
-    assert journal.trustworthy(case.partial / "model", made, claimed) == (claimed, [])
+    assert journal.confirmed_part(case.partial / "model", made, claimed) == (claimed, [])
     for name, nbytes in vouched.items():
         path = case.partial / "model" / name
         content = path.read_bytes()
@@ -205,7 +205,7 @@ def test_any_changed_byte_that_the_journal_vouches_for_is_named(case: Case) -> N
             spoiled = bytearray(content)
             spoiled[position] ^= 1 << chance.randrange(8)
             path.write_bytes(spoiled)
-            confirmed, complaints = journal.trustworthy(case.partial / "model", made, claimed)
+            confirmed, complaints = journal.confirmed_part(case.partial / "model", made, claimed)
             assert [name in complaint for complaint in complaints] == [True], (name, position)
             assert name not in confirmed.finished
             assert confirmed.mark is None or confirmed.mark.file != name

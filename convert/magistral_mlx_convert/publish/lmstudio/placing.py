@@ -54,7 +54,7 @@ def place_in_lmstudio(folder: Path, *, identifier: str | None = None) -> Path:
     with open_workplace(target) as workplace:
         try:
             _fill(workplace, checkpoint, generated)
-            workplace.publish()
+            workplace.move_to_target()
         except OSError as error:
             raise ConversionError(*explain_os_error(error, workplace.target)) from error
         finally:

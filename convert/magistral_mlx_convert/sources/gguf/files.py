@@ -17,31 +17,30 @@ _PREFERRED = ("F32", "BF16", "F16")
 
 @dataclass(frozen=True)
 class GGUFFiles:
-    """Headers of one model. `eye` is None without a vision part."""
+    """Headers of one model. `vision` is None without a vision part."""
 
     name: str
     text: tuple[GGUFHeader, ...]
-    eye: GGUFHeader | None
+    vision: GGUFHeader | None
 
 
-def find_gguf_files(path: Path, *, eye: Path | None = None) -> GGUFFiles:
+def find_gguf_files(path: Path, *, vision: Path | None = None) -> GGUFFiles:
     """The model that a GGUF file or a folder of them holds.
 
     Args:
         path: the text model's file (of a split one, any part), or a folder with one text model.
-        eye: its vision part, where that may lie elsewhere.
+        vision: its vision part, where that may lie elsewhere.
 
     Raises:
         ConversionError: no text model or several, a part that is missing, or a vision part of another model.
         CheckpointError: a file is damaged.
     """
     folder = path if path.is_dir() else path.parent
-    headers = (
-        {file: read_gguf_header(file) for file in sorted(folder.glob("*.gguf"))} if path.is_dir() else {}
-    )
-    if not path.is_dir():
-        eyes_of = {eye: read_gguf_header(eye)} if eye else _vision_parts_beside(path)
-        headers = {path: read_gguf_header(path), **eyes_of}
+    if path.is_dir():
+        headers = {file: read_gguf_header(file) for file in sorted(folder.glob("*.gguf"))}
+    else:
+        vision_headers = {vision: read_gguf_header(vision)} if vision else _vision_parts_beside(path)
+        headers = {path: read_gguf_header(path), **vision_headers}
         if is_vision_part(headers[path]):
             raise ConversionError(
                 f"{path} is the vision part of a model", "Name the text model's file, which lies beside it."
@@ -52,9 +51,9 @@ def find_gguf_files(path: Path, *, eye: Path | None = None) -> GGUFFiles:
         found = ", ".join(sorted(file.name for file in chosen.values())) or "no text model"
         raise ConversionError(f"{folder} holds {found}", "Name the one file to convert.")
     (name,) = chosen
-    eyes = [headers[file] for file in headers if is_vision_part(headers[file])]
+    vision_parts = [headers[file] for file in headers if is_vision_part(headers[file])]
     text = _parts(chosen[name], headers)
-    return GGUFFiles(name=name, text=text, eye=_fitting(eyes, text[0]) if eyes else None)
+    return GGUFFiles(name=name, text=text, vision=_fitting(vision_parts, text[0]) if vision_parts else None)
 
 
 def _vision_parts_beside(path: Path) -> dict[Path, GGUFHeader]:
@@ -84,21 +83,21 @@ def _parts(file: Path, headers: dict[Path, GGUFHeader]) -> tuple[GGUFHeader, ...
     return tuple(headers.get(part) or read_gguf_header(part) for part in files)
 
 
-def _fitting(eyes: Sequence[GGUFHeader], text: GGUFHeader) -> GGUFHeader:
+def _fitting(vision_parts: Sequence[GGUFHeader], text: GGUFHeader) -> GGUFHeader:
     """The most exact vision part that projects to the text model's width."""
     architecture = text.text("general.architecture")
     width = text.number(f"{architecture}.embedding_length")
-    fitting = [eye for eye in eyes if eye.number("clip.vision.projection_dim") in (None, width)]
+    fitting = [part for part in vision_parts if part.number("clip.vision.projection_dim") in (None, width)]
     if not fitting:
         raise ConversionError(
-            f"{eyes[0].path} is the vision part of another model: it projects to "
-            f"{eyes[0].number('clip.vision.projection_dim')}, not {width}",
+            f"{vision_parts[0].path} is the vision part of another model: it projects to "
+            f"{vision_parts[0].number('clip.vision.projection_dim')}, not {width}",
             "Take it away, or put the right one beside the text model.",
         )
-    return min(fitting, key=lambda eye: (_exactness(eye), eye.path.name))
+    return min(fitting, key=lambda part: (_exactness(part), part.path.name))
 
 
-def _exactness(eye: GGUFHeader) -> int:
-    kinds = [tensor.type.name for tensor in eye.tensors.values() if len(tensor.shape) == 2]
+def _exactness(vision: GGUFHeader) -> int:
+    kinds = [tensor.type.name for tensor in vision.tensors.values() if len(tensor.shape) == 2]
     kind = kinds[0] if kinds else ""
     return _PREFERRED.index(kind) if kind in _PREFERRED else len(_PREFERRED)

@@ -31,17 +31,17 @@ class PackedType:
 
     @property
     def plain(self) -> str | None:
-        """The name of the same type in safetensors, for what needs no unpacking."""
+        """The same type's name in safetensors; None for a type that needs unpacking."""
         return self.name if self.name in ("F32", "F16", "BF16") else None
 
     @property
     def delivered(self) -> str:
-        """What rows are delivered as."""
+        """The dtype in which `read_rows` delivers it."""
         return self.plain or "F32"
 
     @property
     def readable(self) -> bool:
-        """Whether the `gguf` library unpacks it: not integers, nor the types of intermediate results."""
+        """Tell if the `gguf` library unpacks it: no integers, no types of intermediate results."""
         return self.name not in ("Q8_1", "Q8_K", "Q1_0", "I8", "I16", "I32", "I64", "F64")
 
 
@@ -200,7 +200,7 @@ class _Parser:
         name, dimensions = self._string(), self._number("<I")
         if not 1 <= dimensions <= _MOST_DIMENSIONS:
             raise self._wrong(f"gives {name:.80} {dimensions} dimensions")
-        # GGUF counts from the innermost dimension.
+        # GGUF lists the innermost dimension first.
         shape = tuple(self._number("<Q") for _ in range(dimensions))[::-1]
         return name, shape, self._number("<I"), self._number("<Q")
 
@@ -245,8 +245,7 @@ _SCALARS: Mapping[int, tuple[str, Callable[[int | float], bool | int | float]]] 
 
 _STRING, _ARRAY = 8, 9
 
-
-_ROWS = (
+_ROWS = (  # code, name, block_size, block_bytes
     (0, "F32", 1, 4),
     (1, "F16", 1, 2),
     (2, "Q4_0", 32, 18),

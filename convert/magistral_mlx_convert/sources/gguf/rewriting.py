@@ -68,7 +68,7 @@ def rewritten(packed: Bytes, kind: str, *, dtype: str, skip: int, step: int) -> 
         kind: the type, one with `code_bits`.
         dtype: of scales and biases, in safetensors' spelling.
         skip: the first row to measure.
-        step: every how manieth row is measured from there.
+        step: measure every `step`-th row from there.
     """
     block_bytes, read = _READERS[kind]
     bits = cast(int, code_bits(kind))
@@ -131,14 +131,14 @@ def _kept(groups: Groups, dtype: str) -> tuple[Floats, Floats]:
 
 
 def _rounded(values: Floats, dtype: str) -> Floats:
-    """To the nearest number that the dtype has, half to even."""
+    """Round to the nearest value of the dtype, half to even."""
     if dtype == "F32":
         return values
     if dtype == "F16":
         return values.astype(np.float16).astype(np.float32)
     bits = np.ascontiguousarray(values).view(np.uint32)
     nearest = (bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
-    # A number that is none would be carried over into one.
+    # Rounding up could turn a NaN into a finite number.
     return cast("Floats", np.where(np.isfinite(values), nearest.view(np.float32), np.nan))
 
 
@@ -191,7 +191,7 @@ def _q5_0(blocks: Bytes) -> Groups:
 
 
 def _q8_0(blocks: Bytes) -> Groups:
-    # Signed to unsigned: 128 is added, which turns the highest bit over.
+    # Signed to unsigned: adding 128 flips the highest bit.
     return _symmetric(blocks[:, :, 2:] ^ np.uint8(128), _half_float(blocks, 0), 128)
 
 

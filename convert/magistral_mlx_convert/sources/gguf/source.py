@@ -1,7 +1,7 @@
-"""GGUF files as a source: names, the order of query and key rows, packed blocks and the tokenizer undone.
+"""GGUF files as a source: rename tensors, reorder query and key rows, unpack blocks, rebuild tekken.json.
 
-Query and key rows are in the native order in the text file and in the vision part, whichever format llama.cpp
-converted from. Blocks run along a row, so that rows are put in order before they are unpacked.
+Query and key rows are in native order (see `renaming.read_permuted`) in the text file and in the vision part,
+whichever format llama.cpp converted from. Blocks run along a row: reordering comes before unpacking.
 """
 
 import math
@@ -24,7 +24,7 @@ from magistral_mlx_convert.sources.safetensors_files import read_fully
 from magistral_mlx_convert.sources.source import MadeFile, Provenance, SourceTensor, if_present
 
 CONTROL, UNUSED = 3, 5
-"""Of ggml's token types, those that no text is made of."""
+"""ggml's types of tokens that never occur in text."""
 
 _AGAIN = "Download the file again."
 
@@ -35,17 +35,19 @@ class GGUFSource:
     Args:
         path: the text model's file, or the folder.
         provenance: what to record; the file's name without it.
-        eye: the vision part's file, where it may lie elsewhere.
+        vision: the vision part's file, where it may lie elsewhere.
 
     Raises:
         ConversionError: the files are not those of a Magistral Small, or contradict each other.
         CheckpointError: a file is damaged.
     """
 
-    def __init__(self, path: Path, *, provenance: Provenance | None = None, eye: Path | None = None) -> None:
-        files = find_gguf_files(path, eye=eye)
+    def __init__(
+        self, path: Path, *, provenance: Provenance | None = None, vision: Path | None = None
+    ) -> None:
+        files = find_gguf_files(path, vision=vision)
         self.provenance = provenance or Provenance(kind="gguf", name=files.name)
-        headers = (*files.text, *((files.eye,) if files.eye else ()))
+        headers = (*files.text, *((files.vision,) if files.vision else ()))
         # Not the headers themselves: their vocabulary takes 20 MB.
         self._paths = tuple(header.path for header in headers)
         self._held = {
@@ -59,12 +61,12 @@ class GGUFSource:
             tensor.name: rotary_head_dim(name, self._parsed) for name, tensor in self.tensors.items()
         }
         folder = files.text[0].path.parent
-        self.tokenizer: Path | MadeFile | None = if_present(folder / "tekken.json") or self._tokenizer(
+        self.tokenizer: Path | MadeFile | None = if_present(folder / "tekken.json") or self._rebuilt_tekken(
             files.text[0], spellings
         )
         self.system_prompt = if_present(folder / "SYSTEM_PROMPT.txt")
         self.generation_config = if_present(folder / "generation_config.json")
-        self.notes = () if files.eye else (_no_eye(files),)
+        self.notes = () if files.vision else (_no_vision_note(files),)
         self._descriptors: dict[Path, int] = {}
         self._pool = DequantizePool()
         self._unpacking = Lock()
@@ -99,6 +101,7 @@ class GGUFSource:
             rows = into.nbytes // (4 * columns)
             packed = memoryview(bytearray(rows * packed_row))
             read_in_order(packed)
+            # The pool counts rows of the last axis; a convolution's row along the first axis holds several.
             lines = rows * columns // held.shape[-1]
             with self._unpacking:  # a calibration reads beside the conversion
                 self._pool.unpack(packed, into, rows=lines, kind=held.type)
@@ -120,17 +123,17 @@ class GGUFSource:
         return self._descriptors[path]
 
     def _renamed(self, files: GGUFFiles) -> dict[str, SourceTensor]:
-        text, eye = files.text[0].path, files.eye.path if files.eye else files.text[0].path
+        text, vision = files.text[0].path, files.vision.path if files.vision else files.text[0].path
         return renamed(
             {name: _delivered(path, tensor) for name, (path, tensor) in self._held.items()},
             self._parsed,
             lambda name: spelled(name, RULES),
-            where=lambda name: str(text if name.startswith("language_model.") else eye),
+            where=lambda name: str(text if name.startswith("language_model.") else vision),
             config_file="its metadata",
             remedy=_AGAIN,
         )
 
-    def _tokenizer(self, header: GGUFHeader, spellings: list[str]) -> MadeFile | None:
+    def _rebuilt_tekken(self, header: GGUFHeader, spellings: list[str]) -> MadeFile | None:
         kinds = header.metadata.get("tokenizer.ggml.token_type")
         if not isinstance(kinds, list) or len(kinds) != len(spellings):
             raise ConversionError(f"{header.path}: tokenizer.ggml.token_type is missing or too short", _AGAIN)
@@ -155,14 +158,14 @@ def _config(files: GGUFFiles, spellings: list[str]) -> dict[str, object]:
     if not held:
         raise ConversionError(f"{text.path} lacks token_embd.weight", _AGAIN)
     config = text_config(text, vocabulary=held[0].shape[0])
-    if files.eye is None:
+    if files.vision is None:
         return config
     if "[IMG]" not in spellings:
         raise ConversionError(
-            f"{text.path} has no token [IMG], but {files.eye.path.name} wants to see",
+            f"{text.path} has no token [IMG], but {files.vision.path.name} is a vision part",
             "Take text model and vision part of the same release.",
         )
-    return with_vision(config, files.eye, image_token=spellings.index("[IMG]"))
+    return with_vision(config, files.vision, image_token=spellings.index("[IMG]"))
 
 
 def _delivered(path: Path, tensor: GGUFTensor) -> SourceTensor:
@@ -181,14 +184,14 @@ def _delivered(path: Path, tensor: GGUFTensor) -> SourceTensor:
     )
 
 
-def _no_eye(files: GGUFFiles) -> str:
+def _no_vision_note(files: GGUFFiles) -> str:
     return (
         f"There is no vision part (mmproj) beside {files.text[0].path.name}: the result will not see images"
     )
 
 
 _LAYER = r"language_model\.model\.layers\.(\d+)\."
-_SIGHT = r"vision_tower\.transformer\.layers\.(\d+)\."
+_VISION_LAYER = r"vision_tower\.transformer\.layers\.(\d+)\."
 
 RULES: Rules = tuple(
     (re.compile(pattern), replacement)
@@ -203,11 +206,11 @@ RULES: Rules = tuple(
         (_LAYER + r"mlp\.(gate|up|down)_proj\.weight", r"blk.\1.ffn_\2.weight"),
         (r"vision_tower\.patch_conv\.weight", "v.patch_embd.weight"),
         (r"vision_tower\.ln_pre\.weight", "v.pre_ln.weight"),
-        (_SIGHT + r"attention_norm\.weight", r"v.blk.\1.ln1.weight"),
-        (_SIGHT + r"ffn_norm\.weight", r"v.blk.\1.ln2.weight"),
-        (_SIGHT + r"attention\.(q|k|v)_proj\.weight", r"v.blk.\1.attn_\2.weight"),
-        (_SIGHT + r"attention\.o_proj\.weight", r"v.blk.\1.attn_out.weight"),
-        (_SIGHT + r"feed_forward\.(gate|up|down)_proj\.weight", r"v.blk.\1.ffn_\2.weight"),
+        (_VISION_LAYER + r"attention_norm\.weight", r"v.blk.\1.ln1.weight"),
+        (_VISION_LAYER + r"ffn_norm\.weight", r"v.blk.\1.ln2.weight"),
+        (_VISION_LAYER + r"attention\.(q|k|v)_proj\.weight", r"v.blk.\1.attn_\2.weight"),
+        (_VISION_LAYER + r"attention\.o_proj\.weight", r"v.blk.\1.attn_out.weight"),
+        (_VISION_LAYER + r"feed_forward\.(gate|up|down)_proj\.weight", r"v.blk.\1.ffn_\2.weight"),
         (r"multi_modal_projector\.norm\.weight", "mm.input_norm.weight"),
         (r"multi_modal_projector\.patch_merger\.merging_layer\.weight", "mm.patch_merger.weight"),
         (r"multi_modal_projector\.linear_1\.weight", "mm.1.weight"),

@@ -76,7 +76,7 @@ def open_hub(
         return NativeFolder(folder, provenance=provenance, files=weights)
     if holds_gguf(files):
         path, vision = fetch_gguf(repository, commit=commit, tag=tag or None, files=files, progress=progress)
-        return GGUFSource(path, provenance=provenance, eye=vision)
+        return GGUFSource(path, provenance=provenance, vision=vision)
     raise ConversionError(
         f"{repository} holds no {huggingface.SINGLE_FILE}, no {native.SINGLE_FILE} and no GGUF file",
         "Take a repository with weights, such as mistralai/Magistral-Small-2509.",
@@ -112,4 +112,4 @@ def _open_cached(folder: Path, tag: str, provenance: Provenance) -> Source:
         return open_local(folder, provenance=provenance)
     names = chosen_files(ggufs, tag or None, repository=provenance.name)
     vision = vision_part(names)
-    return GGUFSource(folder / names[0], provenance=provenance, eye=folder / vision if vision else None)
+    return GGUFSource(folder / names[0], provenance=provenance, vision=folder / vision if vision else None)
