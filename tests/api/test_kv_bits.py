@@ -53,6 +53,7 @@ def test_warm_equals_cold_with_images(chance: mm.Magistral, bits: int) -> None:
 def test_a_question_changes_the_width_from_there_on_and_answers_as_if_it_had_been_so_before(
     chance: mm.Magistral,
 ) -> None:
+    forget_caches(chance)
     chat = chance.conversation(system="Nobody else has read this.")
     chat.ask(LONG, images=[RED], **GREEDY)
     before, turns = chat.kv_bytes, chat.turns

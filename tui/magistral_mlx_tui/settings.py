@@ -100,7 +100,7 @@ def shown_fields() -> tuple[tuple[str, Field], ...]:
     return tuple((each.name, each.metadata["field"]) for each in fields(Settings) if "field" in each.metadata)
 
 
-MOST_BYTES = 1_000_000
+_LARGEST_FILE = 1_000_000
 """Bytes of the largest settings file."""
 
 _OLD_NAMES = {"pictures": "images"}
@@ -111,7 +111,7 @@ def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
     """Load the settings; also returns one line for each entry that was skipped."""
     file = file or settings_file()
     try:
-        raw = tomllib.loads(read_bytes(file, most=MOST_BYTES).decode())
+        raw = tomllib.loads(read_bytes(file, most=_LARGEST_FILE).decode())
     except FileNotFoundError:
         return Settings(), []
     except (OSError, ValueError, RecursionError) as error:

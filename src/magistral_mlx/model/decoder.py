@@ -7,6 +7,9 @@ are called with states, a `mask` (of `create_attention_mask`) and a `cache`, `.m
 last.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# Reason: mlx leaves the arguments of eval, mlx-lm those of its mask without types.
+
 from collections.abc import Generator
 from typing import Any, cast
 
@@ -73,7 +76,7 @@ def decode_by_layer(
     model = cast(Any, cast(llama.Model, decoder).model)  # its stubs know no layers with masks
     states: mx.array = model.embed_tokens(token_ids) if embeddings is None else embeddings
     reading = for_reading(cache, token_ids.shape[1])
-    mask = create_attention_mask(states, reading[0])
+    mask = cast(Any, create_attention_mask)(states, reading[0])
     for layer, held, grown in zip(model.layers, reading, cache, strict=True):
         states = layer(states, mask, cache=held)
         mx.eval(states, grown.state)
