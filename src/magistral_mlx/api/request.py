@@ -48,20 +48,20 @@ def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
     Raises:
         UsageError: one of them is no turn.
     """
-    checked = tuple(turns)
-    for turn in checked:
+    sequence = tuple(turns)
+    for turn in sequence:
         if not isinstance(turn, UserTurn | AssistantTurn | ToolTurn):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise UsageError(
                 f"A turn is of type {type(turn).__name__}",
                 "Give mm.UserTurn, mm.AssistantTurn and mm.ToolTurn, as Conversation.turns has them.",
             )
-    return checked
+    return sequence
 
 
 def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
-    """The images, read now, so later changes to a file change nothing.
+    """Read the images now: later changes to a file change nothing.
 
-    A single image needs no list around it.
+    A single image needs no list around it. Images that are read already stay as they are.
 
     Raises:
         ImageError: an image cannot be read, or the model cannot see.
@@ -82,7 +82,7 @@ def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.
 class Question:
     """A question to a conversation; an `AnswerStream` runs it on the owner thread.
 
-    A conversation may go on while the question waits for its turn, so it looks at the turns only then.
+    A conversation may go on while the question waits for its turn, so it reads the turns only when it begins.
 
     Args:
         history: the conversation.
