@@ -8,8 +8,8 @@ pieces is as harmless as one that arrives whole.
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# C0 controls and DEL have images of their own; C1 controls, bidirectional overrides and isolates (they
-# reorder what stands around them) and lone surrogates (they cannot be written as UTF-8) have none.
+# C0 controls and DEL have symbols in Unicode (Control Pictures). C1 controls, bidirectional overrides and
+# isolates (they reorder the text around them) and lone surrogates (not valid in UTF-8) have none.
 _STAND_INS: dict[int, str] = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"},
     0x7F: "\N{SYMBOL FOR DELETE}",

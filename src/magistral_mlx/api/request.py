@@ -68,9 +68,9 @@ def checked_turns(turns: "Iterable[Turn]") -> tuple[Turn, ...]:
 
 
 def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.Image, ...]":
-    """The images, read now, so later changes to a file change nothing.
+    """Read the images now: later changes to a file change nothing.
 
-    A single image needs no list around it.
+    A single image needs no list around it. Images that are read already stay as they are.
 
     Raises:
         ImageError: an image cannot be read, or the model cannot see.
@@ -96,7 +96,7 @@ def read_images(images: "Iterable[ImageSource]", *, sees: bool) -> "tuple[Image.
 class Question:
     """A question to a conversation; an `AnswerStream` runs it on the owner thread.
 
-    A conversation may go on while the question waits for its turn, so it looks at the turns only then.
+    A conversation may go on while the question waits for its turn, so it reads the turns only when it begins.
 
     Args:
         history: the conversation.

@@ -1,9 +1,9 @@
 """`magistral ask`: one question, its reasoning and its answer.
 
-The answer goes to stdout; reasoning, progress and remarks go to stderr, so that a pipe receives the answer
+The answer goes to stdout; reasoning, progress and notes go to stderr, so that a pipe receives the answer
 alone. With `--json` stdout holds one object (see `Reply.to_json`) and nothing is streamed. An answer that
 was cut off or broke into a loop is printed as far as it came and named on stderr; the exit code is 0 then,
-because the object or the remark says it, and 1 only if the memory ran out.
+because the object or the note says it, and 1 only if the memory ran out.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from magistral_mlx.commands.console import Console
 from magistral_mlx.commands.streaming import follow, load_model
 from magistral_mlx.errors import PromptError, UsageError
 from magistral_mlx.events import Ending, Stats
+from magistral_mlx.generation.options import Options
 from magistral_mlx.machine.keep_awake import keep_awake
 from magistral_mlx.memory.sizes import ADVISED_CONTEXT
 from magistral_mlx.sanitize import sanitize_line
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "ask one question and print the answer"
 
-_REMARKS = {
+_ENDING_NOTES = {
     Ending.CUT_IN_REASONING: "Cut off while reasoning: there is no answer. Raise --max-tokens, or set "
     "--thinking-budget so that the answer gets its share.",
     Ending.CUT_IN_ANSWER: "The answer is cut off. Raise --max-tokens to get the rest.",
@@ -38,10 +39,10 @@ _REMARKS = {
     Ending.OUT_OF_MEMORY: "The memory ran out; this is what was produced until then. Use fewer or smaller "
     "images or a shorter prompt, or close other programs.",
 }
-_MINIATURE_ANSWERS = (
+_MINIATURE_NOTE = (
     "No model is installed, so the bundled miniature answers; `magistral demo` says how to get the real one."
 )
-_LONG = (
+_LONG_CONTEXT_NOTE = (
     f"The context is longer than {ADVISED_CONTEXT:,} tokens, up to which the model's authors promise its "
     "quality. A shorter question may get a better answer."
 )
@@ -58,8 +59,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--no-thinking", action="store_true", help="answer without reasoning first")
     add("--thinking-budget", type=whole_number, metavar="N", help="close the reasoning after N tokens")
     add("--max-tokens", type=natural_number, metavar="N", help="at most N tokens of reasoning and answer")
-    add("--temperature", type=non_negative, default=0.7, metavar="T", help="0 is greedy (default 0.7)")
-    add("--top-p", type=fraction, default=0.95, metavar="P", help="nucleus sampling (default 0.95)")
+    add(
+        "--temperature",
+        type=non_negative,
+        default=Options.temperature,
+        metavar="T",
+        help=f"0 is greedy (default {Options.temperature})",
+    )
+    add(
+        "--top-p",
+        type=fraction,
+        default=Options.top_p,
+        metavar="P",
+        help=f"nucleus sampling (default {Options.top_p})",
+    )
     add("--seed", type=whole_number, metavar="N", help="makes the answer repeatable")
     add("--wire", action="store_true", help="keep the model from being swapped (a risk; see the README)")
     add(
@@ -84,13 +97,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--no-thinking contradicts --thinking-budget", "Leave one of them out.")
     console = Console.standard()
     question = _question(arguments.prompt)
-    # Images are read before the model is loaded: a wrong path is told at once.
+    # Images are read before the slow load: a wrong path is reported at once.
     images = _images(arguments.image)
     schema = None if arguments.schema is None else _schema(arguments.schema)
     model = load_model(arguments.model, console=console, wire=arguments.wire)
     if model.is_miniature and arguments.model is None:
-        console.note(_MINIATURE_ANSWERS)
-    events = model.stream(
+        console.note(_MINIATURE_NOTE)
+    stream = model.stream(
         question,
         images=images,
         system=arguments.system,
@@ -103,23 +116,23 @@ def run(arguments: argparse.Namespace) -> int:
         kv_bits=arguments.kv_bits,
         schema=schema,
     )
-    streams = not arguments.json
+    as_text = not arguments.json
     with keep_awake():
         reply = follow(
-            events, console=console, reasoning=streams and not arguments.hide_reasoning, answer=streams
+            stream, console=console, reasoning=as_text and not arguments.hide_reasoning, answer=as_text
         )
     if arguments.json:
         console.result(json.dumps(reply.to_json(model.name), ensure_ascii=False) + "\n")
     else:
-        console.remark(_figures(reply.stats))
-    if _context_of(reply.stats) > ADVISED_CONTEXT:
-        console.note(_LONG)
-    if reply.ending in _REMARKS:
-        console.note(_REMARKS[reply.ending])
+        console.remark(_speed(reply.stats))
+    if _context_tokens(reply.stats) > ADVISED_CONTEXT:
+        console.note(_LONG_CONTEXT_NOTE)
+    if reply.ending in _ENDING_NOTES:
+        console.note(_ENDING_NOTES[reply.ending])
     return _EXIT_CODES.get(reply.ending, 0)
 
 
-def _context_of(stats: Stats) -> int:
+def _context_tokens(stats: Stats) -> int:
     return stats.prompt_tokens + stats.reasoning_tokens + stats.answer_tokens
 
 
@@ -150,7 +163,7 @@ def _images(sources: list[str]) -> "list[Image.Image]":
 
 
 def _schema(given: str) -> "AnswerSchema":
-    """The schema of a file, or the one that was written in its place."""
+    """Parse `given`: JSON text of a schema, or the path of a file that holds one."""
     from magistral_mlx.generation.structured.schema import AnswerSchema
 
     if given.lstrip().startswith("{"):
@@ -158,7 +171,7 @@ def _schema(given: str) -> "AnswerSchema":
     shown = sanitize_line(given)
     try:
         return AnswerSchema.of(Path(given).read_bytes())
-    except (OSError, ValueError) as error:  # ValueError: no name for a file
+    except (OSError, ValueError) as error:  # ValueError: an impossible path
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
             f"{shown} cannot be read ({reason})",
@@ -168,7 +181,7 @@ def _schema(given: str) -> "AnswerSchema":
         raise UsageError(f"{shown}: {error.problem}", error.remedy) from error
 
 
-def _figures(stats: Stats) -> str:
+def _speed(stats: Stats) -> str:
     tokens = stats.reasoning_tokens + stats.answer_tokens
     return (
         f"{tokens} tokens at {stats.decode_tokens_per_second:.1f} tokens/s, "

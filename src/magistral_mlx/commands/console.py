@@ -19,10 +19,10 @@ _ERASE_LINE = "\r\x1b[K"
 
 @contextmanager
 def writing_output() -> Generator[None]:
-    """Name a failure to write the result for what it is; a closed pipe is none.
+    """Turn a failure to write the output into one error line; let a closed pipe pass.
 
     Raises:
-        MagistralError: the output cannot be written, mostly for a full disk.
+        MagistralError: the output cannot be written, mostly because the disk is full.
     """
     try:
         yield
@@ -54,18 +54,18 @@ class Console:
             self.out.flush()
 
     def aside(self, text: str) -> None:
-        """Write a piece of what is not the result to stderr, dimmed on a terminal, at once."""
+        """Write text beside the result, such as reasoning, to stderr at once; dimmed on a terminal."""
         clean = sanitize(text) if self.err.isatty() else text
         self.err.write(f"{_DIM}{clean}{_RESET}" if clean.strip() and self._styled(self.err) else clean)
         self.err.flush()
 
     def note(self, line: str) -> None:
-        """Write one line of our own to stderr."""
+        """Write one line to stderr, on a terminal or not."""
         self.err.write(sanitize_line(line) + "\n")
         self.err.flush()
 
     def remark(self, line: str) -> None:
-        """Write a line that only a person at a terminal wants, dimmed, to stderr."""
+        """Write one dimmed line to stderr if it is a terminal; else nothing."""
         if self.err.isatty():
             self.aside(sanitize_line(line) + "\n")
 

@@ -1,6 +1,6 @@
-"""Loads a model and follows the events of one answer, showing both as they go on.
+"""Load a model and show the events of one answer as they come.
 
-The reasoning goes aside, the answer is the result.
+The reasoning goes to stderr, the answer to stdout.
 """
 
 import signal
@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 def load_model(name: str | None, *, console: Console, wire: bool = False) -> "Magistral":
-    """Load the model called `name`, or the best installed one, saying so while it lasts.
+    """Load the model called `name`, or the best installed one, with progress on stderr.
 
     Raises:
         MagistralError: the model cannot be loaded.
@@ -52,30 +52,30 @@ def load_model(name: str | None, *, console: Console, wire: bool = False) -> "Ma
         console.end_progress()
 
 
-def follow(events: Stream, *, console: Console, reasoning: bool, answer: bool) -> Reply:
-    """Show `events` on `console` until the last one and return the reply; Ctrl-C as in `follow_with`.
+def follow(stream: Stream, *, console: Console, reasoning: bool, answer: bool) -> Reply:
+    """Show the events of `stream` on `console` and return the reply; Ctrl-C as in `follow_with`.
 
     Args:
-        events: what `Magistral.stream` returns.
+        stream: an `AnswerStream`.
         console: where to show it.
         reasoning: stream the reasoning to stderr.
         answer: stream the answer to stdout.
     """
     display = _Display(console, reasoning=reasoning, answer=answer)
     try:
-        return follow_with(events, display.show)
+        return follow_with(stream, display.show)
     finally:
         display.end()
 
 
-def follow_with(events: Stream, show: Callable[[Event], None]) -> Reply:
+def follow_with(stream: Stream, show: Callable[[Event], None]) -> Reply:
     """Give every event but the last one to `show`, and return the reply of the last one.
 
     The first Ctrl-C says so and stops the answer: the stream then ends with what was produced, as STOPPED. A
     second one interrupts whatever runs, without waiting for it.
     """
-    with _interrupted_by(events.stop):
-        for event in events:
+    with _ctrl_c_calls(stream.stop):
+        for event in stream:
             if isinstance(event, Finished):
                 return event.reply
             show(event)
@@ -83,7 +83,7 @@ def follow_with(events: Stream, show: Callable[[Event], None]) -> Reply:
 
 
 @contextmanager
-def _interrupted_by(stop: Callable[[], None]) -> Generator[None]:
+def _ctrl_c_calls(stop: Callable[[], None]) -> Generator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # `before` may ignore it
         stop()
@@ -128,7 +128,8 @@ class _Display:
 
     def _show_reasoning(self, text: str) -> None:
         if self._shows_reasoning:
-            self._begin(text, self._reasoning)
+            if not self._reasoning:
+                self._console.end_progress()
             self._console.aside(text)
         elif not self._reasoning:
             self._console.progress("Thinking ...")
@@ -138,10 +139,7 @@ class _Display:
         if self._shows_answer:
             if self._shows_reasoning and self._reasoning and not self._answer:
                 self._console.aside("\n\n")
-            self._begin(text, self._answer)
+            if not self._answer:
+                self._console.end_progress()
             self._console.result(text)
         self._answer += text
-
-    def _begin(self, text: str, before: str) -> None:
-        if text and not before:
-            self._console.end_progress()

@@ -89,7 +89,7 @@ class Answering:
 
     @property
     def segments(self) -> ContextSegments:
-        """What the prompt is made of, with what there is of the reply."""
+        """The parts of the context in tokens: the prompt and the reply so far."""
         return replace(
             prompt_segments(self.prompt.token_ids, self._loaded.tokenizer.special),
             reasoning=self.writing.reasoning_tokens,
@@ -100,8 +100,8 @@ class Answering:
         """Everything, from the first progress to Finished.
 
         Raises:
-            DeviceError: the GPU gave the work up for another reason than memory, twice if trying again in
-                smaller pieces could help; or the logits are no finite numbers.
+            DeviceError: the GPU failed for a reason other than memory; if smaller chunks could help, they
+                failed too; or the logits are no finite numbers.
         """
         try:
             row = yield from self.read()

@@ -11,7 +11,7 @@ from magistral_mlx.model.kv_cache import LayerCache
 
 
 def evaluate(*arrays: mx.array) -> None:
-    """Compute the arrays and waits for them."""
+    """Compute the arrays and wait for them."""
     mx.eval(*arrays)
 
 

@@ -87,7 +87,7 @@ def open_model(
     cache_bytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoadedModel:
-    """Open and loads a converted folder.
+    """Open and load a converted folder.
 
     Args:
         kv_bits: width of the KV cache; a useful context must fit with it.

@@ -56,7 +56,7 @@ class Reading:
         After a fault that smaller chunks may avoid, it begins again with smaller ones.
 
         Raises:
-            RuntimeError, MemoryError: MLX gave up, twice where trying again could help.
+            RuntimeError, MemoryError: MLX failed; if smaller chunks could help, they failed too.
         """
         step = self._loaded.prefill_step
         try:

@@ -9,7 +9,7 @@ from magistral_mlx.prompt.turns import PreparedPrompt
 
 
 class Stopwatch:
-    """Takes the times of one reply.
+    """Take the times of one reply.
 
     Args:
         asked_at: `time.perf_counter()` when the question was put.

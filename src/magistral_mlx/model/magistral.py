@@ -88,6 +88,8 @@ class MagistralModel(nn.Module):
     def embed_prompt(self, token_ids: Sequence[int], features: Sequence[mx.array] = ()) -> mx.array:
         """Embeddings [n, hidden] of `token_ids`, with `features` (of `encode_image`) at the [IMG] positions.
 
+        For parity checks and reports. Prefill embeds chunk by chunk (`generation.decode.prefill`).
+
         Raises:
             PromptError: an id lies outside the vocabulary, or positions and features differ in number.
         """

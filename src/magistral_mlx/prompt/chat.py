@@ -1,8 +1,8 @@
 """Conversations: turns composed to mistral-common's messages, and messages encoded to token ids.
 
 `compose` decides what is said (the reasoning prompt, the user's own system text, earlier thoughts);
-`encode` only puts it into ids, literally. mistral-common is imported when either is called, so that faces
-can use the turns without loading it.
+`encode` only puts it into ids, literally. mistral-common is imported when either is called: user
+interfaces can use the turns without loading it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -27,7 +27,7 @@ REMEMBERED = 8
 
 
 class CachedImageEncoder:
-    """Encodes the images of one checkpoint's prompts; `geometry` None refuses them all."""
+    """Encode the images of one checkpoint's prompts; without a geometry, refuse them all."""
 
     def __init__(self, tekken: Tekkenizer, geometry: ImageGeometry | None) -> None:
         self._geometry = geometry
@@ -64,7 +64,7 @@ class ImageRecorder(ImageEncoder):
     """Encode each image of one prompt for mistral-common's pipeline; `prepared` has them in order."""
 
     def __init__(self, encoder: CachedImageEncoder) -> None:
-        # Not initialised as the base class is: geometry and ids are those of `encoder`.
+        # No super().__init__: `encoder` has geometry and ids.
         self._encoder = encoder
         self.prepared: list[PreparedImage] = []
 

@@ -42,7 +42,7 @@ def image_grid(width: int, height: int, geometry: ImageGeometry) -> tuple[int, i
     """Rows and columns of image tokens for an image of `width` by `height` pixels.
 
     Equal to mistral-common for every size, its rounding (half to even) and its minimum of one pixel
-    included. Between the tokens stand one [IMG_BREAK] per row but the last and one [IMG_END], so a
+    included. Between the tokens stand one [IMG_BREAK] per row but the last and one [IMG_END], so an
     image takes rows * (columns + 1) positions of the prompt.
 
     Raises:
@@ -69,7 +69,7 @@ class PreparedImage:
 
     @classmethod
     def from_pixels(cls, pixels: "NDArray[np.float32]", geometry: ImageGeometry) -> "PreparedImage":
-        """Wraps an encoded image [3, height, width]; its sides are multiples of the token edge."""
+        """Wrap an encoded image [3, height, width]; its sides are multiples of the token edge."""
         _, height, width = pixels.shape
         seal = hashlib.sha256(repr((pixels.dtype.str, pixels.shape)).encode())
         seal.update(pixels.data)

@@ -38,7 +38,7 @@ class ReasoningPrompt:
 
     @classmethod
     def parse(cls, text: str, *, file: str = "SYSTEM_PROMPT.txt") -> "ReasoningPrompt":
-        """Splits the content of SYSTEM_PROMPT.txt at its one thought.
+        """Split the content of SYSTEM_PROMPT.txt at its one thought.
 
         Args:
             text: the whole file.

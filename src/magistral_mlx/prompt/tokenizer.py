@@ -101,7 +101,7 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: Path, geometry: ImageGeometry | None) -> "Tokenizer":
-        """Loads a tekken.json of a Magistral (version 13; 1.0 has an older one), without network.
+        """Load a tekken.json of a Magistral (version 13; 1.0 has an older one), without network.
 
         Args:
             path: the file.

@@ -24,13 +24,15 @@ def is_tool_name(name: str) -> bool:
 
 
 def as_tool_name(name: str) -> str:
-    """What stands in the history for the name that a model wrote: the name itself if the format knows such
-    names, else one with hyphens, which no Python function has."""
+    """Return the name for the history: the model's own if the format allows it, else one with hyphens.
+
+    No Python function has a name with hyphens.
+    """
     return name if is_tool_name(name) else re.sub(r"[^a-zA-Z0-9_-]", "-", name)[:63] + "-"
 
 
 class CalledTool(Protocol):
-    """A tool call of an earlier answer; `generation.events.ToolCall` is one."""
+    """A tool call of an earlier answer; `magistral_mlx.events.ToolCall` is one."""
 
     @property
     def name(self) -> str: ...

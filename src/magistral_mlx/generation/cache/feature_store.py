@@ -29,7 +29,7 @@ class FeatureStore:
         return image.digest in self._features
 
     def features(self, image: PreparedImage) -> mx.array:
-        """[rows * columns, hidden], evaluated.
+        """Return the features [token_count, hidden], evaluated.
 
         Raises:
             CheckpointError: the vision tower gives another number of features than the prompt has positions.
@@ -55,10 +55,10 @@ class FeatureStore:
         features = yield from self._model.image_by_layer(mx.array(image.pixels))
         evaluate(features)
         self.encoded += 1
-        positions = image.rows * image.columns
-        if features.shape[0] != positions:
+        given, needed = features.shape[0], image.token_count
+        if given != needed:
             raise CheckpointError(
-                f"The vision tower gives {features.shape[0]} features for {positions} image positions",
+                f"The vision tower gives {given} features for {needed} image positions",
                 "The image geometry in config.json does not fit the weights; convert the model again.",
             )
         return features

@@ -98,7 +98,7 @@ class PromptCache:
         return self._logits
 
     def match(self, keys: Sequence[Key]) -> int:
-        """Keep the longest common beginning of the cache and `keys`, drops the rest.
+        """Keep the longest common prefix of the cache and `keys`; drop the rest.
 
         The last position of `keys` is kept only if the logits after it are known: else it has to be read
         for the logits of the first new token.
@@ -146,7 +146,7 @@ class PromptCache:
             self._logits = None
 
     def reset(self) -> None:
-        """Forget everything and gives the memory back."""
+        """Forget everything and give the memory back."""
         self._keys = []
         self._logits = None
         self.layers = self._model.make_cache(bits=self._kv_bits)

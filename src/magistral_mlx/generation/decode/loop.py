@@ -28,10 +28,10 @@ class Row:
     """One reply in the loop.
 
     Args:
-        cache: holds the prompt and what the reply begins with.
+        cache: holds the prompt and, of a reply being continued, its tokens so far.
         policy: chooses its tokens.
         logits: [1, vocab] after what `cache` holds.
-        position: tokens that the reply begins with.
+        position: tokens of the reply in `cache`; 0 unless it is continued.
     """
 
     def __init__(self, cache: PromptCache, policy: NextToken, logits: mx.array, *, position: int = 0) -> None:

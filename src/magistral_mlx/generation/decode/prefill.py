@@ -41,7 +41,7 @@ class PromptReader:
         self._images = prompt.images
         self._ids = np.asarray(prompt.token_ids, np.int32)
         self._image_positions = np.flatnonzero(self._ids == (-1 if image_id is None else image_id))
-        sizes = [image.rows * image.columns for image in prompt.images]
+        sizes = [image.token_count for image in prompt.images]
         self._first_feature = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
     def ids(self, start: int, stop: int) -> mx.array:
@@ -72,7 +72,7 @@ class PromptReader:
         """Features number `first` to `last` (exclusive), counted over all images of the prompt."""
         pieces: list[mx.array] = []
         for image, begin in zip(self._images, self._first_feature[:-1], strict=True):
-            end = begin + image.rows * image.columns
+            end = begin + image.token_count
             if begin < last and end > first:
                 features = self._store.features(image)
                 pieces.append(features[max(first - begin, 0) : last - begin])

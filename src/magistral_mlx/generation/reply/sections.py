@@ -21,7 +21,7 @@ class Section(Enum):
 
 
 class Tracker(Protocol):
-    """Follows a reply token by token."""
+    """Follow a reply token by token."""
 
     @property
     def section(self) -> Section:
@@ -39,7 +39,7 @@ class Tracker(Protocol):
 
 
 class SectionTracker:
-    """Follows a reply token by token.
+    """Follow a reply token by token.
 
     Args:
         special: the control ids of the tokenizer; one that is None never comes.

@@ -12,7 +12,7 @@ Piece = ReasoningText | AnswerText | ToolCall
 
 
 class EventSplitter:
-    """Splits one reply.
+    """Split one reply into events.
 
     Sections change by control id only (see `sections`). Several thoughts are one reasoning text, several
     stretches of answer one answer. A tool call is sent when its arguments are complete, that is when the next
