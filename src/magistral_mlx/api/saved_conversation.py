@@ -93,7 +93,7 @@ def _options_to_json(options: Options) -> dict[str, object]:
         changed["schema"] = options.schema.text
     if options.tools:
         changed["tools"] = [
-            tool.model_dump(mode="json") if hasattr(tool, "model_dump") else dict(tool)
+            dict(tool) if isinstance(tool, Mapping) else tool.model_dump(mode="json")
             for tool in options.tools
         ]
     return changed

@@ -320,7 +320,7 @@ class _Builder:
         if char in "xu":
             return self._code(2 if char == "x" else 4)
         if char in _ESCAPES:
-            return ((ord(_ESCAPES[char]),) * 2,)
+            return _only(ord(_ESCAPES[char]))
         if char.isalnum():
             raise _NotUnderstoodError
         return ((ord(char), ord(char)),)
@@ -333,7 +333,7 @@ class _Builder:
             written = self._text[self._at : self._at + digits]
             self._at += digits
         try:
-            return ((int(written, 16),) * 2,)
+            return _only(int(written, 16))
         except ValueError as error:
             raise _NotUnderstoodError from error
 
@@ -363,6 +363,10 @@ class _Builder:
         if char == "[" or (char in "&~-" and self._peek() == char):
             raise _NotUnderstoodError  # nested classes and set operations
         return self._escape() if char == "\\" else ((ord(char), ord(char)),)
+
+
+def _only(code: int) -> Ranges:
+    return ((code, code),)
 
 
 def _merged(chars: list[tuple[int, int]]) -> Ranges:
