@@ -11,7 +11,6 @@ from magistral_mlx.storage.atomic import (
     open_regular,
     read_bytes,
     read_json,
-    remove_file,
     replace_file,
     replacing,
 )
@@ -44,16 +43,6 @@ def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     replace_file(path, b"ours")
     assert target.read_bytes() == b"theirs"
     assert not path.is_symlink()
-
-
-def test_a_link_is_removed_and_its_target_stays(tmp_path: Path) -> None:
-    target = tmp_path / "foreign"
-    target.write_bytes(b"theirs")
-    path = tmp_path / "kept"
-    path.symlink_to(target)
-    remove_file(path)
-    remove_file(path)
-    assert [each.name for each in tmp_path.iterdir()] == ["foreign"]
 
 
 def test_an_error_keeps_the_old_content(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from magistral_mlx.storage.units import (
     format_disk,
     format_memory,
     format_rate,
-    parse_size,
 )
 
 
@@ -36,16 +35,3 @@ def test_a_rate_is_a_size_a_second() -> None:
 
 def test_a_requirement_is_a_round_figure() -> None:
     assert format_about(20 * GB) == "20 GB"
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("12.5", 12_500_000_000), ("20 GB", 20 * GB), (" 2GiB ", 2 * GIB), ("35 kB", 35_000)]
-)
-def test_a_typed_size_is_read(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "GB", "0", "-1 GB", "1e9", "12 gb", "nan", "1 GB 2", "9" * 400])
-def test_what_is_not_a_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a size"):
-        parse_size(text)

@@ -150,17 +150,6 @@ def replacing(
         fresh.unlink(missing_ok=True)
 
 
-def remove_file(path: Path) -> None:
-    """Remove a file durably; a link is removed, never its target. Does nothing if it does not exist.
-
-    Raises:
-        OSError: it can't be removed, or it is a folder.
-    """
-    path.unlink(missing_ok=True)
-    if path.parent.is_dir():
-        sync_folder(path.parent)
-
-
 def sync(descriptor: int) -> None:
     """Flush a file or folder to the disk; on macOS fsync alone stops at the drive's own cache."""
     full: int | None = getattr(fcntl, "F_FULLFSYNC", None)

@@ -4,12 +4,8 @@ Files and downloads are in decimal GB (10**9 bytes), as Finder and the hub show 
 (2**30 bytes), as Macs are sold; Activity Monitor calls these "GB".
 """
 
-import re
-
 KB, MB, GB = 10**3, 10**6, 10**9
 KIB, MIB, GIB = 2**10, 2**20, 2**30
-
-_UNITS = {"": GB, "kB": KB, "MB": MB, "GB": GB, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 
 def format_disk(count: int | float) -> str:
@@ -30,19 +26,6 @@ def format_about(count: int | float) -> str:
 def format_installed(count: int) -> str:
     """Write the memory a Mac is sold with: "24 GiB"."""
     return f"{count // GIB} GiB"
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of a typed size: "12.5" and "12.5 GB" are 12_500_000_000, "2 GiB" is 2 * 2**30.
-
-    Raises:
-        ValueError: it is not a number above 0 with one of the units kB, MB, GB, KiB, MiB, GiB.
-    """
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text, re.ASCII)
-    size = round(float(match[1]) * _UNITS.get(match[2], 0)) if match and len(match[1]) <= 20 else 0
-    if size <= 0:
-        raise ValueError(f"{text!r} is not a size such as 12.5 GB")
-    return size
 
 
 def format_rate(bytes_per_second: float) -> str:

@@ -46,7 +46,10 @@ EVERYDAY = [
     r"^([01]?[0-9]|2[0-3]):[0-5][0-9]$",
     r"\bword\b|x",
     r"^[\w.]+\.(jpg|png|gif)$",
+    r"(?i)\.pdf$",
 ]
+RUST_ONLY = [r"^\p{Lu}\p{Ll}+ing$", r"^\d+\.\d*\z", r"\A[^\p{L}]{3}$", r"(?i)^[a-f]+Z$"]
+"""Syntax that llguidance takes and Python's `re` does not, or writes otherwise."""
 LEAF = {"kind": {"const": "leaf"}}
 NODE = {"kind": {"const": "node"}, "child": {"$ref": "#/$defs/tree"}}
 TREE = {
@@ -89,6 +92,15 @@ def test_an_everyday_pattern_has_an_ending(tokenizer: Tokenizer, pattern: str, b
         whole = ending(tokenizer, schema)
         begun = whole[: max(len(whole) // 2, 1)]
     assert re.search(pattern, json.loads(ending(tokenizer, schema, begun)))
+
+
+@pytest.mark.parametrize("pattern", RUST_ONLY)
+def test_a_pattern_in_rust_syntax_has_an_ending(tokenizer: Tokenizer, pattern: str) -> None:
+    text = AnswerSchema.of({"type": "string", "pattern": pattern}).text
+    grammar = AnswerGrammar(tokenizer, text)
+    ids = Closer(tokenizer, text).closing(grammar, JsonPosition(), most_tokens=40)
+    assert ids is not None
+    assert grammar.takes(ids)
 
 
 @pytest.mark.parametrize("multiple", [2, 4, 5, 6, 10, 12, 60, 100, 2.5])
@@ -199,7 +211,9 @@ def test_a_completion_matches(pattern: str, content: str, least: int) -> None:
         assert len(content + completion) >= least
 
 
-@pytest.mark.parametrize("pattern", [r"(?=a)b", r"\bword", r"\p{L}", "a{2", "(a", "[a", "*", "a**"])
+@pytest.mark.parametrize(
+    "pattern", [r"(?=a)b", r"\bword", r"\p{Greek}", r"(?s)a", "a{2", "(a", "[a", "*", "a**"]
+)
 def test_other_syntax_is_not_understood(pattern: str) -> None:
     assert Pattern.of(pattern) is None
 

@@ -86,8 +86,9 @@ class AnswerGuard:
             )
         if ending is None:
             raise UsageError(
-                f"No answer of less than {_LONGEST_SMALLEST_ANSWER:,} tokens fulfils the schema",
-                "Lower its minimum lengths and numbers of items, or let nested parts be left out.",
+                f"No answer of less than {_LONGEST_SMALLEST_ANSWER:,} tokens was found for the schema",
+                "Lower its minimum lengths and numbers of items, let nested parts be left out, or simplify "
+                "its patterns.",
             )
         self._ending = ending
         self._tried: tuple[int, list[int] | None] | None = None

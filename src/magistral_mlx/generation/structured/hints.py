@@ -88,13 +88,11 @@ class Hints:
             start = Decimal(number if number not in ("", "-") else f"{number}1")
         except InvalidOperation:
             return
-        scale = Decimal(1)
         fraction = len(number.partition(".")[2])
         for further in range(len(str(multiple)) + self._longest + 3):
             # With `further` digits more, the value lies between `low` and `low + width`.
             if "." in number:
-                scale = Decimal(10) ** -(fraction + further)
-                low, width = start, Decimal(10) ** -fraction - scale
+                low, width = start, Decimal(10) ** -fraction - Decimal(10) ** -(fraction + further)
             else:
                 low, width = start * 10**further, Decimal(10) ** further - 1
             sign = -1 if number.startswith("-") else 1
