@@ -1,8 +1,8 @@
 """The syntax of regular expressions as states: Thompson's construction.
 
 The syntax is the common part of ECMA 262 and Rust's `regex`, which llguidance takes: literals, classes,
-groups, alternation, quantifiers, `.`, anchors, `\\d \\w \\s`, general categories such as `\\p{Lu}`, and `(?i)`
-at the beginning.
+groups, alternation, quantifiers, `.`, anchors, `\\d \\w \\s`, general categories such as `\\p{Lu}`, and
+`(?i)` at the beginning.
 """
 
 import unicodedata
